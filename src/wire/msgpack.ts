@@ -1,0 +1,58 @@
+/**
+ * MessagePack in one call each way, for when there is no connection whose encoder and decoder would do it cheaper.
+ *
+ * @module
+ */
+
+import { Decoder, type DecoderOptions } from "./decoder.ts";
+import { Encoder } from "./encoder.ts";
+
+/** How {@linkcode encode} writes. */
+export interface EncodeOptions {
+  /** Sort map keys by code point, so that equal values give equal bytes; for what is signed. @default {false} */
+  canonical?: boolean;
+}
+
+/** How {@linkcode decode} reads. */
+export interface DecodeOptions extends DecoderOptions {
+  /** Ignore bytes after the value, as the originals do, instead of refusing them. @default {false} */
+  allowTrailing?: boolean;
+}
+
+const plainEncoder = new Encoder();
+const canonicalEncoder = new Encoder({ canonical: true });
+
+/**
+ * Encodes a value as MessagePack. See {@linkcode Encoder.value} for what is accepted.
+ *
+ * @example
+ * ```ts
+ * import { decode, encode } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(decode(encode({ b: [1, "x"], a: null })), { b: [1, "x"], a: null });
+ * assertEquals(encode({ b: 1, a: 2 }, { canonical: true }), encode({ a: 2, b: 1 }));
+ * ```
+ *
+ * @throws {TypeError} for what MessagePack has no form for.
+ * @throws {RangeError} for integers beyond 64 bits and for nesting deeper than 64.
+ */
+export function encode(value: unknown, options: EncodeOptions = {}): Uint8Array<ArrayBuffer> {
+  const encoder = options.canonical ? canonicalEncoder : plainEncoder;
+  encoder.truncate(0);
+  encoder.value(value);
+  return encoder.take();
+}
+
+/**
+ * Decodes one MessagePack value; `bin` values are copies unless `borrow` is set.
+ *
+ * @throws {InvalidPacketError} `bad-message` or `too-large`, with `details.offset`.
+ */
+export function decode(bytes: Uint8Array, options: DecodeOptions = {}): unknown {
+  const decoder = new Decoder(options);
+  decoder.reset(bytes);
+  const value = decoder.value();
+  if (!options.allowTrailing) decoder.end();
+  return value;
+}
