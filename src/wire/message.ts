@@ -166,6 +166,12 @@ export function encodeWireData(
  *
  * @throws {InvalidPacketError} `bad-message`, `bad-version` or `too-large`, naming the element and the offset.
  */
+export function decodeWireData(
+  bytes: Uint8Array,
+  options?: MessageOptions & { dialect?: "native" },
+): NativeMessage;
+/** The same, for a dialect. */
+export function decodeWireData(bytes: Uint8Array, options: MessageOptions): WireData;
 export function decodeWireData(bytes: Uint8Array, options: MessageOptions = {}): WireData {
   const { dialect = "native" } = options;
   const decoder = new Decoder();

@@ -1,0 +1,84 @@
+/**
+ * The machine's network interfaces, as discovery needs them.
+ *
+ * @module
+ */
+
+import { UnsupportedError } from "../errors.ts";
+
+/** One address of one interface. */
+export interface LocalInterface {
+  /** The interface's name, such as `eth0`. */
+  readonly name: string;
+  /** Which kind of address it is. */
+  readonly family: "IPv4" | "IPv6";
+  /** The address, without a zone. */
+  readonly address: string;
+  /** The directed broadcast address; IPv4 only. */
+  readonly broadcast: string | undefined;
+  /** The interface's index, where the system tells it; needed to join an IPv6 group. */
+  readonly index: number | undefined;
+  /** Whether it leads back to this machine only. */
+  readonly loopback: boolean;
+}
+
+/**
+ * Every address that peers can be found on: IPv4 ones, and the link-local IPv6 ones.
+ *
+ * @throws {UnsupportedError} when the permission `--allow-sys=networkInterfaces` is missing.
+ */
+export function localInterfaces(): LocalInterface[] {
+  let found: Deno.NetworkInterfaceInfo[];
+  try {
+    found = Deno.networkInterfaces();
+  } catch (cause) {
+    throw new UnsupportedError(
+      "Cannot list network interfaces: run with --allow-sys=networkInterfaces",
+      { cause, details: { permission: "--allow-sys=networkInterfaces" } },
+    );
+  }
+  const usable: LocalInterface[] = [];
+  for (const { name, family, address, cidr, scopeid } of found) {
+    if (family === "IPv4") {
+      const loopback = isLoopback(address);
+      usable.push({
+        name,
+        family,
+        address,
+        broadcast: broadcastOf(cidr),
+        index: undefined,
+        loopback,
+      });
+    } else if (scopeid) { // only link-local addresses have one
+      usable.push({ name, family, address, broadcast: undefined, index: scopeid, loopback: false });
+    }
+  }
+  return usable;
+}
+
+/**
+ * The directed broadcast address of an IPv4 network in CIDR notation.
+ *
+ * @example
+ * ```ts
+ * import { broadcastOf } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(broadcastOf("192.168.1.7/24"), "192.168.1.255");
+ * assertEquals(broadcastOf("10.0.0.1/32"), undefined); // a network of one has none
+ * ```
+ */
+export function broadcastOf(cidr: string): string | undefined {
+  const match = /^(\d+)\.(\d+)\.(\d+)\.(\d+)\/(\d+)$/.exec(cidr);
+  if (match === null) return undefined;
+  const [a, b, c, d, bits] = match.slice(1).map(Number) as [number, number, number, number, number];
+  if (bits > 30) return undefined;
+  const host = 2 ** (32 - bits) - 1;
+  const broadcast = ((a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d) | host) >>> 0;
+  return [24, 16, 8, 0].map((shift) => (broadcast >>> shift) & 0xff).join(".");
+}
+
+/** Whether an address leads back to this machine. */
+export function isLoopback(address: string): boolean {
+  return address.startsWith("127.") || address === "::1" || address === "localhost";
+}

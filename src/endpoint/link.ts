@@ -1,0 +1,401 @@
+/**
+ * A native connection between two peers: messages out, messages in, requests matched with their answers.
+ *
+ * | header    | id       | body                       |                                                      |
+ * |-----------|----------|----------------------------|------------------------------------------------------|
+ * | any other | 0        | the caller's               | a message that wants no answer                       |
+ * | any other | 1 and up | the caller's               | a request                                            |
+ * | `:ok`     | its id   | `{ result }`               | the answer                                           |
+ * | `:error`  | its id   | `{ code, message, details }` | the answer is an error; id 0: about the connection |
+ * | `:cancel` | its id   | `{}`                       | the caller has given up                              |
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "../clock.ts";
+import {
+  ClosedError,
+  InvalidPacketError,
+  LimitError,
+  NotFoundError,
+  PeerError,
+  RemoteError,
+} from "../errors.ts";
+import { type Logger, printable, silentLogger } from "../log.ts";
+import { Metrics } from "../metrics.ts";
+import type { FramedConnection } from "../transport/framed.ts";
+import { type Address, formatAddress } from "../transport/transport.ts";
+import { Decoder } from "../wire/decoder.ts";
+import {
+  type MessageBody,
+  type NativeMessage,
+  readMessage,
+  writeMessage,
+} from "../wire/message.ts";
+import { Call, type Dispatcher, type Registration } from "./dispatcher.ts";
+import type { PeerInfo } from "./handshake.ts";
+import { InFlight } from "./inflight.ts";
+
+/** How long a request waits for its answer unless told otherwise. */
+export const REQUEST_TIMEOUT_MS = 5_000;
+
+/** Most requests of one peer at work at the same time on one connection; more are refused with `limit`. */
+export const MAX_ACTIVE_REQUESTS = 1024;
+
+/** How long a connection that is closed for an error may take to say so to the other side. */
+const LAST_WORDS_MS = 1_000;
+
+/** How to wait for an answer. */
+export interface RequestOptions {
+  /** Gives up after this many milliseconds. @default {5000} */
+  timeoutMs?: number;
+  /** Gives up when aborted, and tells the other side. */
+  signal?: AbortSignal;
+}
+
+/** What a link is made of. */
+export interface LinkOptions {
+  /** The frames, past the handshake. */
+  framed: FramedConnection;
+  /** Who is on the other side. */
+  peer: PeerInfo;
+  /** Who takes what comes in. */
+  dispatcher: Dispatcher;
+  /** Where time comes from. @default {systemClock} */
+  clock?: Clock;
+  /** @default {silentLogger} */
+  log?: Logger;
+  /** Counts `link.*`. @default {new Metrics()} */
+  metrics?: Metrics;
+}
+
+/** A native connection; see the module. */
+export class Link implements AsyncDisposable {
+  /** Who is on the other side. */
+  readonly peer: PeerInfo;
+  /** When and why it ended: resolves always, to the error that ended it, or `undefined` for an orderly end. */
+  readonly closed: Promise<unknown>;
+  readonly #framed: FramedConnection;
+  readonly #dispatcher: Dispatcher;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #metrics: Metrics;
+  readonly #inFlight: InFlight<unknown>;
+  readonly #active = new Set<Call>();
+  readonly #byId = new Map<number, Call>();
+  // Bodies are handed to inline handlers as views, to everyone else as copies.
+  readonly #borrowing = new Decoder({ borrow: true });
+  readonly #copying = new Decoder();
+  #ended = false;
+  #failure: unknown;
+
+  /** Starts reading. */
+  constructor(options: LinkOptions) {
+    const { framed, peer, dispatcher, clock = systemClock } = options;
+    const { log = silentLogger, metrics = new Metrics() } = options;
+    this.peer = peer;
+    this.#framed = framed;
+    this.#dispatcher = dispatcher;
+    this.#clock = clock;
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#inFlight = new InFlight(clock);
+    this.closed = this.#run();
+  }
+
+  /** The other end's address. */
+  get remote(): Address {
+    return this.#framed.connection.remote;
+  }
+
+  /** Who and where, for people: `bob (127.0.0.1:3485)`. Safe to print. */
+  get label(): string {
+    return `${printable(this.peer.name || this.peer.peerId.slice(0, 12), 64)} (${
+      formatAddress(this.remote)
+    })`;
+  }
+
+  /**
+   * Sends a message that wants no answer. It leaves with everything else sent in the same turn.
+   *
+   * Byte arrays of 64 KiB and more are sent from where they are: leave them alone until {@linkcode Link.flush}.
+   *
+   * @returns what to wait for before sending more, where more than 256 KiB are waiting to leave; else `undefined`.
+   * @throws {InvalidPacketError} `too-large`. @throws {ClosedError} when the link has ended.
+   */
+  post(header: string, body: MessageBody): Promise<void> | undefined {
+    this.#write(header, 0, body);
+    return this.#framed.congested ? this.flush() : undefined;
+  }
+
+  /** Waits until everything sent so far is handed to the operating system. @throws {ClosedError} */
+  flush(): Promise<void> {
+    return this.#framed.flush();
+  }
+
+  /**
+   * Sends a request and waits for its answer.
+   *
+   * @throws {RemoteError} with the code and message of the other side's error.
+   * @throws {TimeoutError} after `timeoutMs`. @throws {ClosedError} when the link ends first.
+   */
+  request(header: string, body: MessageBody, options: RequestOptions = {}): Promise<unknown> {
+    const { timeoutMs = REQUEST_TIMEOUT_MS, signal } = options;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        if (this.#inFlight.take(id) === undefined) return;
+        if (!this.#ended) this.#write(":cancel", id, {});
+        reject(signal?.reason);
+      };
+      const done = () => signal?.removeEventListener("abort", onAbort);
+      const id = this.#inFlight.add({
+        what: `"${header}" of ${this.label}`,
+        deadlineMs: this.#clock.now() + timeoutMs,
+        resolve: (value) => (done(), resolve(value)),
+        reject: (error) => (done(), reject(error)),
+      });
+      try {
+        this.#write(header, id, body);
+      } catch (error) {
+        this.#inFlight.take(id);
+        return reject(error);
+      }
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  /** Sends what is waiting to leave, then closes; waiting requests reject. Harmless when closed. */
+  async close(): Promise<void> {
+    if (!this.#ended) {
+      const giveUp = this.#clock.after(LAST_WORDS_MS, () => this.#framed.close());
+      await this.#framed[Symbol.asyncDispose]();
+      giveUp.cancel();
+    }
+    await this.closed;
+  }
+
+  /** The same as {@linkcode Link.close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #run(): Promise<unknown> {
+    const { reader } = this.#framed;
+    try {
+      do {
+        while (reader.advance()) {
+          const busy = this.#receive();
+          if (busy !== undefined) await busy;
+        }
+      } while (await this.#framed.fill());
+    } catch (error) {
+      this.#failure ??= error;
+      if (error instanceof InvalidPacketError) await this.#refuse(error);
+      else if (!(error instanceof ClosedError)) {
+        this.#log.debug("link broke", { error: String(error) });
+      }
+    }
+    this.#end();
+    return this.#failure instanceof ClosedError ? undefined : this.#failure;
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#framed.close();
+    const error =
+      this.#failure instanceof PeerError && !(this.#failure instanceof InvalidPacketError)
+        ? this.#failure
+        : new ClosedError(`The connection to ${this.label} has ended`, { cause: this.#failure });
+    this.#inFlight.close(error);
+    for (const call of this.#active) call.cancel(error);
+  }
+
+  /** Says why before the connection is closed: both ends learn the limit or the fault. */
+  async #refuse(error: InvalidPacketError): Promise<void> {
+    this.#metrics.counter(`link.${error.code}`).add();
+    this.#log.warn("closing a connection that broke the protocol", {
+      peer: this.label,
+      code: error.code,
+      message: error.message,
+    });
+    const giveUp = this.#clock.after(LAST_WORDS_MS, () => this.#framed.close());
+    try {
+      this.#write(":error", 0, errorBody(error));
+      await this.flush();
+    } catch (cause) {
+      this.#log.debug("could not say why", { cause: String(cause) });
+    } finally {
+      giveUp.cancel();
+    }
+  }
+
+  #write(header: string, id: number, body: MessageBody): void {
+    if (this.#ended) throw new ClosedError(`Cannot send "${header}": the link has ended`);
+    const framed = this.#framed;
+    const { writer } = framed;
+    writer.begin();
+    try {
+      writeMessage(writer.encoder, header, id, body);
+    } catch (error) {
+      writer.abort();
+      throw error;
+    }
+    writer.end();
+    if (!framed.flushing) framed.flush().catch(this.#onWriteError);
+  }
+
+  // The reading side ends when the connection is closed, and tells everyone.
+  readonly #onWriteError = (error: unknown): void => {
+    this.#failure ??= error;
+    this.#framed.close();
+  };
+
+  /** Takes the frame that the reader stands on. @returns what to wait for before the next one is read. */
+  #receive(): Promise<void> | undefined {
+    const { buffer, start, stop } = this.#framed.reader;
+    const borrowing = this.#borrowing;
+    borrowing.reset(buffer, start, stop);
+    const message = readMessage(borrowing);
+    const { header, msgId } = message;
+    if (header.charCodeAt(0) === 0x3a) return this.#receiveOwn(this.#copyOf(message));
+    const registration = this.#dispatcher.find(header);
+    if (registration === undefined) return this.#refuseUnknown(header, msgId);
+    if (registration.inline) return this.#callInline(registration, message);
+    void this.#call(registration, this.#copyOf(message));
+    return undefined;
+  }
+
+  // Reads the frame again with the decoder that copies; only messages that carry bytes need it.
+  #copyOf(message: NativeMessage): NativeMessage {
+    const { buffer, start, stop } = this.#framed.reader;
+    if (!holdsBytes(message.body)) return message;
+    this.#copying.reset(buffer, start, stop);
+    return readMessage(this.#copying);
+  }
+
+  #receiveOwn({ header, msgId, body }: NativeMessage): undefined {
+    if (header === ":ok") {
+      this.#inFlight.take(msgId)?.resolve(body.result);
+    } else if (header === ":error") {
+      const error = remoteError(body);
+      if (msgId !== 0) return void this.#inFlight.take(msgId)?.reject(error);
+      this.#failure ??= error;
+      this.#framed.close();
+    } else if (header === ":cancel") {
+      this.#byId.get(msgId)?.cancel(new ClosedError("The caller has cancelled the request"));
+    } else {
+      // A later version may send what this one does not know: it must not end the connection.
+      this.#metrics.counter("link.unknown-control").add();
+    }
+  }
+
+  #refuseUnknown(header: string, id: number): undefined {
+    this.#metrics.counter("link.no-endpoint").add();
+    if (id === 0) return;
+    const name = printable(header, 64);
+    this.#reply(
+      ":error",
+      id,
+      errorBody(new NotFoundError("no-endpoint", `No endpoint "${name}" here`)),
+    );
+  }
+
+  #callInline(registration: Registration, message: NativeMessage): Promise<void> | undefined {
+    const { header, msgId, body } = message;
+    const call = this.#begin(header, msgId);
+    try {
+      const result = registration.handler(body, call);
+      if (result instanceof Promise) {
+        return result.then(
+          (value) => this.#succeed(call, msgId, value),
+          (error) => this.#fail(call, msgId, error),
+        );
+      }
+      this.#succeed(call, msgId, result);
+    } catch (error) {
+      this.#fail(call, msgId, error);
+    }
+    return undefined;
+  }
+
+  async #call(registration: Registration, { header, msgId, body }: NativeMessage): Promise<void> {
+    const call = this.#begin(header, msgId);
+    try {
+      if (this.#active.size > MAX_ACTIVE_REQUESTS) throw tooManyActive();
+      this.#succeed(call, msgId, await registration.handler(body, call));
+    } catch (error) {
+      this.#fail(call, msgId, error);
+    }
+  }
+
+  #begin(header: string, id: number): Call {
+    const call = new Call(this, header);
+    this.#active.add(call);
+    if (id !== 0) this.#byId.set(id, call);
+    return call;
+  }
+
+  #succeed(call: Call, id: number, result: unknown): void {
+    this.#finish(call, id, ":ok", { result });
+  }
+
+  #fail(call: Call, id: number, error: unknown): void {
+    this.#metrics.counter("link.handler-errors").add();
+    if (!(error instanceof PeerError)) {
+      this.#log.error("a handler failed", { header: call.header, error: String(error) });
+    }
+    this.#finish(call, id, ":error", errorBody(error));
+  }
+
+  #finish(call: Call, id: number, header: string, body: MessageBody): void {
+    this.#active.delete(call);
+    if (id === 0) return;
+    if (this.#byId.get(id) === call) this.#byId.delete(id);
+    this.#reply(header, id, body);
+  }
+
+  #reply(header: string, id: number, body: MessageBody): void {
+    if (this.#ended) return;
+    try {
+      this.#write(header, id, body);
+    } catch (error) {
+      // The answer cannot be encoded or is too large: the caller learns that instead.
+      this.#log.error("an answer could not be sent", { error: String(error) });
+      const { code, message } = errorBody(error);
+      this.#write(":error", id, { code, message });
+    }
+  }
+}
+
+function tooManyActive(): LimitError {
+  const text = `Cannot call: ${MAX_ACTIVE_REQUESTS} requests are at work (maxActiveRequests)`;
+  return new LimitError("limit", text, {
+    details: { limit: "maxActiveRequests", max: MAX_ACTIVE_REQUESTS },
+  });
+}
+
+function errorBody(error: unknown): MessageBody {
+  if (!(error instanceof PeerError)) return { code: "internal", message: "The handler failed" };
+  return { code: error.code, message: error.message, details: error.details };
+}
+
+function remoteError(body: MessageBody): RemoteError {
+  const code = typeof body.code === "string" ? printable(body.code, 40) : "internal";
+  const text = typeof body.message === "string" ? printable(body.message, 500) : "no message";
+  const { details } = body;
+  const isPlain = typeof details === "object" && details !== null && !Array.isArray(details);
+  return new RemoteError(code, text, {
+    details: isPlain ? details as Record<string, unknown> : {},
+  });
+}
+
+function holdsBytes(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (value instanceof Uint8Array) return true;
+  if (value instanceof Map) return [...value].some(holdsBytes);
+  for (const key in value) {
+    if (holdsBytes((value as Record<string, unknown>)[key])) return true;
+  }
+  return false;
+}

@@ -1,0 +1,202 @@
+/**
+ * The sending side of file transfer; the messages are described in `receive.ts`.
+ *
+ * @module
+ */
+
+import { createHash, type Hash } from "node:crypto";
+import { type Clock, systemClock } from "../clock.ts";
+import type { Link } from "../endpoint/link.ts";
+import { IntegrityError, InvalidPacketError, TimeoutError } from "../errors.ts";
+import { printable } from "../log.ts";
+import { SPLICE_FROM_BYTES } from "../wire/frame.ts";
+import type { MessageBody } from "../wire/message.ts";
+
+import { summarize, type TransferSummary } from "./incoming.ts";
+import {
+  type BuiltManifest,
+  encodeManifest,
+  type HashedEntry,
+  type ManifestEntry,
+} from "./manifest.ts";
+
+/**
+ * Bytes per message: as large as one batch of the connection, so that each goes out in a write of its own straight from
+ * the buffer that the file was read into (measured: smaller ones cost calls, larger ones leave the cache).
+ */
+export const CHUNK_BYTES = 256 * 1024;
+
+/** How long a person may think about an offer. */
+const ACCEPT_TIMEOUT_MS = 120_000;
+
+/** How long the receiver may take to say that everything is there once it has all been sent. */
+const FINISH_TIMEOUT_MS = 60_000;
+
+/** How to send. */
+export interface SendOptions {
+  /** How long the other side may take to accept. @default {120000} */
+  acceptTimeoutMs?: number;
+  /** Gives up when aborted; the other side is told. */
+  signal?: AbortSignal;
+  /** Where time comes from. @default {systemClock} */
+  clock?: Clock;
+}
+
+/** What happens while sending. */
+export type SendEvent =
+  | { readonly type: "accepted" }
+  | { readonly type: "progress"; readonly bytes: number; readonly totalBytes: number }
+  | ({
+    readonly type: "done";
+    /** Bytes that had to be sent again. */
+    readonly resentBytes: number;
+    /** From acceptance to the receiver's confirmation. */
+    readonly seconds: number;
+  } & TransferSummary);
+
+/**
+ * Offers files over a link and sends them once accepted. The last event is `done`, after the receiver has verified
+ * everything. Leaving the loop before cancels the transfer.
+ *
+ * @throws {RemoteError} with the receiver's code: `not-allowed` when it refuses, `limit` when it has no room.
+ * @throws {TimeoutError} when it does not answer the offer in time.
+ * @throws {IntegrityError} when a file changes while it is being read. @throws {ClosedError} when the link breaks.
+ */
+export async function* sendFiles(
+  link: Link,
+  built: BuiltManifest,
+  options: SendOptions = {},
+): AsyncGenerator<SendEvent, void, void> {
+  const { acceptTimeoutMs = ACCEPT_TIMEOUT_MS, signal, clock = systemClock } = options;
+  const { manifest } = built;
+  const offer = { manifest: encodeManifest(manifest) };
+  const id = await request(link, "transfer.offer", offer, acceptTimeoutMs, signal);
+  const startedMs = clock.now();
+  yield { type: "accepted" };
+
+  const stop = new AbortController();
+  const stopping = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
+  const run = link.request("transfer.run", { id }, { timeoutMs: Infinity, signal: stopping });
+  const outcome: { error?: unknown; failed: boolean } = { failed: false };
+  run.catch((error) => Object.assign(outcome, { error, failed: true }));
+  try {
+    const buffers = [new Uint8Array(CHUNK_BYTES), new Uint8Array(CHUNK_BYTES)] as const;
+    const hashed: HashedEntry[] = [];
+    let bytes = 0;
+    for (const [index, entry] of manifest.entries.entries()) {
+      if (entry.kind !== "file") continue;
+      const hash = createHash("sha256");
+      const file = { head: { id, index }, entry, source: built.source(index), hash };
+      for await (const sent of sendFile(link, file, buffers)) {
+        if (outcome.failed) throw outcome.error;
+        stopping.throwIfAborted();
+        bytes += sent;
+        yield { type: "progress", bytes, totalBytes: manifest.totalBytes };
+      }
+      const sha256 = hash.digest();
+      await link.post("transfer.end", { ...file.head, sha256 });
+      hashed.push({ path: entry.path, size: entry.size, sha256: sha256.toString("hex") });
+    }
+    await link.flush();
+    const summary = summarize(hashed);
+    if (parseSummary(await confirmed(run, clock)).sha256 !== summary.sha256) throw different();
+    const seconds = (clock.now() - startedMs) / 1000;
+    yield { type: "done", resentBytes: 0, seconds, ...summary };
+  } finally {
+    stop.abort(); // harmless once the answer has come
+  }
+}
+
+interface Outgoing {
+  readonly head: { readonly id: number; readonly index: number };
+  readonly entry: ManifestEntry;
+  readonly source: string;
+  readonly hash: Hash;
+}
+
+/** Sends the bytes of one file; yields the size of each message. */
+async function* sendFile(
+  link: Link,
+  { head, entry, source, hash }: Outgoing,
+  buffers: readonly [Uint8Array, Uint8Array],
+): AsyncGenerator<number, void, void> {
+  using file = Deno.openSync(source);
+  let sending: Promise<void> | undefined;
+  let left = entry.size;
+  for (let turn = 0; left > 0; turn++) {
+    // One buffer is filled and hashed while the other may still be on its way.
+    const buffer = buffers[turn % 2] as Uint8Array;
+    const count = fill(file, left < buffer.length ? buffer.subarray(0, left) : buffer);
+    if (count === 0) throw changed(entry);
+    const data = buffer.subarray(0, count);
+    hash.update(data);
+    await sending;
+    const full = link.post("transfer.data", { ...head, data });
+    sending = count >= SPLICE_FROM_BYTES ? link.flush() : full;
+    sending?.catch(() => {}); // awaited in the next turn, or the link's end is reported
+    left -= count;
+    yield count;
+  }
+  await sending;
+  if (file.readSync(new Uint8Array(1)) !== null) throw changed(entry);
+}
+
+/** Reads until the buffer is full or the file ends. */
+function fill(file: Deno.FsFile, buffer: Uint8Array): number {
+  let count = 0;
+  while (count < buffer.length) {
+    const read = file.readSync(buffer.subarray(count));
+    if (read === null) break;
+    count += read;
+  }
+  return count;
+}
+
+async function request(
+  link: Link,
+  header: string,
+  body: MessageBody,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const options = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
+  const answer = await link.request(header, body, options);
+  const id = isObject(answer) ? answer.id : undefined;
+  if (typeof id === "number") return id;
+  throw new InvalidPacketError("bad-message", `Cannot send: the answer to ${header} has no id`);
+}
+
+async function confirmed(run: Promise<unknown>, clock: Clock): Promise<unknown> {
+  const late = Promise.withResolvers<never>();
+  const timer = clock.after(FINISH_TIMEOUT_MS, () => {
+    late.reject(new TimeoutError("Cannot send: the receiver did not confirm the files in time"));
+  });
+  try {
+    return await Promise.race([run, late.promise]);
+  } finally {
+    timer.cancel();
+  }
+}
+
+function parseSummary(value: unknown): TransferSummary {
+  const { files, bytes, sha256 } = isObject(value) ? value : {};
+  if (typeof files !== "number" || typeof bytes !== "number" || typeof sha256 !== "string") {
+    throw new InvalidPacketError("bad-message", "Cannot send: the receiver's summary is not one");
+  }
+  return { files, bytes, sha256 };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+function changed({ path }: ManifestEntry): IntegrityError {
+  return new IntegrityError(
+    "bad-hash",
+    `Cannot send "${printable(path)}": it changed while it was being read`,
+  );
+}
+
+function different(): IntegrityError {
+  return new IntegrityError("bad-hash", "Cannot send: what the receiver has is not what was sent");
+}

@@ -1,0 +1,206 @@
+/**
+ * Frames over a byte connection: `send`, `receive` and async iteration, with many frames per socket write.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "../clock.ts";
+import { ClosedError, TimeoutError } from "../errors.ts";
+import { FrameReader, FrameWriter, MAX_FRAME_BYTES } from "../wire/frame.ts";
+import type { Connection } from "./transport.ts";
+
+/**
+ * Once this much waits to be written, senders are asked to wait: large enough to fill a socket write well, small enough
+ * that a slow reader costs little memory.
+ */
+export const HIGH_WATER_BYTES = 256 * 1024;
+
+/** How frames are carried. */
+export interface FramedOptions {
+  /** Largest payload in bytes, both ways. @default {16777216} */
+  maxFrameBytes?: number;
+  /** Where time comes from. @default {systemClock} */
+  clock?: Clock;
+}
+
+/** How to wait for a frame. */
+export interface ReceiveOptions {
+  /** Gives up after this many milliseconds. @default {Infinity} */
+  timeoutMs?: number;
+  /** Gives up when aborted. */
+  signal?: AbortSignal;
+}
+
+/**
+ * A connection that carries frames.
+ *
+ * @example
+ * ```ts
+ * import { FramedConnection, MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const listener = await network.host("a").listen({ port: 1 });
+ * const [accepted, connected] = await Promise.all([
+ *   listener.accept(),
+ *   network.host("b").connect({ hostname: "a", port: 1 }),
+ * ]);
+ * const client = new FramedConnection(connected);
+ * await client.send(new TextEncoder().encode("hello"));
+ * client.close();
+ * if (accepted === undefined) throw new Error("unreachable");
+ * for await (const frame of new FramedConnection(accepted)) {
+ *   assertEquals(new TextDecoder().decode(frame), "hello");
+ * }
+ * listener.close();
+ * ```
+ */
+export class FramedConnection implements AsyncDisposable {
+  /** The connection underneath. */
+  readonly connection: Connection;
+  /** Frames coming in; for whoever reads them without {@linkcode FramedConnection.receive}. */
+  readonly reader: FrameReader;
+  /** The batch going out; call {@linkcode FramedConnection.flush} after adding to it. */
+  readonly writer: FrameWriter;
+  readonly #clock: Clock;
+  #writing: Promise<void> | undefined;
+  #filling: Promise<boolean> | undefined;
+  #failure: unknown;
+  #closed = false;
+
+  /** Carries frames over `connection`, which it owns from now on. */
+  constructor(connection: Connection, options: FramedOptions = {}) {
+    const { maxFrameBytes = MAX_FRAME_BYTES, clock = systemClock } = options;
+    this.connection = connection;
+    this.reader = new FrameReader({ maxFrameBytes });
+    this.writer = new FrameWriter({ maxFrameBytes });
+    this.#clock = clock;
+  }
+
+  /**
+   * Sends one frame and waits until it is handed to the operating system; the payload is free again then.
+   *
+   * @throws {InvalidPacketError} `too-large` when the payload is longer than `maxFrameBytes`.
+   * @throws {ClosedError} when the connection is closed or breaks.
+   */
+  async send(payload: Uint8Array): Promise<void> {
+    this.writer.frame(payload);
+    await this.flush();
+  }
+
+  /**
+   * Waits for the next frame.
+   *
+   * @returns its payload, a view that is valid until the next call; `undefined` at the end of the stream.
+   * @throws {InvalidPacketError} `too-large`, or `bad-frame` when the stream ends inside a frame.
+   * @throws {TimeoutError} after `timeoutMs`; what has come by then is not lost.
+   */
+  async receive(options: ReceiveOptions = {}): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const { timeoutMs = Infinity, signal } = options;
+    signal?.throwIfAborted();
+    const deadline = this.#clock.now() + timeoutMs;
+    for (;;) {
+      const frame = this.reader.next();
+      if (frame !== undefined) return frame;
+      const filled = this.#filling ?? this.fill();
+      const leftMs = deadline - this.#clock.now();
+      if (!(await this.#within(filled, leftMs, signal))) return undefined;
+    }
+  }
+
+  /** Every frame until the stream ends; leaving the loop closes the connection. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
+    try {
+      for (;;) {
+        const frame = await this.receive();
+        if (frame === undefined) return;
+        yield frame;
+      }
+    } finally {
+      this.close();
+    }
+  }
+
+  /**
+   * Reads once. @returns whether bytes came; `false` at a clean end of the stream.
+   * @throws {InvalidPacketError} `bad-frame` when the stream ends inside a frame.
+   */
+  fill(): Promise<boolean> {
+    return this.#filling = this.#read().finally(() => this.#filling = undefined);
+  }
+
+  /**
+   * Writes the batch, together with whatever is added to it in the same turn and while it is being written.
+   *
+   * @returns when everything added so far is written. @throws {ClosedError} when the connection breaks.
+   */
+  flush(): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return this.#writing ??= this.#writeBatches();
+  }
+
+  /** Whether a write is under way, which will take along what is added now. */
+  get flushing(): boolean {
+    return this.#writing !== undefined;
+  }
+
+  /** Whether senders should wait for {@linkcode FramedConnection.flush} before adding more. */
+  get congested(): boolean {
+    return this.writer.pendingBytes >= HIGH_WATER_BYTES;
+  }
+
+  /** Closes the connection; what was not flushed is lost. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#failure ??= new ClosedError("Cannot send: the connection is closed");
+    this.connection.close();
+  }
+
+  /** Waits for what is being written, then closes. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writing?.catch(() => {}); // whoever flushed has got the error
+    this.close();
+  }
+
+  async #read(): Promise<boolean> {
+    const count = await this.connection.read(this.reader.space());
+    if (count === null) {
+      this.reader.end();
+      return false;
+    }
+    this.reader.commit(count);
+    return true;
+  }
+
+  async #writeBatches(): Promise<void> {
+    try {
+      await undefined; // messages sent in the same turn leave in the same write
+      while (this.writer.pendingBytes > 0) {
+        for (const piece of this.writer.take()) await this.connection.write(piece);
+      }
+    } catch (error) {
+      this.#failure ??= error;
+      throw error;
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+
+  #within<T>(promise: Promise<T>, ms: number, signal: AbortSignal | undefined): Promise<T> {
+    if (ms === Infinity && signal === undefined) return promise;
+    return new Promise((resolve, reject) => {
+      const onAbort = () => finish(() => reject(signal?.reason));
+      const timer = ms === Infinity ? undefined : this.#clock.after(ms, () => {
+        finish(() => reject(new TimeoutError("Cannot receive: no frame within the time given")));
+      });
+      const finish = (settle: () => void) => {
+        timer?.cancel();
+        signal?.removeEventListener("abort", onAbort);
+        settle();
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+      promise.then((value) => finish(() => resolve(value)), (error) => finish(() => reject(error)));
+    });
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * WebSockets, as clients and in an HTTP server.
+ *
+ * @module
+ */
+
+import { InvalidPacketError } from "../errors.ts";
+import { messageLimits, type MessageSocketOptions, NativeMessageSocket } from "./message_socket.ts";
+import { permissionError, reasonOf } from "./socket_error.ts";
+import type { Address, ConnectOptions, MessageSocket } from "./transport.ts";
+
+/** How to connect a WebSocket. */
+export interface ConnectWebSocketOptions extends ConnectOptions, MessageSocketOptions {
+  /** Sub-protocols to offer, best first. @default {[]} */
+  protocols?: readonly string[];
+}
+
+/** How to accept a WebSocket. */
+export interface UpgradeWebSocketOptions extends MessageSocketOptions {
+  /** The sub-protocol that was chosen from those the client offers. */
+  protocol?: string;
+  /** Half of this silence makes a ping; all of it without an answer ends the connection. 0 for never. @default {30000} */
+  idleTimeoutMs?: number;
+}
+
+/** A WebSocket that was accepted, and the response that the HTTP handler has to return for it. */
+export interface UpgradedWebSocket {
+  /** Usable at once: what is sent before the response is out waits for it. */
+  readonly socket: MessageSocket;
+  /** What completes the handshake. */
+  readonly response: Response;
+}
+
+/**
+ * Connects a WebSocket.
+ *
+ * @throws {TransportError} when nobody answers there, or not as a WebSocket.
+ * @throws {UnsupportedError} when the program may not connect there.
+ * @throws {TypeError} when `url` is no WebSocket URL.
+ */
+export async function connectWebSocket(
+  url: string | URL,
+  options: ConnectWebSocketOptions = {},
+): Promise<MessageSocket> {
+  const { signal, protocols = [] } = options;
+  signal?.throwIfAborted();
+  const limits = messageLimits(options);
+  const remote = addressOf(url);
+  const native = openNative(url, protocols, remote);
+  const socket = new NativeMessageSocket(native, "client", remote, limits);
+  await socket.established(signal);
+  return socket;
+}
+
+/**
+ * Accepts a WebSocket in an HTTP handler.
+ *
+ * @example
+ * ```ts
+ * import { connectWebSocket, serveHttp, upgradeWebSocket } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = await serveHttp((request, remote) => {
+ *   if (new URL(request.url).pathname !== "/sync") return new Response("try /sync\n");
+ *   const { socket, response } = upgradeWebSocket(request, remote);
+ *   socket.send("welcome");
+ *   return response;
+ * }, { hostname: "127.0.0.1" });
+ *
+ * const socket = await connectWebSocket(`ws://127.0.0.1:${server.address.port}/sync`);
+ * assertEquals(await socket.receive(), "welcome");
+ * socket.close();
+ * await socket.closed;
+ * await server.close();
+ * ```
+ *
+ * @param remote Where the request came from.
+ * @throws {InvalidPacketError} `bad-message`, when the request does not ask for a WebSocket.
+ */
+export function upgradeWebSocket(
+  request: Request,
+  remote: Address,
+  options: UpgradeWebSocketOptions = {},
+): UpgradedWebSocket {
+  const { protocol, idleTimeoutMs = 30_000 } = options;
+  const limits = messageLimits(options);
+  const { socket, response } = upgradeNative(request, {
+    idleTimeout: idleTimeoutMs / 1000,
+    ...(protocol === undefined ? {} : { protocol }),
+  });
+  return { socket: new NativeMessageSocket(socket, "server", remote, limits), response };
+}
+
+function openNative(url: string | URL, protocols: readonly string[], remote: Address): WebSocket {
+  try {
+    return new WebSocket(url, [...protocols]);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) {
+      throw permissionError("connect WebSocket to", remote, error);
+    }
+    throw new TypeError(`Cannot connect WebSocket: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function upgradeNative(
+  request: Request,
+  options: Deno.UpgradeWebSocketOptions,
+): Deno.WebSocketUpgrade {
+  try {
+    return Deno.upgradeWebSocket(request, options);
+  } catch (cause) {
+    throw new InvalidPacketError(
+      "bad-message",
+      `Cannot accept WebSocket: ${reasonOf(cause)}`,
+      { cause },
+    );
+  }
+}
+
+function addressOf(url: string | URL): Address {
+  const parsed = URL.parse(url);
+  if (parsed === null) throw new TypeError("Cannot connect WebSocket: the URL is not valid");
+  const { hostname, port, protocol } = parsed;
+  const usual = protocol === "wss:" || protocol === "https:" ? 443 : 80;
+  return {
+    hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: port === "" ? usual : Number(port),
+  };
+}
