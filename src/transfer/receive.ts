@@ -79,6 +79,8 @@ interface Active {
   readonly startedMs: number;
   /** Settles the answer of `transfer.run`. */
   readonly result: PromiseWithResolvers<TransferSummary>;
+  /** Resolves when that answer has been given, or nobody is left to take it. */
+  readonly answered: PromiseWithResolvers<void>;
 }
 
 /**
@@ -193,11 +195,13 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     const id = ++this.#lastId;
     const result = Promise.withResolvers<TransferSummary>();
     result.promise.catch(() => {}); // `transfer.run` may never ask
-    const active = { incoming, link, startedMs: this.#clock.now(), result };
+    const answered = Promise.withResolvers<void>();
+    const active = { incoming, link, startedMs: this.#clock.now(), result, answered };
     this.#active.set(id, active);
     void link.closed.then(() => {
       this.#giveUp(active, closed());
       this.#active.delete(id);
+      answered.resolve();
     });
     if (incoming.over) this.#finish(active);
     return id;
@@ -213,6 +217,7 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     } finally {
       signal.removeEventListener("abort", giveUp);
       this.#active.delete(id as number);
+      active.answered.resolve();
     }
   }
 
@@ -239,11 +244,14 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     }
   }
 
-  #finish({ incoming, link, startedMs, result }: Active): void {
+  #finish({ incoming, link, startedMs, result, answered }: Active): void {
     const summary = incoming.summary();
     const seconds = (this.#clock.now() - startedMs) / 1000;
     result.resolve(summary);
-    void this.#events.push({ type: "done", from: link.peer, seconds, ...summary });
+    // Who stops at `done` must not close the link before the sender has its answer.
+    void answered.promise.then(() => {
+      void this.#events.push({ type: "done", from: link.peer, seconds, ...summary });
+    });
   }
 
   /** Ends a transfer that is not over: its incomplete file goes, the sender learns why. */

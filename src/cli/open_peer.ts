@@ -1,0 +1,52 @@
+/**
+ * From options to a peer.
+ *
+ * @module
+ */
+
+import { Peer, type ReachOptions } from "../peer.ts";
+import { Identity } from "../secure/identity.ts";
+import { Home, resolveHome } from "../state/home.ts";
+import { parseAddress } from "../transport/transport.ts";
+import { type Options, UsageError } from "./options.ts";
+import type { Invocation } from "./verbs.ts";
+
+/** The identity that the options ask for, and where it is kept. */
+export function openIdentity(
+  { options, output }: Invocation,
+): { identity: Identity; home: string } {
+  if (options.has("ephemeral")) return { identity: Identity.generate(), home: "" };
+  const home = Home.open(options.text("home") ?? resolveHome(), { log: output.log });
+  return { identity: Identity.load(home), home: home.dir };
+}
+
+/** A peer as the options ask for it. */
+export async function openPeer(
+  invocation: Invocation,
+  more: { clientOnly: boolean; anonymous?: boolean },
+): Promise<Peer> {
+  const { options, output } = invocation;
+  const identity = more.anonymous ? Identity.generate() : openIdentity(invocation).identity;
+  return await Peer.open({
+    identity,
+    clientOnly: more.clientOnly,
+    name: options.text("name") ?? "",
+    network: options.text("network") ?? "",
+    hostname: options.text("host"),
+    port: options.port("port"),
+    udpPort: options.port("udp-port"),
+    discoveryPort: options.port("discovery-port"),
+    log: output.log,
+  });
+}
+
+/** How to look for a peer, as the options ask for it. @throws {UsageError} when an address is none. */
+export function reachOptions(options: Options, signal: AbortSignal): ReachOptions {
+  const timeoutMs = options.milliseconds("timeout");
+  const peers = options.texts("peer").map((text) => {
+    const address = parseAddress(text);
+    if (address === undefined) throw new UsageError("Option --peer must be HOST:PORT");
+    return address;
+  });
+  return { signal, peers, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
+}

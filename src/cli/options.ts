@@ -1,0 +1,143 @@
+/**
+ * What a command line says: the options of a verb, read and checked.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { printable } from "../log.ts";
+
+/** One option of a verb. */
+export interface OptionSpec {
+  /** What its value is, for the usage text; without one it is a switch. */
+  readonly value?: string;
+  /** One line of help. */
+  readonly help: string;
+  /** May be given more than once. @default {false} */
+  readonly repeats?: boolean;
+}
+
+/** The options of a verb, by name. */
+export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
+
+/** A mistake on the command line: exit status 2, and the usage is shown. */
+export class UsageError extends TypeError {
+  /** Says what is wrong. */
+  constructor(message: string) {
+    super(message);
+    this.name = "UsageError";
+  }
+}
+
+/** Options that every verb has. */
+export const COMMON_OPTIONS: OptionSpecs = {
+  help: { help: "show this help" },
+  json: { help: "results as one JSON object per line on stdout" },
+  log: { value: "LEVEL", help: "say more on stderr: debug, info, warn or error (default: error)" },
+};
+
+/** Options of verbs that have an identity. */
+export const IDENTITY_OPTIONS: OptionSpecs = {
+  home: { value: "DIR", help: "where identity and state are kept (default: $KITH_HOME)" },
+  ephemeral: { help: "a new identity for this run, nothing is kept" },
+};
+
+/** Options of verbs that go on the network. */
+export const NETWORK_OPTIONS: OptionSpecs = {
+  ...IDENTITY_OPTIONS,
+  name: { value: "NAME", help: "a label that others see (default: none)" },
+  network: { value: "NAME", help: "only peers of the same network find each other" },
+  host: { value: "ADDR", help: "use only this address of the machine, e.g. 127.0.0.1" },
+  "discovery-port": { value: "N", help: "UDP port that questions are sent to (default: 3486)" },
+};
+
+/** Options of verbs that look for a peer. */
+export const REACH_OPTIONS: OptionSpecs = {
+  peer: { value: "HOST:PORT", help: "ask there instead of looking around", repeats: true },
+  timeout: { value: "SECONDS", help: "how long to look and connect (default: 10)" },
+};
+
+/** Options of verbs that listen. */
+export const LISTEN_OPTIONS: OptionSpecs = {
+  port: { value: "N", help: "TCP port, 0 for any (default: 3485 or the next free one)" },
+  "udp-port": { value: "N", help: "UDP port that answers leave from, 0 for any" },
+};
+
+/** A command line, read by a verb's options. */
+export class Options {
+  /** What is not an option, in order. */
+  readonly args: readonly string[];
+  readonly #values: Readonly<Record<string, unknown>>;
+
+  /** Reads a command line. @throws {UsageError} for an option that the verb does not have, or one without its value. */
+  constructor(line: readonly string[], specs: OptionSpecs) {
+    const names = Object.keys(specs);
+    const parsed = parseArgs([...line], {
+      string: [...names.filter((name) => specs[name]?.value !== undefined), "_"],
+      boolean: names.filter((name) => specs[name]?.value === undefined),
+      collect: names.filter((name) => specs[name]?.repeats),
+      alias: { help: "h" },
+      unknown: (arg, key) => {
+        if (key !== undefined) throw new UsageError(`Unknown option ${printable(arg, 60)}`);
+        return true;
+      },
+    });
+    for (const name of names) {
+      const given = parsed[name];
+      const empty = Array.isArray(given) ? given.includes("") : given === "";
+      if (specs[name]?.value !== undefined && empty) {
+        throw new UsageError(`Option --${name} needs ${specs[name]?.value}`);
+      }
+    }
+    this.#values = parsed;
+    this.args = parsed._.map(String);
+  }
+
+  /** Whether a switch is set. */
+  has(name: string): boolean {
+    return this.#values[name] === true;
+  }
+
+  /** The value of an option. */
+  text(name: string): string | undefined {
+    const value = this.#values[name];
+    return typeof value === "string" ? value : undefined;
+  }
+
+  /** The values of an option that repeats. */
+  texts(name: string): string[] {
+    const value = this.#values[name];
+    return Array.isArray(value) ? value.map(String) : [];
+  }
+
+  /** A number of at least 0, in milliseconds, of an option in seconds. @throws {UsageError} */
+  milliseconds(name: string): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+    // Timers hold 31 bits of milliseconds.
+    if (seconds <= 2_000_000) return seconds * 1000;
+    throw new UsageError(
+      `Option --${name} must be seconds, 0..2000000: it is ${printable(text, 20)}`,
+    );
+  }
+
+  /** A port. @throws {UsageError} when it is not one. */
+  port(name: string): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    if (/^\d{1,5}$/.test(text) && Number(text) <= 65535) return Number(text);
+    throw new UsageError(`Option --${name} must be 0..65535: it is ${printable(text, 20)}`);
+  }
+
+  /** One of some words. @throws {UsageError} when it is none of them. */
+  choice<T extends string>(name: string, words: readonly T[]): T | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const word = words.find((candidate) => candidate === text);
+    if (word !== undefined) return word;
+    throw new UsageError(
+      `Option --${name} must be one of ${words.join(", ")}: it is ${printable(text, 20)}`,
+    );
+  }
+}

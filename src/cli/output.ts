@@ -1,0 +1,131 @@
+/**
+ * What the command line prints: results on stdout, everything for people on stderr.
+ *
+ * With `--json` each result is one JSON object on a line of its own; without, it is a line for people. Progress is shown
+ * on a terminal only.
+ *
+ * @module
+ */
+
+import { BaseHandler, type LevelName, Logger as StdLogger } from "@std/log";
+import { type LogFields, type Logger, printable } from "../log.ts";
+import { encodeJson } from "../wire/json.ts";
+
+/** Levels of `--log`. */
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+
+const encoder = new TextEncoder();
+
+/** Where a verb prints to. */
+export class Output {
+  /** Whether results are JSON. */
+  readonly json: boolean;
+  /** Whether stderr is a terminal, which can show progress. */
+  readonly interactive: boolean;
+  /** What the library says. */
+  readonly log: Logger;
+  #progressShown = false;
+
+  /** Makes one. */
+  constructor(options: { json: boolean; level: typeof LOG_LEVELS[number] }) {
+    this.json = options.json;
+    this.interactive = Deno.stderr.isTerminal();
+    this.log = makeLogger(options.level, (line) => this.note(line));
+  }
+
+  /** Prints a result: `facts` as JSON, or `text` for people. */
+  result(facts: Record<string, unknown>, text: string): void {
+    this.#clearProgress();
+    print(Deno.stdout, (this.json ? encodeJson(facts) : text) + "\n");
+  }
+
+  /** Prints bytes as they are. */
+  bytes(bytes: Uint8Array): void {
+    writeAll(Deno.stdout, bytes);
+  }
+
+  /** Prints a line for people that is no result. */
+  note(text: string): void {
+    this.#clearProgress();
+    print(Deno.stderr, text + "\n");
+  }
+
+  /** Shows a line that the next one replaces; on a terminal only. */
+  progress(text: string): void {
+    if (!this.interactive) return;
+    print(Deno.stderr, `\r${text}\u001b[K`);
+    this.#progressShown = true;
+  }
+
+  #clearProgress(): void {
+    if (!this.#progressShown) return;
+    print(Deno.stderr, "\r\u001b[K");
+    this.#progressShown = false;
+  }
+}
+
+/** `12.3 MB`, in steps of 1000. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.95 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** The bar, rate and time left of a transfer: `[#####     ] 50 %  1.2 GB  610.0 MB/s  0:02 left`. */
+export function formatProgress(bytes: number, totalBytes: number, seconds: number): string {
+  const share = totalBytes === 0 ? 1 : bytes / totalBytes;
+  const rate = seconds > 0 ? bytes / seconds : 0;
+  const left = rate > 0 ? Math.ceil((totalBytes - bytes) / rate) : 0;
+  const bar = "#".repeat(Math.round(share * 20)).padEnd(20);
+  const clock = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+  const percent = `${Math.floor(share * 100)}`.padStart(3);
+  return `[${bar}] ${percent} %  ${formatBytes(bytes)}  ${formatBytes(rate)}/s  ${clock} left`;
+}
+
+function makeLogger(level: typeof LOG_LEVELS[number], write: (line: string) => void): Logger {
+  const levelName = level.toUpperCase() as LevelName;
+  const handler = new StderrHandler(levelName, write);
+  const logger = new StdLogger("kith", levelName, { handlers: [handler] });
+  const withFields = (message: string, fields: LogFields = {}) => {
+    const facts = Object.entries(fields).map(([key, value]) =>
+      `${key}=${printable(String(value))}`
+    );
+    return [message, ...facts].join(" ");
+  };
+  return {
+    debug: (message, fields) => void logger.debug(withFields(message, fields)),
+    info: (message, fields) => void logger.info(withFields(message, fields)),
+    warn: (message, fields) => void logger.warn(withFields(message, fields)),
+    error: (message, fields) => void logger.error(withFields(message, fields)),
+  };
+}
+
+class StderrHandler extends BaseHandler {
+  readonly #write: (line: string) => void;
+
+  constructor(levelName: LevelName, write: (line: string) => void) {
+    super(levelName, { formatter: ({ levelName, msg }) => `${levelName.toLowerCase()}: ${msg}` });
+    this.#write = write;
+  }
+
+  override log(line: string): void {
+    this.#write(line);
+  }
+}
+
+interface SyncWriter {
+  writeSync(bytes: Uint8Array): number;
+}
+
+function print(to: SyncWriter, text: string): void {
+  writeAll(to, encoder.encode(text));
+}
+
+function writeAll(to: SyncWriter, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+}

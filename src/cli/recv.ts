@@ -1,0 +1,105 @@
+/**
+ * `kith recv`
+ *
+ * @module
+ */
+
+import type { Offer, ReceiveEvent, Receiver } from "../transfer/receive.ts";
+import type { Peer } from "../peer.ts";
+import { printable } from "../log.ts";
+import { formatBytes, formatProgress, type Output } from "./output.ts";
+import { openPeer } from "./open_peer.ts";
+import { UsageError } from "./options.ts";
+import type { Invocation } from "./verbs.ts";
+
+/** Between two lines of progress on a terminal. */
+const PROGRESS_EVERY_MS = 100;
+
+/** Receives files into a folder until ^C, or with `--once` until one transfer has ended. */
+export async function run(invocation: Invocation): Promise<void> {
+  const { options, output, signal } = invocation;
+  if (options.args.length > 0) {
+    throw new UsageError("kith recv takes no arguments; did you mean --dir?");
+  }
+  const dir = options.text("dir") ?? ".";
+  const once = options.has("once");
+  await using peer = await openPeer(invocation, { clientOnly: false });
+  const receiver = peer.receive({ dir, accept: decider(options.has("yes"), output) });
+  const stop = () => receiver.close();
+  signal.addEventListener("abort", stop, { once: true });
+  announce(peer, dir, output);
+  const hideProgress = showProgress(receiver, output);
+  let failure: unknown;
+  try {
+    for await (const event of receiver) {
+      show(event, output);
+      if (!once || event.type === "received") continue;
+      if (event.type === "failed") failure = event.error;
+      break;
+    }
+  } finally {
+    hideProgress();
+    signal.removeEventListener("abort", stop);
+  }
+  await peer.close();
+  const counters = peer.metrics.snapshot();
+  const counted = Object.entries(counters).map(([name, value]) => `${name} ${value}`).join(", ");
+  if (output.json) output.result({ event: "closed", counters }, "");
+  else output.note(`closed (${counted || "nothing happened"})`);
+  if (failure !== undefined) throw failure;
+}
+
+function announce(peer: Peer, dir: string, output: Output): void {
+  const tcp = peer.address?.port;
+  const udp = peer.discovery.address?.port;
+  const { peerId, name } = peer;
+  output.result(
+    { event: "ready", peerId, name, tcp, udp },
+    `${name || peerId} is ready for files into ${dir} (tcp ${tcp}, udp ${udp}), ^C ends`,
+  );
+}
+
+function show(event: ReceiveEvent, output: Output): void {
+  const from = printable(event.from.name || event.from.peerId, 64);
+  if (event.type === "received") {
+    const { path, bytes, sha256 } = event;
+    const facts = { event: "received", path, bytes, sha256, from: event.from.peerId };
+    output.result(facts, `${printable(path, 300)}  ${formatBytes(bytes)}  from ${from}`);
+  } else if (event.type === "done") {
+    const { files, bytes, seconds } = event;
+    const rate = formatBytes(seconds > 0 ? bytes / seconds : 0);
+    output.note(
+      `received ${files} files, ${formatBytes(bytes)}, from ${from} (${rate}/s), verified`,
+    );
+  } else {
+    const why = event.error instanceof Error ? event.error.message : String(event.error);
+    output.note(`transfer from ${from} failed: ${printable(why, 300)}`);
+  }
+}
+
+/** Who decides about an offer: `--yes`, a person at the terminal, or nobody, which is a refusal. */
+function decider(yes: boolean, output: Output): (offer: Offer) => boolean {
+  return ({ label, manifest }) => {
+    const { files, totalBytes, entries } = manifest;
+    const first = printable(entries[0]?.path ?? "nothing", 100);
+    const more = entries.length > 1 ? ` and ${entries.length - 1} more` : "";
+    const what = `${first}${more} (${files} files, ${formatBytes(totalBytes)}) from ${label}`;
+    if (yes) return true;
+    if (Deno.stdin.isTerminal()) return confirm(`Accept ${what}?`);
+    output.note(`refused ${what}: no terminal to ask at, and no --yes`);
+    return false;
+  };
+}
+
+function showProgress(receiver: Receiver, output: Output): () => void {
+  if (!output.interactive) return () => {};
+  const startedMs = new Map<string, number>();
+  const timer = setInterval(() => {
+    for (const { from, bytes, totalBytes } of receiver.progress) {
+      const since = startedMs.get(from.peerId) ?? performance.now();
+      startedMs.set(from.peerId, since);
+      output.progress(formatProgress(bytes, totalBytes, (performance.now() - since) / 1000));
+    }
+  }, PROGRESS_EVERY_MS);
+  return () => clearInterval(timer);
+}

@@ -1,0 +1,136 @@
+/**
+ * The verb table: usage, help, options and permissions of every verb, and where its code is. A verb's code is loaded
+ * when it runs.
+ *
+ * @module
+ */
+
+import {
+  COMMON_OPTIONS,
+  IDENTITY_OPTIONS,
+  LISTEN_OPTIONS,
+  NETWORK_OPTIONS,
+  type Options,
+  type OptionSpecs,
+  REACH_OPTIONS,
+} from "./options.ts";
+import type { Output } from "./output.ts";
+
+/** What a verb runs with. */
+export interface Invocation {
+  /** Its options and arguments. */
+  readonly options: Options;
+  /** Where it prints. */
+  readonly output: Output;
+  /** Fires on ^C. */
+  readonly signal: AbortSignal;
+}
+
+/** Runs a verb; errors become the exit status. */
+export type Run = (invocation: Invocation) => Promise<void>;
+
+/** One verb. */
+export interface Verb {
+  /** Arguments, for the usage line. */
+  readonly usage: string;
+  /** One line of help. */
+  readonly summary: string;
+  /** A command line that works. */
+  readonly example: string;
+  /** What `--json` prints. */
+  readonly prints: string;
+  /** The permissions it needs, besides reading its own code. */
+  readonly permissions: string;
+  /** Its options. */
+  readonly options: OptionSpecs;
+  /** Loads its code. */
+  readonly load: () => Promise<{ run: Run }>;
+}
+
+const NETWORK_PERMISSIONS = "--allow-net --allow-sys=networkInterfaces";
+const HOME_PERMISSIONS = "--allow-env --allow-read=HOME --allow-write=HOME";
+
+/** Every verb, in the order that help shows them. */
+export const VERBS: Readonly<Record<string, Verb>> = {
+  id: {
+    usage: "",
+    summary: "show the identity, made on first use",
+    example: "kith id",
+    prints: "peerId, fingerprint, home",
+    permissions: HOME_PERMISSIONS,
+    options: { ...COMMON_OPTIONS, ...IDENTITY_OPTIONS },
+    load: () => import("./id.ts"),
+  },
+  discover: {
+    usage: "",
+    summary: "who is out there",
+    example: "kith discover --timeout 2",
+    prints: "a line per peer: peerId, name, addresses, via",
+    permissions: NETWORK_PERMISSIONS,
+    options: {
+      ...COMMON_OPTIONS,
+      network: NETWORK_OPTIONS.network as OptionSpecs[string],
+      host: NETWORK_OPTIONS.host as OptionSpecs[string],
+      "discovery-port": NETWORK_OPTIONS["discovery-port"] as OptionSpecs[string],
+      timeout: { value: "SECONDS", help: "how long to look (default: 2)" },
+    },
+    load: () => import("./discover.ts"),
+  },
+  send: {
+    usage: "PATH...",
+    summary: "send files and folders to one peer",
+    example: "kith send photos/ notes.txt --to bob",
+    prints: "progress, then done: files, bytes, resentBytes, sha256, seconds",
+    permissions: `${NETWORK_PERMISSIONS} ${HOME_PERMISSIONS} --allow-read=PATH`,
+    options: {
+      ...COMMON_OPTIONS,
+      to: { value: "PEER", help: "a name, a peer id or its beginning, or HOST:PORT" },
+      ...REACH_OPTIONS,
+      ...NETWORK_OPTIONS,
+    },
+    load: () => import("./send.ts"),
+  },
+  recv: {
+    usage: "",
+    summary: "receive files into a folder, until ^C",
+    example: "kith recv --dir inbox --yes --name bob",
+    prints: "ready: peerId, tcp, udp; then received: path, bytes, sha256, from",
+    permissions:
+      `${NETWORK_PERMISSIONS},statfs ${HOME_PERMISSIONS} --allow-read=DIR --allow-write=DIR`,
+    options: {
+      ...COMMON_OPTIONS,
+      dir: { value: "DIR", help: "the folder (default: the current one)" },
+      yes: {
+        help: "accept every offer; without it a terminal is asked, and without one all are refused",
+      },
+      once: { help: "end after one transfer" },
+      ...LISTEN_OPTIONS,
+      ...NETWORK_OPTIONS,
+    },
+    load: () => import("./recv.ts"),
+  },
+  wire: {
+    usage: "decode|encode|vectors",
+    summary: "look at frames and make them: stdin to stdout",
+    example: "kith wire decode < capture.bin",
+    prints: "decode: offset, bytes, value per frame; encode: frames; vectors: name, hex, value, ok",
+    permissions: "none",
+    options: {
+      ...COMMON_OPTIONS,
+      hex: { help: "bytes as hexadecimal text, in and out" },
+      bare: { help: "one MessagePack value after another, without frame lengths" },
+      datagram: { help: "stdin is one datagram: service code, length, message" },
+      peerconnect: { help: "follow the rules of PeerConnect instead of the native ones" },
+    },
+    load: () => import("./wire.ts"),
+  },
+  version: {
+    usage: "",
+    summary: "show the version",
+    example: "kith version",
+    prints: "version, wire, deno",
+    permissions: "none",
+    options: COMMON_OPTIONS,
+    load: () => import("./version.ts"),
+  },
+};
