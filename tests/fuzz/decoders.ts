@@ -1,0 +1,253 @@
+/**
+ * Every decoder that meets bytes from strangers, with what its corpus is grown from.
+ *
+ * @module
+ */
+
+import {
+  encodeAnswer,
+  encodeQuestion,
+  networkHash,
+  parseAnswer,
+  parseQuestion,
+} from "../../src/discovery/packets.ts";
+import { helloBody, parseAccept, parseDeny, parseHello } from "../../src/endpoint/handshake.ts";
+import { PeerError } from "../../src/errors.ts";
+import { checkPath } from "../../src/transfer/safe_path.ts";
+import { parseManifest } from "../../src/transfer/manifest.ts";
+import { decodeDatagram } from "../../src/wire/datagram.ts";
+import { Decoder } from "../../src/wire/decoder.ts";
+import { FrameReader, FrameWriter } from "../../src/wire/frame.ts";
+import { encodeLine, LineReader } from "../../src/wire/line.ts";
+import { decodeWireData, peekHeader } from "../../src/wire/message.ts";
+import { decode, encode } from "../../src/wire/msgpack.ts";
+import { parseRemotePeer } from "../../src/wire/remote_peer.ts";
+import * as textHeader from "../../src/wire/text_header.ts";
+import { decodeWeaver } from "../../src/wire/weaver.ts";
+import { loadVectors } from "../testdata/vectors.ts";
+import { concat, Generator } from "./generate.ts";
+
+/** A decoder under fire. */
+export interface FuzzTarget {
+  readonly name: string;
+  readonly corpus: readonly Uint8Array[];
+  decode(input: Uint8Array): unknown;
+}
+
+/** What a run found. */
+export interface FuzzResult {
+  readonly cases: number;
+  /** Cases that a decoder took; the others were refused with an error of the tree. */
+  readonly accepted: number;
+  /** Largest growth of memory outside the heap that was seen, in bytes. */
+  readonly externalBytes: number;
+}
+
+/** The most memory outside the heap that decoding small inputs may pile up between two garbage collections. */
+const MAX_EXTERNAL_BYTES = 256 * 1024 * 1024;
+
+const network = networkHash("");
+const info = { peerId: "ab".repeat(20), name: "bob", capabilities: ["x"], agent: "kith/0.1.0" };
+
+// One decoder for many inputs, as on a connection: what it remembers of one must not hurt the next.
+const borrowing = new Decoder({ borrow: true });
+
+/** All of them. */
+export const FUZZ_TARGETS: readonly FuzzTarget[] = [
+  {
+    name: "msgpack",
+    corpus: [...corpusOf("peerconnect.wiredata"), ...generated()],
+    decode: (input) => decode(input, { allowTrailing: true }),
+  },
+  {
+    name: "msgpack, one decoder",
+    corpus: [...corpusOf("peerconnect.wiredata"), ...generated()],
+    decode: (input) => {
+      borrowing.reset(input);
+      return borrowing.value();
+    },
+  },
+  { name: "message", corpus: nativeMessages(), decode: (input) => decodeWireData(input) },
+  {
+    name: "message, peerconnect",
+    corpus: [...corpusOf("peerconnect.wiredata"), ...corpusOf("peerconnect.wiredata.invalid")],
+    decode: (input) => decodeWireData(input, { dialect: "peerconnect" }),
+  },
+  { name: "peekHeader", corpus: nativeMessages(), decode: peekHeader },
+  {
+    name: "frames",
+    corpus: [...corpusOf("peerconnect.stream_frame"), frames()],
+    decode: readFrames,
+  },
+  {
+    name: "datagram, exact",
+    corpus: corpusOf("peerconnect.requests_datagram"),
+    decode: (input) => decodeDatagram(input, { code: true, exact: true }),
+  },
+  {
+    name: "datagram, as the originals",
+    corpus: corpusOf("peerconnect.datagram"),
+    decode: (input) => decodeDatagram(input, { code: false, exact: false }),
+  },
+  {
+    name: "remote peer",
+    corpus: corpusOf("peerconnect.remotepeer"),
+    decode: (input) => parseRemotePeer(decode(input)),
+  },
+  {
+    name: "weaver",
+    corpus: corpusOf("peerconnect.dataweaver"),
+    decode: (input) => decodeWeaver(input),
+  },
+  {
+    name: "lines",
+    corpus: [...corpusOf("witch.request"), encodeLine({ a: [1, { b: null }] })],
+    decode: (input) => {
+      const reader = new LineReader({ maxLineBytes: 2048 });
+      reader.push(input);
+      while (reader.next() !== undefined);
+      reader.end();
+    },
+  },
+  {
+    name: "text header",
+    corpus: [
+      ...corpusOf("peerpy.hello"),
+      ...corpusOf("peerpy.data_header"),
+      ...corpusOf("peerpy.ping_pong"),
+    ],
+    decode: (input) => {
+      const header = textHeader.decodeTextHeader(input);
+      if (header.type === "HELLO") return textHeader.parseHello(header);
+      if (header.type === "DATA") return textHeader.parseData(header, 1 << 20);
+      if (header.type === "PING") return textHeader.parsePing(header);
+      return header.type === "PONG" ? textHeader.parsePong(header) : header;
+    },
+  },
+  {
+    name: "discovery question",
+    corpus: [encodeQuestion({ id: 7, from: new Uint8Array(8), via: "broadcast" }, network)],
+    decode: (input) => parseQuestion(input, network),
+  },
+  {
+    name: "discovery answer",
+    corpus: [encodeAnswer(
+      {
+        id: 7,
+        peerId: info.peerId,
+        instance: "ab".repeat(8),
+        name: "bob",
+        tcpPort: 1,
+        via: "multicast4",
+      },
+      network,
+    )],
+    decode: (input) => parseAnswer(input, network),
+  },
+  {
+    name: "handshake",
+    corpus: [
+      encode(helloBody(info)),
+      encode({ version: 1, ...helloBody(info) }),
+      encode({ code: "x" }),
+    ],
+    decode: (input) => {
+      const body = decode(input) as Record<string, unknown>;
+      if (typeof body !== "object" || body === null) return body;
+      parseDeny(body);
+      return "version" in body ? parseAccept(body) : parseHello(body);
+    },
+  },
+  {
+    name: "manifest",
+    corpus: [encode({ entries: [["a", true, 0, 0o755, 1], ["a/b.txt", false, 5, 0o644, 1e12]] })],
+    decode: (input) => parseManifest(decode(input)),
+  },
+  {
+    name: "path",
+    corpus: ["a/b c.txt", "日本/é.txt", "../x", "C:\\x", "con.txt"].map((path) =>
+      new TextEncoder().encode(path)
+    ),
+    decode: (input) => checkPath(new TextDecoder().decode(input)),
+  },
+];
+
+/**
+ * Feeds every decoder its share of `cases` inputs: mutated vectors, mutated inputs of other decoders, random bytes.
+ *
+ * @throws {Error} naming seed, decoder and input when a decoder throws anything but an error of the tree, or memory
+ * grows beyond the bound.
+ */
+export function fuzz(cases: number, seed: number): FuzzResult {
+  const generator = new Generator(seed);
+  const everything = FUZZ_TARGETS.flatMap(({ corpus }) => corpus);
+  const before = Deno.memoryUsage().external;
+  let accepted = 0;
+  let externalBytes = 0;
+  for (let i = 0; i < cases; i++) {
+    const target = FUZZ_TARGETS[i % FUZZ_TARGETS.length] as FuzzTarget;
+    const kind = generator.below(10);
+    const input = kind === 0
+      ? generator.bytes(generator.below(64))
+      : generator.mutate(generator.pick(kind === 1 ? everything : target.corpus));
+    try {
+      target.decode(input);
+      accepted++;
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw failure(target, seed, i, input, error);
+    }
+    if (i % 1000 === 0) {
+      externalBytes = Math.max(externalBytes, Deno.memoryUsage().external - before);
+      if (externalBytes > MAX_EXTERNAL_BYTES) {
+        throw failure(target, seed, i, input, new Error(`${externalBytes} bytes outside the heap`));
+      }
+    }
+  }
+  return { cases, accepted, externalBytes };
+}
+
+function failure(
+  target: FuzzTarget,
+  seed: number,
+  i: number,
+  input: Uint8Array,
+  cause: unknown,
+): Error {
+  const shown = input.slice(0, 512).toHex();
+  return new Error(`${target.name} failed: seed ${seed}, case ${i}, input ${shown}: ${cause}`, {
+    cause,
+  });
+}
+
+function corpusOf(family: string): Uint8Array[] {
+  return loadVectors(family).flatMap(({ hex }) => hex ? [Uint8Array.fromHex(hex)] : []);
+}
+
+function generated(): Uint8Array[] {
+  const generator = new Generator(5);
+  return Array.from({ length: 40 }, () => encode(generator.value()));
+}
+
+function nativeMessages(): Uint8Array[] {
+  return [
+    encode([":hello", 0, 1, helloBody(info), null]),
+    encode(["greet", 65536, 1, { name: "bob", list: [1, "x", new Uint8Array(9)] }, null]),
+    encode([":error", 65536, 1, { code: "x", details: { a: 1 } }, new Uint8Array(20)]),
+  ];
+}
+
+function frames(): Uint8Array {
+  const writer = new FrameWriter();
+  for (const size of [0, 1, 300, 2]) writer.frame(new Uint8Array(size));
+  return concat(...writer.take());
+}
+
+function readFrames(input: Uint8Array): void {
+  const reader = new FrameReader({ maxFrameBytes: 1 << 20 });
+  const half = input.length >> 1;
+  for (const part of [input.subarray(0, half), input.subarray(half)]) {
+    reader.push(part);
+    while (reader.next() !== undefined);
+  }
+  reader.end();
+}

@@ -1,0 +1,87 @@
+import { assert, assertEquals } from "@std/assert";
+
+const ROOT = new URL("..", import.meta.url);
+
+/** Folders and files of `src`, lowest layer first. What stands in the same row may not import each other. */
+const LAYERS: readonly (readonly string[])[] = [
+  ["errors.ts", "log.ts", "metrics.ts", "clock.ts", "channel.ts"],
+  ["wire"],
+  ["transport"],
+  ["state"],
+  ["secure"],
+  ["endpoint"],
+  ["discovery", "transfer"],
+  ["peer.ts"],
+  ["cli"],
+];
+
+/** What opens sockets, and the only folder that may. */
+const SOCKETS =
+  /\bDeno\.(listen|listenDatagram|listenTls|connect|connectTls|serve|upgradeWebSocket)\b|new WebSocket\b/;
+
+function* sources(folder: URL): Generator<URL> {
+  for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+    const url = new URL(name + (isDirectory ? "/" : ""), folder);
+    if (isDirectory) yield* sources(url);
+    else if (name.endsWith(".ts")) yield url;
+  }
+}
+
+function partOf(url: URL): string {
+  return url.href.slice(new URL("src/", ROOT).href.length).split("/", 1)[0] ?? "";
+}
+
+function layerOf(part: string): number {
+  return LAYERS.findIndex((parts) => parts.includes(part));
+}
+
+function importsOf(url: URL): string[] {
+  const source = Deno.readTextFileSync(url).replace(/^\s*\*.*$/gm, ""); // not those of examples in docs
+  const found = source.matchAll(
+    /^(?:import\b|export\b[^;"=]*\bfrom\b)[^;"]*"([^"]+)"|\bimport\("([^"]+)"\)/gm,
+  );
+  return [...found].map(([, name, lazy]) => name ?? lazy ?? "");
+}
+
+Deno.test("every part of src has a layer", () => {
+  const parts = new Set([...sources(new URL("src/", ROOT))].map(partOf));
+  for (const part of parts) assert(layerOf(part) >= 0, `${part} is in no layer`);
+});
+
+Deno.test("imports go down the layers, never up or across", () => {
+  const wrong: string[] = [];
+  let seen = 0;
+  for (const url of sources(new URL("src/", ROOT))) {
+    const part = partOf(url);
+    for (const name of importsOf(url).filter((name) => name.startsWith("."))) {
+      seen++;
+      const target = partOf(new URL(name, url));
+      const allowed = target === part || layerOf(target) < layerOf(part);
+      if (!allowed) wrong.push(`${url.pathname.slice(ROOT.pathname.length)} imports ${name}`);
+    }
+  }
+  assertEquals(wrong, []);
+  assert(seen > 100, `only ${seen} imports were found`);
+});
+
+Deno.test("only the transport opens sockets", () => {
+  const wrong = [...sources(new URL("src/", ROOT))].filter((url) => {
+    const code = Deno.readTextFileSync(url).replace(/^\s*(\*|\/\/|\/\*\*).*$/gm, "");
+    return partOf(url) !== "transport" && SOCKETS.test(code);
+  });
+  assertEquals(wrong.map(String), []);
+});
+
+Deno.test("the wire imports nothing that touches a network or a disk", () => {
+  const outside = [...sources(new URL("src/wire/", ROOT))].flatMap(importsOf).filter((name) => {
+    return !name.startsWith("./") && !name.startsWith("../errors") && !name.startsWith("../log");
+  });
+  assertEquals([...new Set(outside)], ["node:buffer"]);
+});
+
+Deno.test("nothing outside the command line imports packages", () => {
+  const packages = [...sources(new URL("src/", ROOT))].filter((url) => partOf(url) !== "cli")
+    .flatMap(importsOf)
+    .filter((name) => !name.startsWith(".") && !name.startsWith("node:"));
+  assertEquals(packages, []);
+});
