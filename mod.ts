@@ -57,6 +57,7 @@ export {
 export {
   type Announcement,
   Discovery,
+  DISCOVERY_METHODS,
   DISCOVERY_PORT,
   type DiscoveryMethod,
   type DiscoveryOptions,
@@ -69,6 +70,7 @@ export { broadcastOf, type LocalInterface, localInterfaces } from "./src/discove
 export {
   commonVersion,
   DEFAULT_TCP_PORT,
+  Dispatcher,
   Endpoint,
   type EndpointLimits,
   type EndpointOptions,
@@ -77,6 +79,7 @@ export {
   Link,
   type LinkOptions,
   type PeerInfo,
+  type Registration,
   REQUEST_TIMEOUT_MS,
   type RequestContext,
   type RequestOptions,
@@ -103,6 +106,7 @@ export {
   type BuildManifestOptions,
   type BuiltManifest,
   checkPath,
+  type CommitOptions,
   encodeManifest,
   findCollision,
   freeBytes,

@@ -1,3 +1,5 @@
+// deno-lint-ignore-file no-console -- its output is what it is for
+
 // Runs the tests where dependencies come from npm, and closes with a line that counts them.
 // Arguments are passed on to `deno test`; without any, everything runs, the examples in docs included.
 import { spawn } from "node:child_process";

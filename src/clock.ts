@@ -72,18 +72,22 @@ export class ManualClock implements Clock {
     this.#epochMs = epochMs;
   }
 
+  /** Milliseconds since it was made, as far as it was advanced. */
   now(): number {
     return this.#nowMs;
   }
 
+  /** The epoch it was given, advanced as it was. */
   wallMs(): number {
     return this.#epochMs + this.#nowMs;
   }
 
+  /** The next number of the seed. */
   random(): number {
     return this.#random();
   }
 
+  /** Sets a timer that fires while the clock is advanced. */
   after(delayMs: number, callback: () => void): Timer {
     const due: Due = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, callback };
     this.#push(due);

@@ -63,7 +63,7 @@ export interface LinkOptions {
   dispatcher: Dispatcher;
   /** Where time comes from. @default {systemClock} */
   clock?: Clock;
-  /** @default {silentLogger} */
+  /** Where to say what happens. @default {silentLogger} */
   log?: Logger;
   /** Counts `link.*`. @default {new Metrics()} */
   metrics?: Metrics;

@@ -4,13 +4,14 @@
  * @module
  */
 
+import { sleep, systemClock } from "../clock.ts";
 import { InvalidPacketError } from "../errors.ts";
-import { silentLogger } from "../log.ts";
-import { assertPort, fromRuntimeAddress, printableAddress, zoneOf } from "./socket_address.ts";
+import { type Logger, silentLogger } from "../log.ts";
+import { assertPort, fromRuntimeAddress, zoneOf } from "./socket_address.ts";
 import { reasonOf, socketError } from "./socket_error.ts";
 import type { Address, ListenOptions } from "./transport.ts";
 
-/** How long requests that are being answered may take to finish when the server closes. */
+/** How long handlers may take to finish when the server closes. */
 const GRACE_MS = 5000;
 
 /** Answers a request that came from `remote`. */
@@ -21,8 +22,9 @@ export interface HttpServer {
   /** Where it listens, with the real port. */
   readonly address: Address;
   /**
-   * Stops listening and waits, 5 s at most, for requests that are being answered. WebSockets accepted on it break:
-   * whoever has some closes them first. Harmless when closed.
+   * Closes the server once the handlers that are at work have answered, or after 5 s; requests that come meanwhile get
+   * 503. What is open then is cut: bodies that still stream, and WebSockets, which their owner had better close before.
+   * Harmless when closed.
    */
   close(): Promise<void>;
 }
@@ -48,34 +50,66 @@ export interface HttpServer {
  */
 export function serveHttp(handler: HttpHandler, options: ListenOptions = {}): Promise<HttpServer> {
   const { hostname = "0.0.0.0", port = 0, logger = silentLogger } = options;
-  const zone = zoneOf(hostname);
-  const onError = (error: unknown): Response => {
-    if (error instanceof InvalidPacketError) return new Response("Bad Request\n", { status: 400 });
-    logger.error("HTTP handler failed", { reason: reasonOf(error) });
-    return new Response("Internal Server Error\n", { status: 500 });
-  };
   return Promise.try(() => {
     assertPort(port, 0);
-    const aborting = new AbortController();
     try {
-      const server = Deno.serve(
-        { hostname, port, signal: aborting.signal, onListen() {}, onError },
-        (request, info) => handler(request, fromRuntimeAddress(info.remoteAddr, zone)),
-      );
-      const address = fromRuntimeAddress(server.addr, zone);
-      logger.debug("HTTP server listens", { address: printableAddress(address) });
-      return { address, close: () => shutDown(server, aborting) };
+      return new NativeHttpServer(handler, hostname, port, logger);
     } catch (error) {
       throw socketError("serve HTTP on", { hostname, port }, error);
     }
   });
 }
 
-async function shutDown(server: Deno.HttpServer, aborting: AbortController): Promise<void> {
-  const timer = setTimeout(() => aborting.abort(), GRACE_MS);
-  try {
-    await server.shutdown();
-  } finally {
-    clearTimeout(timer);
+class NativeHttpServer implements HttpServer {
+  readonly address: Address;
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #aborting = new AbortController();
+  readonly #atWork = new Set<Promise<Response>>();
+  #closed: Promise<void> | undefined;
+
+  constructor(handler: HttpHandler, hostname: string, port: number, logger: Logger) {
+    const zone = zoneOf(hostname);
+    const { signal } = this.#aborting;
+    const onError = (error: unknown) => answerFailure(error, logger);
+    this.#server = Deno.serve(
+      { hostname, port, signal, onListen() {}, onError },
+      (request, info) => {
+        if (this.#closed !== undefined) return new Response("Closing\n", { status: 503 });
+        const remote = fromRuntimeAddress(info.remoteAddr, zone);
+        return this.#track(Promise.try(handler, request, remote));
+      },
+    );
+    this.address = fromRuntimeAddress(this.#server.addr, zone);
   }
+
+  close(): Promise<void> {
+    return this.#closed ??= this.#shutDown();
+  }
+
+  #track(answer: Promise<Response>): Promise<Response> {
+    const forget = () => void this.#atWork.delete(answer);
+    this.#atWork.add(answer);
+    answer.then(forget, forget);
+    return answer;
+  }
+
+  // The runtime's own `shutdown` waits for ever for a handler or a body that does not end, and cannot be hurried.
+  async #shutDown(): Promise<void> {
+    const done = new AbortController();
+    await Promise.race([
+      Promise.allSettled(this.#atWork),
+      sleep(systemClock, GRACE_MS, { signal: done.signal }),
+    ]);
+    done.abort();
+    // A turn of the event loop, in which the runtime sends what a handler has just returned.
+    await sleep(systemClock, 0);
+    this.#aborting.abort();
+    await this.#server.finished;
+  }
+}
+
+function answerFailure(error: unknown, logger: Logger): Response {
+  if (error instanceof InvalidPacketError) return new Response("Bad Request\n", { status: 400 });
+  logger.error("HTTP handler failed", { reason: reasonOf(error) });
+  return new Response("Internal Server Error\n", { status: 500 });
 }

@@ -24,6 +24,26 @@ const EMPTY = new Uint8Array(0);
  * Back-pressure ends at the other side's inbox: a reader that falls behind by more than it holds is cut off, and its
  * `read` rejects with `LimitError` (`slow-consumer`). A text message rejects it with `InvalidPacketError`.
  *
+ * @example
+ * ```ts
+ * import { asConnection, connectWebSocket, serveHttp, upgradeWebSocket } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = await serveHttp((request, remote) => {
+ *   const { socket, response } = upgradeWebSocket(request, remote);
+ *   asConnection(socket).write(new Uint8Array([1, 2, 3]));
+ *   return response;
+ * }, { hostname: "127.0.0.1" });
+ *
+ * const socket = await connectWebSocket(`ws://127.0.0.1:${server.address.port}`);
+ * const connection = asConnection(socket);
+ * assertEquals(await connection.read(new Uint8Array(2)), 2);
+ * assertEquals(await connection.read(new Uint8Array(2)), 1);
+ * connection.close();
+ * await socket.closed;
+ * await server.close();
+ * ```
+ *
  * @param local Our end, where it is known.
  */
 export function asConnection(socket: MessageSocket, local: Address = UNKNOWN_ADDRESS): Connection {

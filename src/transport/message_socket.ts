@@ -5,7 +5,8 @@
  * more than 1 MiB is on its way; how much that is the runtime only tells who asks, so it is asked from a timer for as
  * long as that lasts. Nothing can make the other side wait: messages go to a bounded inbox, and a socket whose inbox
  * runs over is closed with 1008. A message over the limit closes it with 1009. The platform lets a client close with
- * neither, so a client says 4008 and 4009 instead.
+ * neither, so a client says 4008 and 4009 instead. A sender that has more on its way when that happens may see the
+ * connection break before it sees the code.
  *
  * @module
  */

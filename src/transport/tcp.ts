@@ -98,7 +98,8 @@ class TcpListener implements Listener {
         try {
           return new TcpConnection(await this.#listener.accept(), this.#zone);
         } catch (error) {
-          if (!isClosedResource(error)) await this.#recover(error, failures);
+          if (isClosedResource(error)) break;
+          await this.#recover(error, failures);
         }
       }
       return undefined;

@@ -4,7 +4,7 @@ import { InvalidPacketError } from "../../src/errors.ts";
 import { Decoder } from "../../src/wire/decoder.ts";
 import { Encoder, MAX_DEPTH } from "../../src/wire/encoder.ts";
 import { decode, encode } from "../../src/wire/msgpack.ts";
-import { Extension, Float64 } from "../../src/wire/msgpack_types.ts";
+import { Float64 } from "../../src/wire/msgpack_types.ts";
 import { concat, Generator } from "../fuzz/generate.ts";
 
 function hex(bytes: Uint8Array): string {
