@@ -4,14 +4,26 @@
  * {@linkcode Peer} is all that most programs need. The layers underneath are exports of their own:
  * `@kith/kith/wire` (bytes and values) and `@kith/kith/transport` (sockets and an in-memory network).
  *
- * @example Receive files from whoever sends them
- * ```ts no-eval
+ * @example A file from one peer to another
+ * ```ts
  * import { Peer } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
  *
- * await using peer = await Peer.open({ name: "bob" });
- * for await (const event of peer.receive({ dir: "inbox", accept: () => true })) {
- *   if (event.type === "received") console.log(`${event.path} from ${event.from.name}`);
+ * const dir = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${dir}/hello.txt`, "hello");
+ *
+ * await using bob = await Peer.open({ name: "bob", hostname: "127.0.0.1" });
+ * const receiver = bob.receive({ dir: `${dir}/inbox`, accept: () => true });
+ *
+ * await using alice = await Peer.open({ hostname: "127.0.0.1" });
+ * await alice.send([`${dir}/hello.txt`], { to: bob.peerId });
+ *
+ * for await (const event of receiver) {
+ *   if (event.type !== "received") continue;
+ *   assertEquals(event.path, "hello.txt");
+ *   break;
  * }
+ * await Deno.remove(dir, { recursive: true });
  * ```
  *
  * @module

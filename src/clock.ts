@@ -17,18 +17,26 @@ export interface Clock {
   now(): number;
   /** Milliseconds since 1970 as the machine believes. For display and for what is stored; never for ordering. */
   wallMs(): number;
-  /** Calls `callback` once, `delayMs` from now (at once, but not synchronously, for 0). */
+  /** Calls `callback` once, `delayMs` from now: at once, but not synchronously, for 0, and never for `Infinity`. */
   after(delayMs: number, callback: () => void): Timer;
   /** A random number in [0, 1). Not for secrets. */
   random(): number;
 }
+
+/** What `setTimeout` can wait, almost 25 days; asked for more, it fires at once. */
+const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** The clock of this machine. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallMs: () => Date.now(),
   after(delayMs, callback) {
-    const id = setTimeout(callback, delayMs);
+    let id: ReturnType<typeof setTimeout>;
+    const wait = (leftMs: number) => {
+      const stepMs = Math.min(leftMs, LONGEST_TIMEOUT_MS);
+      id = setTimeout(() => leftMs > stepMs ? wait(leftMs - stepMs) : callback(), stepMs);
+    };
+    wait(delayMs);
     return { cancel: () => clearTimeout(id) };
   },
   random: () => Math.random(),
@@ -97,8 +105,13 @@ export class ManualClock implements Clock {
   /**
    * Moves time forward by `ms`, firing what becomes due in order of time (then of setting), and lets every promise that
    * a timer settles run before the next timer fires.
+   *
+   * @throws {RangeError} when `ms` is negative: time does not run backwards.
    */
   async advance(ms: number): Promise<void> {
+    if (!(ms >= 0)) {
+      throw new RangeError(`Time to advance must be 0 or more: current value is ${ms}`);
+    }
     const untilMs = this.#nowMs + ms;
     await settle();
     for (let due = this.#heap[0]; due !== undefined && due.atMs <= untilMs; due = this.#heap[0]) {

@@ -27,10 +27,10 @@ function ignore(): void {}
 /** The default logger: says nothing. */
 export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
-// C0 and C1 controls, line and paragraph separators, bidirectional overrides and isolates, zero-width and byte-order
-// marks: what can move the cursor, fake a line or make one text look like another.
-// deno-lint-ignore no-control-regex -- matching control characters is the point
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
+// C0 and C1 controls, line and paragraph separators, whatever changes the direction of writing, and what is not visible
+// (zero-width and byte-order marks, tags): what can move the cursor, fake a line or make one text look like another.
+const UNSAFE =
+  /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\u180e\u200b-\u200d\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 
 /**
  * Makes text from outside safe to print: control and direction characters become `\u{..}`, and the length is bounded.

@@ -8,7 +8,6 @@ import type { FoundPeer } from "../discovery/search.ts";
 import { printable } from "../log.ts";
 import { formatAddress } from "../transport/transport.ts";
 import { openPeer } from "./open_peer.ts";
-import { UsageError } from "./options.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** How long to look. */
@@ -17,7 +16,6 @@ const LOOK_MS = 2_000;
 /** Lists who answers within the time. */
 export async function run(invocation: Invocation): Promise<void> {
   const { options, output, signal } = invocation;
-  if (options.args.length > 0) throw new UsageError("kith discover takes no arguments");
   const timeoutMs = options.milliseconds("timeout") ?? LOOK_MS;
   await using peer = await openPeer(invocation, { clientOnly: true, anonymous: true });
   const found = new Map<string, FoundPeer>();
@@ -35,5 +33,5 @@ export async function run(invocation: Invocation): Promise<void> {
       `${peerId}  ${label.padEnd(16)}  ${where.join(" ")}  via ${via.join(", ")}`,
     );
   }
-  if (found.size === 0) output.note(`Nobody answered in ${timeoutMs / 1000} s`);
+  if (found.size === 0 && !signal.aborted) output.note(`Nobody answered in ${timeoutMs / 1000} s`);
 }

@@ -35,6 +35,11 @@ export async function main(line: readonly string[]): Promise<number> {
   try {
     const options = new Options(rest, verb.options);
     if (options.has("help")) return help(name, verb);
+    if (verb.usage === "" && options.args.length > 0) {
+      throw new UsageError(
+        `It takes options only: ${printable(options.args[0] ?? "", 60)} is none`,
+      );
+    }
     const level = options.choice("log", LOG_LEVELS) ?? "error";
     output = new Output({ json: options.has("json"), level });
     Deno.addSignalListener("SIGINT", onInterrupt);

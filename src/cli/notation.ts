@@ -8,7 +8,7 @@
  * | float64 that is whole, or -0, NaN, infinite | `{"$float": "1"}`  |
  * | timestamp                    | `{"$time": "2026-01-02T03:04:05.000Z"}` |
  * | extension                    | `{"$ext": [5, "00ff"]}`           |
- * | map with other keys than strings | `{"$map": [[1, "a"]]}`        |
+ * | map with other keys than strings, or with one key that begins with `$` | `{"$map": [[1, "a"]]}` |
  *
  * A whole float64 is decoded as an integer, because JavaScript has one kind of number; it is written with `$float`.
  *
@@ -16,6 +16,7 @@
  */
 
 import { InvalidPacketError } from "../errors.ts";
+import { printable } from "../log.ts";
 import { Extension, Float64 } from "../wire/msgpack_types.ts";
 
 /** A decoded value as JSON-able data. */
@@ -34,7 +35,8 @@ export function toNotation(value: unknown): unknown {
     return { $map: [...value].map(([key, item]) => [toNotation(key), toNotation(item)]) };
   }
   const entries = Object.entries(value).map(([key, item]) => [key, toNotation(item)]);
-  return Object.fromEntries(entries);
+  const readsAsNotation = entries.length === 1 && String(entries[0]?.[0]).startsWith("$");
+  return readsAsNotation ? { $map: entries } : Object.fromEntries(entries);
 }
 
 /** JSON data as a value to encode. @throws {InvalidPacketError} when a notation is not one. */
@@ -46,9 +48,12 @@ export function fromNotation(data: unknown): unknown {
     try {
       return special(...first);
     } catch (cause) {
-      throw new InvalidPacketError("bad-message", `Cannot read {"${first[0].slice(0, 20)}": ...}`, {
-        cause,
-      });
+      const why = cause instanceof Error ? printable(cause.message, 100) : "";
+      throw new InvalidPacketError(
+        "bad-message",
+        `Cannot read {"${printable(first[0], 20)}": ...}: ${why}`,
+        { cause },
+      );
     }
   }
   return Object.fromEntries(Object.entries(data).map(([key, item]) => [key, fromNotation(item)]));
@@ -66,13 +71,32 @@ function special(kind: string, content: unknown): unknown {
     case "$bytes":
       return Uint8Array.fromHex(content);
     case "$int":
-      return BigInt(content);
+      return parseInteger(content);
     case "$float":
-      return new Float64(Number(content));
+      return new Float64(parseFloat64(content));
     case "$time":
-      return new Date(content);
+      return parseTime(content);
   }
   throw new TypeError("there is no such notation");
+}
+
+function parseInteger(text: string): bigint {
+  if (!/^-?\d{1,20}$/.test(text)) throw new TypeError("it is not an integer");
+  const value = BigInt(text);
+  if (value >= -(2n ** 63n) && value < 2n ** 64n) return value;
+  throw new RangeError("it needs more than 64 bits");
+}
+
+function parseFloat64(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && (text === "NaN" || !Number.isNaN(value))) return value;
+  throw new TypeError("it is not a number");
+}
+
+function parseTime(text: string): Date {
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime())) throw new TypeError("it is not a time");
+  return time;
 }
 
 function floatText(value: number): string {

@@ -14,6 +14,9 @@ import { encodeJson } from "../wire/json.ts";
 /** Levels of `--log`. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
+// What JSON leaves as it is and a terminal obeys: C1 controls, characters that reorder a line or cannot be seen.
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
 const encoder = new TextEncoder();
 
 /** Where a verb prints to. */
@@ -36,7 +39,7 @@ export class Output {
   /** Prints a result: `facts` as JSON, or `text` for people. */
   result(facts: Record<string, unknown>, text: string): void {
     this.#clearProgress();
-    print(Deno.stdout, (this.json ? encodeJson(facts) : text) + "\n");
+    print(Deno.stdout, (this.json ? escapeUnsafe(encodeJson(facts)) : text) + "\n");
   }
 
   /** Prints bytes as they are. */
@@ -67,13 +70,18 @@ export class Output {
 /** `12.3 MB`, in steps of 1000. */
 export function formatBytes(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
-  let value = bytes;
+  let value = Math.round(bytes);
   let unit = 0;
   while (value >= 999.95 && unit < units.length - 1) {
     value /= 1000;
     unit++;
   }
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** `1 file`, `2 files`. */
+export function formatFiles(count: number): string {
+  return `${count} ${count === 1 ? "file" : "files"}`;
 }
 
 /** The bar, rate and time left of a transfer: `[#####     ] 50 %  1.2 GB  610.0 MB/s  0:02 left`. */
@@ -85,6 +93,14 @@ export function formatProgress(bytes: number, totalBytes: number, seconds: numbe
   const clock = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
   const percent = `${Math.floor(share * 100)}`.padStart(3);
   return `[${bar}] ${percent} %  ${formatBytes(bytes)}  ${formatBytes(rate)}/s  ${clock} left`;
+}
+
+/** The same JSON value, in a text that a terminal can show. */
+function escapeUnsafe(json: string): string {
+  return json.replace(UNSAFE, (char) => {
+    const units = char.split("").map((unit) => unit.charCodeAt(0).toString(16).padStart(4, "0"));
+    return units.map((digits) => `\\u${digits}`).join("");
+  });
 }
 
 function makeLogger(level: typeof LOG_LEVELS[number], write: (line: string) => void): Logger {

@@ -7,9 +7,8 @@
 import type { Offer, ReceiveEvent, Receiver } from "../transfer/receive.ts";
 import type { Peer } from "../peer.ts";
 import { printable } from "../log.ts";
-import { formatBytes, formatProgress, type Output } from "./output.ts";
+import { formatBytes, formatFiles, formatProgress, type Output } from "./output.ts";
 import { openPeer } from "./open_peer.ts";
-import { UsageError } from "./options.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** Between two lines of progress on a terminal. */
@@ -18,9 +17,6 @@ const PROGRESS_EVERY_MS = 100;
 /** Receives files into a folder until ^C, or with `--once` until one transfer has ended. */
 export async function run(invocation: Invocation): Promise<void> {
   const { options, output, signal } = invocation;
-  if (options.args.length > 0) {
-    throw new UsageError("kith recv takes no arguments; did you mean --dir?");
-  }
   const dir = options.text("dir") ?? ".";
   const once = options.has("once");
   await using peer = await openPeer(invocation, { clientOnly: false });
@@ -55,7 +51,7 @@ function announce(peer: Peer, dir: string, output: Output): void {
   const { peerId, name } = peer;
   output.result(
     { event: "ready", peerId, name, tcp, udp },
-    `${name || peerId} is ready for files into ${dir} (tcp ${tcp}, udp ${udp}), ^C ends`,
+    `${printable(name) || peerId} is ready for files into ${dir} (tcp ${tcp}, udp ${udp}), ^C ends`,
   );
 }
 
@@ -69,7 +65,7 @@ function show(event: ReceiveEvent, output: Output): void {
     const { files, bytes, seconds } = event;
     const rate = formatBytes(seconds > 0 ? bytes / seconds : 0);
     output.note(
-      `received ${files} files, ${formatBytes(bytes)}, from ${from} (${rate}/s), verified`,
+      `received ${formatFiles(files)}, ${formatBytes(bytes)}, from ${from} (${rate}/s), verified`,
     );
   } else {
     const why = event.error instanceof Error ? event.error.message : String(event.error);
@@ -83,7 +79,9 @@ function decider(yes: boolean, output: Output): (offer: Offer) => boolean {
     const { files, totalBytes, entries } = manifest;
     const first = printable(entries[0]?.path ?? "nothing", 100);
     const more = entries.length > 1 ? ` and ${entries.length - 1} more` : "";
-    const what = `${first}${more} (${files} files, ${formatBytes(totalBytes)}) from ${label}`;
+    const what = `${first}${more} (${formatFiles(files)}, ${
+      formatBytes(totalBytes)
+    }) from ${label}`;
     if (yes) return true;
     if (Deno.stdin.isTerminal()) return confirm(`Accept ${what}?`);
     output.note(`refused ${what}: no terminal to ask at, and no --yes`);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatBytes, formatProgress } from "./output.ts";
+import { formatBytes, formatFiles, formatProgress } from "./output.ts";
 import { openPeer, reachOptions } from "./open_peer.ts";
 import { UsageError } from "./options.ts";
 import type { Invocation } from "./verbs.ts";
@@ -17,8 +17,8 @@ const JSON_EVERY_MS = 1_000;
 export async function run(invocation: Invocation): Promise<void> {
   const { options, output, signal } = invocation;
   const to = options.text("to");
-  if (to === undefined) throw new UsageError("kith send needs --to PEER");
-  if (options.args.length === 0) throw new UsageError("kith send needs a PATH");
+  if (to === undefined) throw new UsageError("Option --to is missing: who shall have it");
+  if (options.args.length === 0) throw new UsageError("A PATH is missing: what to send");
   const reach = reachOptions(options, signal);
   await using peer = await openPeer(invocation, { clientOnly: true });
   const everyMs = output.json ? JSON_EVERY_MS : TERMINAL_EVERY_MS;
@@ -37,7 +37,7 @@ export async function run(invocation: Invocation): Promise<void> {
   const rate = formatBytes(seconds > 0 ? bytes / seconds : 0);
   output.result(
     { event: "done", files, bytes, resentBytes, sha256, seconds },
-    `sent ${files} ${files === 1 ? "file" : "files"}, ${formatBytes(bytes)}, ` +
+    `sent ${formatFiles(files)}, ${formatBytes(bytes)}, ` +
       `in ${seconds.toFixed(2)} s (${rate}/s), verified: sha256 ${sha256}`,
   );
 }

@@ -48,7 +48,8 @@ export interface Verb {
 }
 
 const NETWORK_PERMISSIONS = "--allow-net --allow-sys=networkInterfaces";
-const HOME_PERMISSIONS = "--allow-env --allow-read=HOME --allow-write=HOME";
+const HOME_PERMISSIONS =
+  "--allow-env=KITH_HOME,XDG_STATE_HOME,HOME,LOCALAPPDATA --allow-read=HOME --allow-write=HOME";
 
 /** Every verb, in the order that help shows them. */
 export const VERBS: Readonly<Record<string, Verb>> = {
@@ -120,7 +121,6 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       hex: { help: "bytes as hexadecimal text, in and out" },
       bare: { help: "one MessagePack value after another, without frame lengths" },
       datagram: { help: "stdin is one datagram: service code, length, message" },
-      peerconnect: { help: "follow the rules of PeerConnect instead of the native ones" },
     },
     load: () => import("./wire.ts"),
   },

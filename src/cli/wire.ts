@@ -4,7 +4,9 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { InvalidPacketError } from "../errors.ts";
+import { printable } from "../log.ts";
 import { decodeDatagram, encodeDatagram } from "../wire/datagram.ts";
 import { Decoder } from "../wire/decoder.ts";
 import { FRAME_HEADER_BYTES, FrameReader, FrameWriter, MAX_FRAME_BYTES } from "../wire/frame.ts";
@@ -20,12 +22,12 @@ import type { Invocation } from "./verbs.ts";
 /** Decodes, encodes, or lists the conformance vectors. */
 export async function run({ options, output }: Invocation): Promise<void> {
   const [what, ...rest] = options.args;
-  if (rest.length > 0) throw new UsageError("kith wire reads from stdin");
+  if (rest.length > 0) throw new UsageError("It reads from stdin: there is nothing else to name");
   const form = formOf(options.has("bare"), options.has("datagram"));
   if (what === "decode") return await decodeInput(form, options.has("hex"), output);
   if (what === "encode") return await encodeInput(form, options.has("hex"), output);
   if (what === "vectors") return showVectors(output);
-  throw new UsageError("kith wire needs decode, encode or vectors");
+  throw new UsageError("One of decode, encode and vectors is missing");
 }
 
 type Form = "frames" | "bare" | "datagram";
@@ -37,8 +39,10 @@ function formOf(bare: boolean, datagram: boolean): Form {
 
 async function decodeInput(form: Form, hex: boolean, output: Output): Promise<void> {
   const show = (offset: number, bytes: number, value: unknown, more = {}) => {
-    const facts = { offset, bytes, ...more, value: toNotation(value) };
-    output.result(facts, `${offset}: ${encodeJson(toNotation(value))}`);
+    if (value === undefined) return output.result({ offset, bytes }, `${offset}: (empty)`);
+    const data = toNotation(value);
+    const text = printable(encodeJson(data), Infinity);
+    output.result({ offset, bytes, ...more, value: data }, `${offset}: ${text}`);
   };
   if (form === "frames" && !hex) return await decodeFrames(stdin(), show);
   const input = hex ? await hexInput() : await allInput();
@@ -89,12 +93,22 @@ async function encodeInput(form: Form, hex: boolean, output: Output): Promise<vo
   reader.end();
 }
 
+/** What the encoder refuses came from stdin, so it is bad input and not a mistake of the caller. */
 function encodeOne(form: Form, data: unknown): Uint8Array {
+  try {
+    return encodeAs(form, data);
+  } catch (cause) {
+    if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
+    throw new InvalidPacketError("bad-message", cause.message, { cause });
+  }
+}
+
+function encodeAs(form: Form, data: unknown): Uint8Array {
   if (form === "bare") return encode(fromNotation(data));
   if (form === "frames") {
     const writer = new FrameWriter();
     writer.frame(encode(fromNotation(data)));
-    return new Uint8Array(writer.take().flatMap((piece) => [...piece]));
+    return Buffer.concat(writer.take());
   }
   const { code, value } = typeof data === "object" && data !== null ? data as never : {} as never;
   if (typeof code !== "number") {

@@ -294,7 +294,7 @@ export class Discovery implements AsyncDisposable {
 
   /** Reads a socket until it is closed; a packet that is not what it should be is counted and dropped. */
   #serve(socket: DatagramSocket, take: (datagram: Datagram) => Promise<void> | undefined): void {
-    const loop = (async () => {
+    const loop = this.#tolerate(`receive on ${formatAddress(socket.address)}`, async () => {
       for (;;) {
         const datagram = await socket.receive();
         if (datagram === undefined) return;
@@ -308,7 +308,7 @@ export class Discovery implements AsyncDisposable {
           });
         }
       }
-    })();
+    });
     this.#loops.add(loop);
     void loop.finally(() => this.#loops.delete(loop));
   }

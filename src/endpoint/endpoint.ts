@@ -13,7 +13,7 @@ import {
   PeerError,
   TransportError,
 } from "../errors.ts";
-import { type Logger, silentLogger } from "../log.ts";
+import { type Logger, printable, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
 import { FramedConnection } from "../transport/framed.ts";
 import {
@@ -32,6 +32,7 @@ import {
   denyBody,
   type Hello,
   helloBody,
+  MAX_HANDSHAKE_BYTES,
   parseAccept,
   parseDeny,
   parseHello,
@@ -46,6 +47,9 @@ export const DEFAULT_TCP_PORT = 3485;
 
 /** Ports tried after the default one before any free one is taken. */
 const PORTS_TRIED = 32;
+
+/** How long a connection that is refused may take to learn why. */
+const LAST_WORDS_MS = 1_000;
 
 /** How many connections, and for how long; every limit that is hit is counted and named. */
 export interface EndpointLimits {
@@ -93,9 +97,9 @@ export class Endpoint implements AsyncDisposable {
   readonly #dispatcher = new Dispatcher();
   readonly #links = new Set<Link>();
   readonly #pending = new Map<Connection, Promise<void>>();
+  readonly #closing = new AbortController();
   #listener: Listener | undefined;
   #accepting: Promise<void> = Promise.resolve();
-  #closed = false;
 
   private constructor(options: EndpointOptions) {
     const { transport, self, limits = {}, clock = systemClock } = options;
@@ -149,29 +153,35 @@ export class Endpoint implements AsyncDisposable {
    *
    * @throws {TransportError} when nobody answers there. @throws {HandshakeError} `denied`, `incompatible`, or
    * `bad-channel` when what answers is no kith peer. @throws {TimeoutError} when the handshake takes too long.
+   * @throws {LimitError} when there are `maxLinks` here or there. @throws {ClosedError} when the endpoint is closed.
    */
   async connect(to: Address, options: { signal?: AbortSignal } = {}): Promise<Link> {
-    if (this.#closed) throw new ClosedError("Cannot connect: the endpoint is closed");
+    const closing = this.#closing.signal;
+    closing.throwIfAborted();
     this.#checkLinks();
-    const connection = await this.#transport.connect(to, options);
+    const signal = options.signal === undefined
+      ? closing
+      : AbortSignal.any([closing, options.signal]);
+    const connection = await this.#transport.connect(to, { signal });
     const abort = () => connection.close();
-    options.signal?.addEventListener("abort", abort, { once: true });
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
     try {
       const greeted = withinTime(connection, this.#clock, this.#limits.handshakeMs, () => {
         return this.#greet(connection);
       });
       return await greeted;
     } catch (error) {
-      options.signal?.throwIfAborted();
+      signal.throwIfAborted();
       throw error;
     } finally {
-      options.signal?.removeEventListener("abort", abort);
+      signal.removeEventListener("abort", abort);
     }
   }
 
-  /** Stops listening and closes every link. Harmless when closed. */
+  /** Stops listening, gives up connecting and closes every link. Harmless when closed. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort(new ClosedError("Cannot connect: the endpoint is closed"));
     this.#listener?.close();
     for (const connection of this.#pending.keys()) connection.close();
     await Promise.all([...this.#links].map((link) => link.close()));
@@ -187,13 +197,24 @@ export class Endpoint implements AsyncDisposable {
     for (;;) {
       const connection = await listener.accept();
       if (connection === undefined) return;
-      if (this.#pending.size >= this.#limits.maxPendingHandshakes) {
-        this.#metrics.counter("accept.refused.maxPendingHandshakes").add();
-        connection.close();
-        continue;
-      }
-      const admitted = this.#admit(connection).finally(() => this.#pending.delete(connection));
-      this.#pending.set(connection, admitted);
+      const full = this.#pending.size >= this.#limits.maxPendingHandshakes;
+      const met = full ? this.#turnAway(connection) : this.#admit(connection);
+      this.#pending.set(connection, met.finally(() => this.#pending.delete(connection)));
+    }
+  }
+
+  /** Refuses a connection unheard, in one write and without waiting for it to be read: there may be a flood of them. */
+  async #turnAway(connection: Connection): Promise<void> {
+    this.#metrics.counter("accept.refused.maxPendingHandshakes").add();
+    const { maxPendingHandshakes: max } = this.#limits;
+    const error = limitError(`There are ${max} handshakes already`, "maxPendingHandshakes", max);
+    const framed = this.#greeter(connection);
+    try {
+      await framed.send(encodeWireData(wireData(":deny", denyBody(error))));
+    } catch (cause) {
+      this.#log.debug("could not say why", { cause: String(cause) });
+    } finally {
+      framed.close();
     }
   }
 
@@ -205,7 +226,7 @@ export class Endpoint implements AsyncDisposable {
       this.#metrics.counter("accept.linked").add();
     } catch (error) {
       const code = error instanceof PeerError ? error.code : "connect";
-      if (this.#closed) return;
+      if (this.#closing.signal.aborted) return;
       this.#metrics.counter(`accept.refused.${code}`).add();
       this.#log.warn("refused a connection", {
         from: formatAddress(connection.remote),
@@ -218,18 +239,22 @@ export class Endpoint implements AsyncDisposable {
   /** The acceptor's side of the handshake. */
   async #welcome(connection: Connection): Promise<void> {
     const { rest } = await identify(connection);
-    const framed = this.#framed(connection);
-    framed.reader.push(rest);
+    const greeter = this.#greeter(connection);
+    greeter.reader.push(rest);
     try {
-      const { header, body } = await receiveMessage(framed);
+      const { header, body } = await receiveMessage(greeter);
       if (header !== ":hello") throw unexpected(header, ":hello");
       const hello = parseHello(body);
       const version = this.#admissible(hello);
-      await framed.send(encodeWireData(wireData(":accept", acceptBody(this.self, version))));
+      // Nothing waits between the check and the link, or others could be admitted in between.
+      const framed = this.#framed(greeter);
+      framed.writer.frame(encodeWireData(wireData(":accept", acceptBody(this.self, version))));
       this.#link(framed, hello);
+      await framed.flush();
     } catch (error) {
       if (error instanceof PeerError && !(error instanceof ClosedError)) {
-        await framed.send(encodeWireData(wireData(":deny", denyBody(error))));
+        greeter.writer.frame(encodeWireData(wireData(":deny", denyBody(error))));
+        await greeter.hangUp(LAST_WORDS_MS);
       }
       throw error;
     }
@@ -237,18 +262,20 @@ export class Endpoint implements AsyncDisposable {
 
   /** The dialer's side of the handshake. */
   async #greet(connection: Connection): Promise<Link> {
-    const framed = this.#framed(connection);
-    framed.writer.encoder.raw(PREFACE);
-    framed.writer.frame(encodeWireData(wireData(":hello", helloBody(this.self))));
-    await framed.flush();
-    const { header, body } = await receiveMessage(framed).catch((cause) => {
+    const greeter = this.#greeter(connection);
+    greeter.writer.encoder.raw(PREFACE);
+    greeter.writer.frame(encodeWireData(wireData(":hello", helloBody(this.self))));
+    // Who is turned away unheard cannot write, but can read why.
+    greeter.flush().catch(() => {});
+    const { header, body } = await receiveMessage(greeter).catch((cause) => {
       throw notKith(connection.remote, cause);
     });
     if (header === ":deny") throw parseDeny(body);
     if (header !== ":accept") throw unexpected(header, ":accept");
     const peer = parseAccept(body);
     commonVersion(VERSIONS, { min: peer.version, max: peer.version });
-    return this.#link(framed, peer);
+    this.#checkLinks(); // others may have been made meanwhile
+    return this.#link(this.#framed(greeter), peer);
   }
 
   #admissible(hello: Hello): number {
@@ -259,18 +286,25 @@ export class Endpoint implements AsyncDisposable {
   #checkLinks(): void {
     const { maxLinks } = this.#limits;
     if (this.#links.size < maxLinks) return;
-    throw new LimitError("limit", `There are ${maxLinks} links already (maxLinks)`, {
-      details: { limit: "maxLinks", max: maxLinks },
-    });
+    throw limitError(`There are ${maxLinks} links already`, "maxLinks", maxLinks);
   }
 
-  #framed(connection: Connection): FramedConnection {
-    const { maxFrameBytes } = this.#limits;
+  /** The connection until both sides know each other: it carries small messages only. */
+  #greeter(connection: Connection): FramedConnection {
+    const maxFrameBytes = Math.min(this.#limits.maxFrameBytes, MAX_HANDSHAKE_BYTES);
     return new FramedConnection(connection, { maxFrameBytes, clock: this.#clock });
   }
 
+  /** The connection from then on, with what has come already. */
+  #framed({ connection, reader }: FramedConnection): FramedConnection {
+    const { maxFrameBytes } = this.#limits;
+    const framed = new FramedConnection(connection, { maxFrameBytes, clock: this.#clock });
+    framed.reader.push(reader.buffer.subarray(reader.stop, reader.stop + reader.pendingBytes));
+    return framed;
+  }
+
   #link(framed: FramedConnection, peer: PeerInfo): Link {
-    if (this.#closed) throw new ClosedError("The endpoint is closed");
+    this.#closing.signal.throwIfAborted();
     const link = new Link({
       framed,
       peer,
@@ -325,8 +359,12 @@ async function receiveMessage(framed: FramedConnection): Promise<NativeMessage> 
 function unexpected(header: string, wanted: string): InvalidPacketError {
   return new InvalidPacketError(
     "bad-message",
-    `Cannot shake hands: "${header.slice(0, 40)}" came instead of "${wanted}"`,
+    `Cannot shake hands: "${printable(header, 40)}" came instead of "${wanted}"`,
   );
+}
+
+function limitError(text: string, limit: string, max: number): LimitError {
+  return new LimitError("limit", `${text} (${limit})`, { details: { limit, max } });
 }
 
 function notKith(remote: Address, cause: unknown): unknown {

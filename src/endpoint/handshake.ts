@@ -23,6 +23,9 @@ export const PREFACE: Uint8Array = new TextEncoder().encode("KITH/1\n");
 /** The oldest and the newest version of the native protocol that this code speaks. */
 export const VERSIONS: VersionRange = { min: 1, max: 1 };
 
+/** Largest message before a link exists, enough for every capability: what a stranger can make us hold. */
+export const MAX_HANDSHAKE_BYTES: number = 16 * 1024;
+
 /** Longest name of a peer, in UTF-16 units: a label for people. */
 export const MAX_NAME_CHARS = 64;
 

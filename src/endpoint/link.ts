@@ -19,7 +19,7 @@ import {
   LimitError,
   NotFoundError,
   PeerError,
-  RemoteError,
+  TimeoutError,
 } from "../errors.ts";
 import { type Logger, printable, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
@@ -32,7 +32,9 @@ import {
   readMessage,
   writeMessage,
 } from "../wire/message.ts";
+import { decode, encode } from "../wire/msgpack.ts";
 import { Call, type Dispatcher, type Registration } from "./dispatcher.ts";
+import { errorBody, remoteError } from "./error_body.ts";
 import type { PeerInfo } from "./handshake.ts";
 import { InFlight } from "./inflight.ts";
 
@@ -41,6 +43,9 @@ export const REQUEST_TIMEOUT_MS = 5_000;
 
 /** Most requests of one peer at work at the same time on one connection; more are refused with `limit`. */
 export const MAX_ACTIVE_REQUESTS = 1024;
+
+/** Bytes that may wait for a peer that sends requests and does not read the answers: four of the largest messages. */
+const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 
 /** How long a connection that is closed for an error may take to say so to the other side. */
 const LAST_WORDS_MS = 1_000;
@@ -73,7 +78,7 @@ export interface LinkOptions {
 export class Link implements AsyncDisposable {
   /** Who is on the other side. */
   readonly peer: PeerInfo;
-  /** When and why it ended: resolves always, to the error that ended it, or `undefined` for an orderly end. */
+  /** When and why it ended: resolves always, to the error that ended it, or `undefined` when either side closed it. */
   readonly closed: Promise<unknown>;
   readonly #framed: FramedConnection;
   readonly #dispatcher: Dispatcher;
@@ -86,10 +91,11 @@ export class Link implements AsyncDisposable {
   // Bodies are handed to inline handlers as views, to everyone else as copies.
   readonly #borrowing = new Decoder({ borrow: true });
   readonly #copying = new Decoder();
+  readonly #closed = Promise.withResolvers<unknown>();
   #ended = false;
   #failure: unknown;
 
-  /** Starts reading. */
+  /** Starts reading, as soon as who makes the link has it. */
   constructor(options: LinkOptions) {
     const { framed, peer, dispatcher, clock = systemClock } = options;
     const { log = silentLogger, metrics = new Metrics() } = options;
@@ -100,7 +106,8 @@ export class Link implements AsyncDisposable {
     this.#log = log;
     this.#metrics = metrics;
     this.#inFlight = new InFlight(clock);
-    this.closed = this.#run();
+    this.closed = this.#closed.promise;
+    void this.#run();
   }
 
   /** The other end's address. */
@@ -142,10 +149,11 @@ export class Link implements AsyncDisposable {
   request(header: string, body: MessageBody, options: RequestOptions = {}): Promise<unknown> {
     const { timeoutMs = REQUEST_TIMEOUT_MS, signal } = options;
     if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#isOver) return Promise.reject(this.#overError(header));
     return new Promise((resolve, reject) => {
       const onAbort = () => {
         if (this.#inFlight.take(id) === undefined) return;
-        if (!this.#ended) this.#write(":cancel", id, {});
+        this.#cancel(id);
         reject(signal?.reason);
       };
       const done = () => signal?.removeEventListener("abort", onAbort);
@@ -153,7 +161,11 @@ export class Link implements AsyncDisposable {
         what: `"${header}" of ${this.label}`,
         deadlineMs: this.#clock.now() + timeoutMs,
         resolve: (value) => (done(), resolve(value)),
-        reject: (error) => (done(), reject(error)),
+        reject: (error) => {
+          done();
+          if (error instanceof TimeoutError) this.#cancel(id);
+          reject(error);
+        },
       });
       try {
         this.#write(header, id, body);
@@ -171,6 +183,7 @@ export class Link implements AsyncDisposable {
       const giveUp = this.#clock.after(LAST_WORDS_MS, () => this.#framed.close());
       await this.#framed[Symbol.asyncDispose]();
       giveUp.cancel();
+      this.#end();
     }
     await this.closed;
   }
@@ -180,11 +193,12 @@ export class Link implements AsyncDisposable {
     await this.close();
   }
 
-  async #run(): Promise<unknown> {
+  async #run(): Promise<void> {
     const { reader } = this.#framed;
+    await undefined;
     try {
       do {
-        while (reader.advance()) {
+        while (!this.#ended && reader.advance()) {
           const busy = this.#receive();
           if (busy !== undefined) await busy;
         }
@@ -197,18 +211,20 @@ export class Link implements AsyncDisposable {
       }
     }
     this.#end();
-    return this.#failure instanceof ClosedError ? undefined : this.#failure;
   }
 
+  /** Ends the link, without waiting for handlers: they learn it from their signals. Harmless when ended. */
   #end(): void {
+    if (this.#ended) return;
     this.#ended = true;
     this.#framed.close();
-    const error =
-      this.#failure instanceof PeerError && !(this.#failure instanceof InvalidPacketError)
-        ? this.#failure
-        : new ClosedError(`The connection to ${this.label} has ended`, { cause: this.#failure });
+    const failure = this.#failure;
+    const error = failure instanceof PeerError && !(failure instanceof InvalidPacketError)
+      ? failure
+      : new ClosedError(`The connection to ${this.label} has ended`, { cause: failure });
     this.#inFlight.close(error);
     for (const call of this.#active) call.cancel(error);
+    this.#closed.resolve(failure instanceof ClosedError ? undefined : failure);
   }
 
   /** Says why before the connection is closed: both ends learn the limit or the fault. */
@@ -219,19 +235,25 @@ export class Link implements AsyncDisposable {
       code: error.code,
       message: error.message,
     });
-    const giveUp = this.#clock.after(LAST_WORDS_MS, () => this.#framed.close());
-    try {
-      this.#write(":error", 0, errorBody(error));
-      await this.flush();
-    } catch (cause) {
-      this.#log.debug("could not say why", { cause: String(cause) });
-    } finally {
-      giveUp.cancel();
-    }
+    if (this.#isOver) return;
+    this.#write(":error", 0, errorBody(error));
+    await this.#framed.hangUp(LAST_WORDS_MS);
+  }
+
+  #cancel(id: number): void {
+    if (!this.#isOver) this.#write(":cancel", id, {});
+  }
+
+  get #isOver(): boolean {
+    return this.#ended || this.#framed.failed;
+  }
+
+  #overError(header: string): ClosedError {
+    return new ClosedError(`Cannot send "${printable(header, 64)}": the link has ended`);
   }
 
   #write(header: string, id: number, body: MessageBody): void {
-    if (this.#ended) throw new ClosedError(`Cannot send "${header}": the link has ended`);
+    if (this.#isOver) throw this.#overError(header);
     const framed = this.#framed;
     const { writer } = framed;
     writer.begin();
@@ -245,10 +267,9 @@ export class Link implements AsyncDisposable {
     if (!framed.flushing) framed.flush().catch(this.#onWriteError);
   }
 
-  // The reading side ends when the connection is closed, and tells everyone.
+  // What cannot be written to has nothing more to read than what came before, which may be an answer, or say why.
   readonly #onWriteError = (error: unknown): void => {
     this.#failure ??= error;
-    this.#framed.close();
   };
 
   /** Takes the frame that the reader stands on. @returns what to wait for before the next one is read. */
@@ -280,8 +301,8 @@ export class Link implements AsyncDisposable {
     } else if (header === ":error") {
       const error = remoteError(body);
       if (msgId !== 0) return void this.#inFlight.take(msgId)?.reject(error);
-      this.#failure ??= error;
-      this.#framed.close();
+      this.#failure = error;
+      this.#end();
     } else if (header === ":cancel") {
       this.#byId.get(msgId)?.cancel(new ClosedError("The caller has cancelled the request"));
     } else {
@@ -307,12 +328,10 @@ export class Link implements AsyncDisposable {
     try {
       const result = registration.handler(body, call);
       if (result instanceof Promise) {
-        return result.then(
-          (value) => this.#succeed(call, msgId, value),
-          (error) => this.#fail(call, msgId, error),
-        );
+        return result.then((value) => this.#succeed(call, msgId, owned(value)))
+          .catch((error) => this.#fail(call, msgId, error));
       }
-      this.#succeed(call, msgId, result);
+      this.#succeed(call, msgId, owned(result));
     } catch (error) {
       this.#fail(call, msgId, error);
     }
@@ -327,6 +346,17 @@ export class Link implements AsyncDisposable {
     } catch (error) {
       this.#fail(call, msgId, error);
     }
+  }
+
+  /** Ends the connection to a peer that keeps asking and does not listen. */
+  #cutOff(): void {
+    this.#metrics.counter("link.slow-consumer").add();
+    this.#failure = new LimitError(
+      "slow-consumer",
+      `${this.label} does not read: more than ${MAX_UNREAD_BYTES} bytes wait (maxUnreadBytes)`,
+      { details: { limit: "maxUnreadBytes", max: MAX_UNREAD_BYTES } },
+    );
+    this.#end();
   }
 
   #begin(header: string, id: number): Call {
@@ -356,7 +386,8 @@ export class Link implements AsyncDisposable {
   }
 
   #reply(header: string, id: number, body: MessageBody): void {
-    if (this.#ended) return;
+    if (this.#isOver) return;
+    if (this.#framed.writer.pendingBytes > MAX_UNREAD_BYTES) return this.#cutOff();
     try {
       this.#write(header, id, body);
     } catch (error) {
@@ -368,25 +399,15 @@ export class Link implements AsyncDisposable {
   }
 }
 
+/** An answer may hold views of the buffer that the next read overwrites: these become copies. */
+function owned(value: unknown): unknown {
+  return holdsBytes(value) ? decode(encode(value)) : value;
+}
+
 function tooManyActive(): LimitError {
   const text = `Cannot call: ${MAX_ACTIVE_REQUESTS} requests are at work (maxActiveRequests)`;
   return new LimitError("limit", text, {
     details: { limit: "maxActiveRequests", max: MAX_ACTIVE_REQUESTS },
-  });
-}
-
-function errorBody(error: unknown): MessageBody {
-  if (!(error instanceof PeerError)) return { code: "internal", message: "The handler failed" };
-  return { code: error.code, message: error.message, details: error.details };
-}
-
-function remoteError(body: MessageBody): RemoteError {
-  const code = typeof body.code === "string" ? printable(body.code, 40) : "internal";
-  const text = typeof body.message === "string" ? printable(body.message, 500) : "no message";
-  const { details } = body;
-  const isPlain = typeof details === "object" && details !== null && !Array.isArray(details);
-  return new RemoteError(code, text, {
-    details: isPlain ? details as Record<string, unknown> : {},
   });
 }
 

@@ -49,21 +49,24 @@ export class Incoming {
   #got = 0;
   #over = false;
 
-  /**
-   * Prepares to take a manifest's files. Where a file or folder at the top has a name that is taken, everything below it
-   * goes to `name (1)` instead: an existing folder is never mixed with one from a stranger.
-   */
+  /** Prepares to take a manifest's files. */
   constructor(root: ReceiveRoot, manifest: Manifest) {
     this.#root = root;
     this.manifest = manifest;
-    for (const { path } of manifest.entries) {
-      const top = topOf(path);
-      if (!this.#topNames.has(top)) this.#topNames.set(top, root.freeName(top));
-    }
   }
 
-  /** Makes the folders. */
+  /**
+   * Makes the folders. Where a file or folder at the top has a name that is taken, everything below it goes to
+   * `name (1)` instead: an existing folder is never mixed with one from a stranger, nor are two that come at once.
+   */
   begin(): void {
+    for (const { path, kind } of this.manifest.entries) {
+      const top = topOf(path);
+      if (this.#topNames.has(top)) continue;
+      const name = this.#root.freeName(top);
+      this.#topNames.set(top, name);
+      if (kind === "directory" || path !== top) this.#root.createFolder(name); // nobody else gets the name
+    }
     for (const entry of this.manifest.entries) {
       if (entry.kind === "directory") this.#root.createFolder(this.#placeOf(entry));
     }

@@ -153,15 +153,24 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     return Promise.resolve();
   }
 
-  async #offer({ manifest: value }: MessageBody, { link }: RequestContext): Promise<MessageBody> {
+  async #offer({ manifest: value }: MessageBody, call: RequestContext): Promise<MessageBody> {
+    const { link, signal } = call;
     const manifest = parseManifest(value, { maxTotalBytes: this.#maxTotalBytes });
     this.#checkRoom(manifest);
+    if (!await this.#decide({ from: link.peer, label: link.label, manifest })) {
+      throw new AuthError("not-allowed", "The offer was refused");
+    }
+    // Much may have happened while a person was thinking.
+    signal.throwIfAborted();
+    if (this.#handlers.disposed) throw closed();
+    this.#checkRoom(manifest);
+    return { id: this.#begin(link, new Incoming(this.#root, manifest)) };
+  }
+
+  async #decide(offer: Offer): Promise<boolean> {
     this.#deciding++;
     try {
-      const accepted = await this.#accept({ from: link.peer, label: link.label, manifest });
-      if (!accepted) throw new AuthError("not-allowed", "The offer was refused");
-      this.#checkRoom(manifest); // others may have come while a person was thinking
-      return { id: this.#begin(link, new Incoming(this.#root, manifest)) };
+      return await this.#accept(offer);
     } finally {
       this.#deciding--;
     }

@@ -146,9 +146,13 @@ export class ReceiveRoot {
     return taken;
   }
 
-  /** Gives a part up: closes and removes it. */
+  /** Gives a part up: closes and removes it. Harmless when it has been committed. */
   discard(part: Part): void {
-    part.file.close();
+    try {
+      part.file.close();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
     removeIfThere(part.partPath);
   }
 

@@ -77,8 +77,8 @@ export async function* sendFiles(
   const stop = new AbortController();
   const stopping = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
   const run = link.request("transfer.run", { id }, { timeoutMs: Infinity, signal: stopping });
-  const outcome: { error?: unknown; failed: boolean } = { failed: false };
-  run.catch((error) => Object.assign(outcome, { error, failed: true }));
+  const failed = new AbortController();
+  run.catch((error) => failed.abort(error));
   try {
     const buffers = [new Uint8Array(CHUNK_BYTES), new Uint8Array(CHUNK_BYTES)] as const;
     const hashed: HashedEntry[] = [];
@@ -87,17 +87,15 @@ export async function* sendFiles(
       if (entry.kind !== "file") continue;
       const hash = createHash("sha256");
       const file = { head: { id, index }, entry, source: built.source(index), hash };
-      for await (const sent of sendFile(link, file, buffers)) {
-        if (outcome.failed) throw outcome.error;
-        stopping.throwIfAborted();
+      for await (const sent of sendFile(link, file, { buffers, failed: failed.signal })) {
         bytes += sent;
         yield { type: "progress", bytes, totalBytes: manifest.totalBytes };
       }
       const sha256 = hash.digest();
-      await link.post("transfer.end", { ...file.head, sha256 });
+      await unlessAborted(link.post("transfer.end", { ...file.head, sha256 }), failed.signal);
       hashed.push({ path: entry.path, size: entry.size, sha256: sha256.toString("hex") });
     }
-    await link.flush();
+    await unlessAborted(link.flush(), failed.signal);
     const summary = summarize(hashed);
     if (parseSummary(await confirmed(run, clock)).sha256 !== summary.sha256) throw different();
     const seconds = (clock.now() - startedMs) / 1000;
@@ -114,11 +112,11 @@ interface Outgoing {
   readonly hash: Hash;
 }
 
-/** Sends the bytes of one file; yields the size of each message. */
+/** Sends the bytes of one file; yields the size of each message. @throws what `failed` is aborted with. */
 async function* sendFile(
   link: Link,
   { head, entry, source, hash }: Outgoing,
-  buffers: readonly [Uint8Array, Uint8Array],
+  { buffers, failed }: { buffers: readonly [Uint8Array, Uint8Array]; failed: AbortSignal },
 ): AsyncGenerator<number, void, void> {
   using file = Deno.openSync(source);
   let sending: Promise<void> | undefined;
@@ -130,15 +128,26 @@ async function* sendFile(
     if (count === 0) throw changed(entry);
     const data = buffer.subarray(0, count);
     hash.update(data);
-    await sending;
+    await unlessAborted(sending, failed);
     const full = link.post("transfer.data", { ...head, data });
     sending = count >= SPLICE_FROM_BYTES ? link.flush() : full;
     sending?.catch(() => {}); // awaited in the next turn, or the link's end is reported
     left -= count;
     yield count;
   }
-  await sending;
+  await unlessAborted(sending, failed);
   if (file.readSync(new Uint8Array(1)) !== null) throw changed(entry);
+}
+
+/** Waits for `work`, but not when the transfer has failed: a peer that reads no more may keep it waiting for ever. */
+function unlessAborted(work: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    Promise.resolve(work).then(resolve, reject)
+      .finally(() => signal.removeEventListener("abort", onAbort));
+  });
 }
 
 /** Reads until the buffer is full or the file ends. */

@@ -5,7 +5,7 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
-import { ClosedError, TimeoutError } from "../errors.ts";
+import { ClosedError, PeerError, TimeoutError } from "../errors.ts";
 import { FrameReader, FrameWriter, MAX_FRAME_BYTES } from "../wire/frame.ts";
 import type { Connection } from "./transport.ts";
 
@@ -14,6 +14,9 @@ import type { Connection } from "./transport.ts";
  * that a slow reader costs little memory.
  */
 export const HIGH_WATER_BYTES = 256 * 1024;
+
+/** Where {@linkcode FramedConnection.hangUp} puts what nobody wants, a read at a time. */
+const WASTE_BYTES = 16 * 1024;
 
 /** How frames are carried. */
 export interface FramedOptions {
@@ -102,7 +105,7 @@ export class FramedConnection implements AsyncDisposable {
     for (;;) {
       const frame = this.reader.next();
       if (frame !== undefined) return frame;
-      const filled = this.#filling ?? this.fill();
+      const filled = this.fill();
       const leftMs = deadline - this.#clock.now();
       if (!(await this.#within(filled, leftMs, signal))) return undefined;
     }
@@ -122,11 +125,14 @@ export class FramedConnection implements AsyncDisposable {
   }
 
   /**
-   * Reads once. @returns whether bytes came; `false` at a clean end of the stream.
+   * Reads once, or waits for the read that is under way.
+   *
+   * @returns whether bytes came; `false` at a clean end of the stream.
    * @throws {InvalidPacketError} `bad-frame` when the stream ends inside a frame.
+   * @throws {ClosedError} when the connection is closed or breaks.
    */
   fill(): Promise<boolean> {
-    return this.#filling = this.#read().finally(() => this.#filling = undefined);
+    return this.#filling ??= this.#read();
   }
 
   /**
@@ -149,6 +155,34 @@ export class FramedConnection implements AsyncDisposable {
     return this.writer.pendingBytes >= HIGH_WATER_BYTES;
   }
 
+  /** Whether nothing can be sent any more. */
+  get failed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /**
+   * Closes so that what was sent last arrives: says that no more will come and reads to the end first, for a connection
+   * that is closed with bytes unread is reset, and a reset can overtake last words.
+   *
+   * @param limitMs How long that may take before it is closed all the same.
+   */
+  async hangUp(limitMs: number): Promise<void> {
+    const giveUp = this.#clock.after(limitMs, () => this.close());
+    try {
+      await this.flush();
+      await this.connection.closeWrite();
+      await this.#filling;
+      const waste = new Uint8Array(WASTE_BYTES);
+      while (await this.connection.read(waste) !== null);
+    } catch (error) {
+      // Closed by ourselves or by the other side, which is the aim.
+      if (!(error instanceof PeerError)) throw error;
+    } finally {
+      giveUp.cancel();
+      this.close();
+    }
+  }
+
   /** Closes the connection; what was not flushed is lost. */
   close(): void {
     if (this.#closed) return;
@@ -165,6 +199,8 @@ export class FramedConnection implements AsyncDisposable {
 
   async #read(): Promise<boolean> {
     const count = await this.connection.read(this.reader.space());
+    // After a failure it stays: a broken connection may tell only once, and then look as if it had ended in order.
+    this.#filling = undefined;
     if (count === null) {
       this.reader.end();
       return false;

@@ -148,7 +148,9 @@ export class MemoryHost implements Transport {
       throw failure(doing, { hostname, port }, `not an address of host ${this.#name}`);
     }
     if (port === 0) return this.#freePort(taken);
-    if (taken(port)) throw failure(doing, { hostname, port }, "address already in use");
+    if (taken(port)) {
+      throw failure(doing, { hostname, port }, "address already in use", { inUse: true });
+    }
     return port;
   }
 
@@ -163,7 +165,13 @@ export class MemoryHost implements Transport {
   }
 }
 
-function failure(doing: string, address: Address, why: string): TransportError {
+function failure(
+  doing: string,
+  address: Address,
+  why: string,
+  facts: Record<string, unknown> = {},
+): TransportError {
   const where = printableAddress(address);
-  return new TransportError(`Cannot ${doing} ${where}: ${why}`, { details: { address: where } });
+  const details = { address: where, ...facts };
+  return new TransportError(`Cannot ${doing} ${where}: ${why}`, { details });
 }

@@ -31,7 +31,7 @@ const EMPTY = new Uint8Array(0);
  *
  * const server = await serveHttp((request, remote) => {
  *   const { socket, response } = upgradeWebSocket(request, remote);
- *   asConnection(socket).write(new Uint8Array([1, 2, 3]));
+ *   asConnection(socket).write(new Uint8Array([1, 2, 3])).catch(() => {}); // gone already
  *   return response;
  * }, { hostname: "127.0.0.1" });
  *

@@ -31,10 +31,12 @@ export function zoneOf(hostname: string): string {
 
 /**
  * The runtime's address as ours. The runtime leaves out the zone, without which a link-local address cannot be
- * answered; a socket that is bound or connected in one zone knows it.
+ * answered; a socket that is bound or connected in one zone knows it. What came over IPv4 to a socket that serves both
+ * is an IPv4 address, not its IPv6 disguise (RFC 4291, 2.5.5.2).
  */
 export function fromRuntimeAddress(address: Address, zone: string): Address {
   const { hostname, port } = address;
   const linkLocal = zone !== "" && /^fe[89ab]/i.test(hostname);
-  return { hostname: linkLocal ? hostname + zone : hostname, port };
+  if (linkLocal) return { hostname: hostname + zone, port };
+  return { hostname: hostname.replace(/^::ffff:(?=\d+\.)/i, ""), port };
 }

@@ -19,7 +19,8 @@ import type { Address, MulticastGroup } from "./transport.ts";
 /** The error for `Cannot {doing} {address}`, by what the runtime threw. */
 export function socketError(doing: string, address: Address, cause: unknown): PeerError {
   const where = printableAddress(address);
-  const options = { cause, details: { address: where } };
+  const inUse = cause instanceof Deno.errors.AddrInUse;
+  const options = { cause, details: { address: where, ...(inUse ? { inUse } : {}) } };
   if (cause instanceof Deno.errors.NotCapable) return permissionError(doing, address, cause);
   if (isClosedResource(cause)) return new ClosedError(`Cannot ${doing} ${where}: closed`, options);
   return new TransportError(`Cannot ${doing} ${where}: ${reasonOf(cause)}`, options);

@@ -176,7 +176,7 @@ export interface Transport {
   /**
    * Listens for connections.
    *
-   * @throws {TransportError} when the port is taken or the address is not ours.
+   * @throws {TransportError} when the port is taken (`details.inUse`) or the address is not ours.
    * @throws {UnsupportedError} when the program may not listen there.
    */
   listen(options?: ListenOptions): Promise<Listener>;

@@ -63,7 +63,7 @@ export async function connectWebSocket(
  * const server = await serveHttp((request, remote) => {
  *   if (new URL(request.url).pathname !== "/sync") return new Response("try /sync\n");
  *   const { socket, response } = upgradeWebSocket(request, remote);
- *   socket.send("welcome");
+ *   socket.send("welcome").catch(() => {}); // gone already
  *   return response;
  * }, { hostname: "127.0.0.1" });
  *

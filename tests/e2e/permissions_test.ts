@@ -1,0 +1,81 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { Kith, loopback, run, type StartOptions } from "./process.ts";
+import { paths, Scratch } from "./scratch.ts";
+
+/** What a verb's help says it needs, with the folders filled in. */
+async function needsOf(verb: string, folders: Record<string, string> = {}): Promise<string[]> {
+  const { stdout } = await run([verb, "--help"], { permissions: [] });
+  const needs = /^needs +(.+)$/m.exec(stdout)?.[1] ?? "";
+  assert(needs !== "", stdout);
+  if (needs === "none") return [];
+  return needs.split(" ").map((flag) =>
+    flag.replace(/=([A-Z]+)$/, (whole, name) => {
+      return name in folders ? `=${folders[name]}` : whole;
+    })
+  );
+}
+
+Deno.test("version and wire run without any permission", async () => {
+  for (const line of ["version", "wire vectors", "help", "send --help"]) {
+    const args = line.split(" ");
+    if (args.length === 2) assertEquals(await needsOf("wire"), []);
+    const { code, stderr } = await run(args, { permissions: [] });
+    assertEquals([code, stderr], [0, ""], line);
+  }
+});
+
+Deno.test("id, recv, send and discover run with the permissions that their help states", async () => {
+  await using scratch = await Scratch.make();
+  const network = loopback();
+  const [home, dir, path] = [scratch.path("home"), scratch.path("inbox"), scratch.path("photos")];
+  await scratch.write("photos/2024/a.txt", "hello");
+  const folders = { HOME: home, DIR: dir, PATH: path };
+  const started = async (verb: string): Promise<StartOptions> => {
+    return { permissions: await needsOf(verb, folders), env: { KITH_HOME: home } };
+  };
+
+  const id = await run(["id", "--json"], await started("id"));
+  assertEquals([id.code, id.stderr], [0, ""]);
+
+  const recv = ["recv", "--dir", dir, "--yes", "--json", "--name", "bob", "--port", "0"];
+  await using bob = Kith.start([...recv, ...network], await started("recv"));
+  const { peerId } = await bob.event("ready");
+  assertEquals(peerId, id.events[0]?.peerId);
+
+  const look = ["discover", "--timeout", "0.4", "--json", ...network];
+  const [sent, found] = await Promise.all([
+    run(["send", path, "--to", "bob", ...network], await started("send")),
+    run(look, await started("discover")),
+  ]);
+  assertEquals([sent.code, sent.stderr], [0, ""]);
+  assertEquals(found.events.map(({ name }) => name), ["bob"], found.stderr);
+  const { code, stderr } = await bob.interrupt();
+  assertEquals(code, 130, stderr);
+  assertEquals(paths(dir), ["photos/", "photos/2024/", "photos/2024/a.txt"]);
+});
+
+Deno.test("a permission that is missing is named", async () => {
+  await using scratch = await Scratch.make();
+  const network = loopback();
+  const home = scratch.path("home");
+  const file = await scratch.write("f");
+  const recv = ["recv", "--dir", scratch.path("in"), "--ephemeral", "--port", "0", ...network];
+  const send = ["send", file, "--to", "127.0.0.1:9", "--ephemeral", ...network];
+  const rows: readonly (readonly [args: readonly string[], permissions: string, names: string])[] =
+    [
+      [["id"], "", "--allow-env=KITH_HOME"],
+      [["id", "--home", home], "", "--allow-read and --allow-write"],
+      [["discover", ...network], "", "--allow-sys=networkInterfaces"],
+      [recv, "", "--allow-net"],
+      [send, "--allow-net", `--allow-read=${file}`],
+      [send, `--allow-read=${file} --allow-sys=networkInterfaces`, "--allow-net"],
+    ];
+  const outcomes = await Promise.all(rows.map(([args, permissions]) => {
+    return run(args, { permissions: permissions.split(" ").filter((flag) => flag !== "") });
+  }));
+  for (const [index, { code, stderr }] of outcomes.entries()) {
+    const [args, , names] = rows[index] as typeof rows[number];
+    assertEquals(code, 1, args.join(" "));
+    assertStringIncludes(stderr, names);
+  }
+});
