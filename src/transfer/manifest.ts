@@ -15,6 +15,7 @@ import {
   UnsupportedError,
 } from "../errors.ts";
 import { printable } from "../log.ts";
+import { compareCodePoints } from "../wire/code_point_order.ts";
 import { checkPath, findCollision } from "./safe_path.ts";
 
 /** Most entries of a manifest: with names of common length about 10 MB, which fits one frame. */
@@ -324,22 +325,6 @@ function collisionError(doing: string, pair: readonly string[]): InvalidPacketEr
   const names = paths.map((path) => `"${path}"`).join(" and ");
   const text = `Cannot ${doing} ${names}: not every system can store both`;
   return new InvalidPacketError("bad-message", text, { details: { paths } });
-}
-
-// UTF-16 would put what is beyond U+FFFF before U+E000..U+FFFF; this is the order of the UTF-8 bytes.
-function compareCodePoints(a: string, b: string): number {
-  const shorter = Math.min(a.length, b.length);
-  for (let at = 0; at < shorter; at++) {
-    const left = a.charCodeAt(at);
-    const right = b.charCodeAt(at);
-    if (left !== right) return codePointRank(left) - codePointRank(right);
-  }
-  return a.length - b.length;
-}
-
-function codePointRank(unit: number): number {
-  if (unit < 0xd800) return unit;
-  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }
 
 function bigEndian(value: number, bytes: 4 | 8): Uint8Array {

@@ -10,6 +10,7 @@ import { MAX_DEPTH } from "./encoder.ts";
 import { type KeyNode, KeyTrie } from "./key_trie.ts";
 import { Extension, TIMESTAMP_EXTENSION } from "./msgpack_types.ts";
 import { SHORT_STRING_BYTES, ShortStrings } from "./short_strings.ts";
+import { timestampFromBytes } from "./timestamp.ts";
 
 /** Most elements (array items, map keys and map values) in one value: 1,048,576, about 64 MiB of JavaScript objects. */
 export const MAX_ELEMENTS = 1 << 20;
@@ -345,30 +346,12 @@ export class Decoder {
     if (count > this.#maxBinBytes) throw this.#tooLarge("maxBinBytes", this.#maxBinBytes, count);
     const type = this.#view.getInt8(this.#skip(1));
     const at = this.#skip(count);
-    if (type === TIMESTAMP_EXTENSION) return this.#timestamp(at, count);
-    return new Extension(type, this.#bytes.slice(at, at + count));
-  }
-
-  #timestamp(at: number, count: number): Date {
-    const view = this.#view;
-    let seconds = NaN;
-    let nanoseconds = 0;
-    if (count === 4) {
-      seconds = view.getUint32(at);
-    } else if (count === 8) {
-      const high = view.getUint32(at);
-      nanoseconds = Math.floor(high / 4);
-      seconds = (high % 4) * 0x100000000 + view.getUint32(at + 4);
-    } else if (count === 12) {
-      nanoseconds = view.getUint32(at);
-      seconds = Number(view.getBigInt64(at + 4));
-    }
-    const date = new Date(seconds * 1000 + Math.floor(nanoseconds / 1_000_000));
-    if (nanoseconds > 999_999_999 || Number.isNaN(date.getTime())) {
-      this.at = at;
-      throw this.#error("a timestamp is not valid");
-    }
-    return date;
+    const data = this.#bytes.slice(at, at + count);
+    if (type !== TIMESTAMP_EXTENSION) return new Extension(type, data);
+    const date = timestampFromBytes(data);
+    if (date !== undefined) return date;
+    this.at = at;
+    throw this.#error("a timestamp is not valid");
   }
 
   #truncated(): InvalidPacketError {

@@ -11,7 +11,9 @@
  * @module
  */
 
+import { compareCodePoints } from "./code_point_order.ts";
 import { Extension, Float64, TIMESTAMP_EXTENSION } from "./msgpack_types.ts";
+import { timestampToBytes } from "./timestamp.ts";
 
 /** Deepest nesting of arrays and maps that is written, and by default read: more is a mistake or an attack. */
 export const MAX_DEPTH = 64;
@@ -275,7 +277,7 @@ export class Encoder {
     } else if (value instanceof Extension) {
       this.#extension(value.type, value.data);
     } else if (value instanceof Date) {
-      this.#timestamp(value);
+      this.#extension(TIMESTAMP_EXTENSION, timestampToBytes(value));
     } else {
       const name = (value as { constructor?: { name?: unknown } }).constructor?.name;
       throw new TypeError(`Cannot encode an instance of ${String(name)} as MessagePack`);
@@ -430,47 +432,12 @@ export class Encoder {
     this.bytes.set(data, this.length);
     this.length += count;
   }
-
-  // The specification's three timestamp forms: seconds in 32 bits, 30 + 34 bits, 32 + 64 bits.
-  #timestamp(date: Date): void {
-    const ms = date.getTime();
-    if (Number.isNaN(ms)) throw new RangeError("Cannot encode an invalid Date as MessagePack");
-    const seconds = Math.floor(ms / 1000);
-    const nanoseconds = (ms - seconds * 1000) * 1_000_000;
-    const small = seconds >= 0 && seconds < 0x400000000;
-    const data = new DataView(
-      new ArrayBuffer(!small ? 12 : seconds > 0xffffffff || nanoseconds ? 8 : 4),
-    );
-    if (data.byteLength === 4) {
-      data.setUint32(0, seconds);
-    } else if (data.byteLength === 8) {
-      data.setUint32(0, nanoseconds * 4 + Math.floor(seconds / 0x100000000));
-      data.setUint32(4, seconds >>> 0);
-    } else {
-      data.setUint32(0, nanoseconds);
-      data.setBigInt64(4, BigInt(seconds));
-    }
-    this.#extension(TIMESTAMP_EXTENSION, new Uint8Array(data.buffer));
-  }
 }
 
 /** Payload sizes that have a header of their own, in the order of their type bytes. */
 const FIXED_EXTENSION = [1, 2, 4, 8, 16];
 
-// Code-point order is the order of the UTF-8 bytes; JavaScript's own order differs where surrogates meet U+E000 and up.
 function compareKeys(a: unknown, b: unknown): number {
-  if (typeof a !== "string" || typeof b !== "string") {
-    throw new TypeError("Cannot encode canonically: every map key must be a string");
-  }
-  const shorter = Math.min(a.length, b.length);
-  for (let i = 0; i < shorter; i++) {
-    const x = a.charCodeAt(i);
-    const y = b.charCodeAt(i);
-    if (x !== y) return isSurrogate(x) === isSurrogate(y) ? x - y : isSurrogate(x) ? 1 : -1;
-  }
-  return a.length - b.length;
-}
-
-function isSurrogate(unit: number): boolean {
-  return (unit & 0xf800) === 0xd800;
+  if (typeof a === "string" && typeof b === "string") return compareCodePoints(a, b);
+  throw new TypeError("Cannot encode canonically: every map key must be a string");
 }

@@ -1,0 +1,165 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { Cables, type Host, whyNoNamespaces } from "./netns.ts";
+import { type Event, Kith, type Outcome, run } from "./process.ts";
+import { paths, Scratch, sha256Of } from "./scratch.ts";
+
+/** How long a peer may take to be found. */
+const FOUND_WITHIN_S = 1;
+
+const noNamespaces = await whyNoNamespaces();
+// deno-lint-ignore no-console -- who reads the results shall know
+if (noNamespaces !== undefined) console.log(`skipped, no network namespaces: ${noNamespaces}`);
+
+/** Hosts on cables, with receivers on two of them. */
+class Scene implements AsyncDisposable {
+  readonly #cables: Cables;
+  readonly #scratch: Scratch;
+  readonly #parts: AsyncDisposableStack;
+
+  private constructor(cables: Cables, scratch: Scratch, parts: AsyncDisposableStack) {
+    this.#cables = cables;
+    this.#scratch = scratch;
+    this.#parts = parts;
+  }
+
+  static async open(prepare: (cables: Cables) => Promise<void> = async () => {}): Promise<Scene> {
+    await using parts = new AsyncDisposableStack();
+    const scratch = parts.use(await Scratch.make());
+    const cables = parts.use(await Cables.lay());
+    await prepare(cables);
+    return new Scene(cables, scratch, parts.move());
+  }
+
+  /** Starts a receiver. @returns what it says of itself. */
+  async recv(host: Host): Promise<Event> {
+    const kith = this.#parts.use(Kith.start(
+      ["recv", "--dir", this.inbox(host), "--yes", "--json", "--ephemeral", "--name", host],
+      { within: this.#cables.within(host) },
+    ));
+    return await kith.event("ready");
+  }
+
+  async discover(host: Host): Promise<readonly Event[]> {
+    const { code, stderr, events } = await run(
+      ["discover", "--json", "--timeout", `${FOUND_WITHIN_S}`],
+      { within: this.#cables.within(host) },
+    );
+    assertEquals(code, 0, stderr);
+    return events;
+  }
+
+  /** Sends a file from `ann`. */
+  async send(to: string, ...more: string[]): Promise<Outcome> {
+    const file = await this.#scratch.write("notes.txt", "across the cable");
+    return await run(["send", file, "--to", to, "--json", "--ephemeral", ...more], {
+      within: this.#cables.within("ann"),
+    });
+  }
+
+  async assertSent(to: "bob" | "carol"): Promise<void> {
+    const { code, stderr, events } = await this.send(to);
+    assertEquals(code, 0, stderr);
+    assertEquals(events.at(-1)?.sha256, sha256Of("across the cable"));
+    assertEquals(paths(this.inbox(to)).filter((path) => !path.startsWith(".")), ["notes.txt"]);
+    const arrived = await Deno.readTextFile(`${this.inbox(to)}/notes.txt`);
+    assertEquals(arrived, "across the cable");
+  }
+
+  inbox(host: Host): string {
+    return this.#scratch.path(`inbox of ${host}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.disposeAsync();
+  }
+}
+
+Deno.test({
+  name: "peers on two networks are found by every way there is, with their addresses",
+  ignore: noNamespaces !== undefined,
+  async fn() {
+    await using scene = await Scene.open();
+    const [bob, carol] = [await scene.recv("bob"), await scene.recv("carol")];
+    assertEquals([bob.tcp, carol.tcp], [3485, 3485]);
+    const via = ["broadcast", "multicast4", "multicast6"];
+    assertEquals(await scene.discover("ann"), [
+      {
+        peerId: bob.peerId,
+        name: "bob",
+        addresses: ["10.77.1.2:3485", "[fe80::2%to-bob]:3485"],
+        via,
+      },
+      {
+        peerId: carol.peerId,
+        name: "carol",
+        addresses: ["10.77.2.2:3485", "[fe80::2%to-carol]:3485"],
+        via,
+      },
+    ]);
+    await scene.assertSent("bob");
+    await scene.assertSent("carol");
+    // Bob sees himself, and Carol only if somebody carried his packets on.
+    assertEquals((await scene.discover("bob")).map(({ name }) => name), ["bob"]);
+  },
+});
+
+Deno.test({
+  name: "a peer is found by broadcast alone where multicast is dropped",
+  ignore: noNamespaces !== undefined,
+  async fn() {
+    await using scene = await Scene.open((cables) => cables.drop("multicast"));
+    const { peerId } = await scene.recv("bob");
+    assertEquals(await scene.discover("ann"), [
+      { peerId, name: "bob", addresses: ["10.77.1.2:3485"], via: ["broadcast"] },
+    ]);
+    await scene.assertSent("bob");
+  },
+});
+
+Deno.test({
+  name: "a peer is found by multicast alone where broadcast is dropped",
+  ignore: noNamespaces !== undefined,
+  async fn() {
+    await using scene = await Scene.open((cables) => cables.drop("broadcast"));
+    const { peerId } = await scene.recv("carol");
+    assertEquals(await scene.discover("ann"), [{
+      peerId,
+      name: "carol",
+      addresses: ["10.77.2.2:3485", "[fe80::2%to-carol]:3485"],
+      via: ["multicast4", "multicast6"],
+    }]);
+    await scene.assertSent("carol");
+  },
+});
+
+Deno.test({
+  name: "a peer is found and reached by IPv6 alone where there is no IPv4 address",
+  ignore: noNamespaces !== undefined,
+  async fn() {
+    await using scene = await Scene.open((cables) => cables.dropIpv4());
+    const { peerId } = await scene.recv("bob");
+    assertEquals(await scene.discover("ann"), [
+      { peerId, name: "bob", addresses: ["[fe80::2%to-bob]:3485"], via: ["multicast6"] },
+    ]);
+    await scene.assertSent("bob");
+    const direct = await scene.send("[fe80::2%to-bob]:3485");
+    assertEquals(direct.code, 0, direct.stderr);
+  },
+});
+
+Deno.test({
+  name: "nobody is found over cables that are pulled, and send says what it tried",
+  ignore: noNamespaces !== undefined,
+  async fn() {
+    await using scene = await Scene.open((cables) => cables.pull());
+    await scene.recv("bob");
+    const startMs = performance.now();
+    const [found, { code, stderr }] = await Promise.all([
+      scene.discover("ann"),
+      scene.send("bob", "--timeout", "1"),
+    ]);
+    assertEquals([found, code], [[], 5]);
+    assert(performance.now() - startMs < 4_000, "it took too long");
+    assertStringIncludes(stderr, 'Cannot reach peer "bob": tried ');
+  },
+});
