@@ -22,10 +22,7 @@ export async function run(invocation: Invocation): Promise<void> {
   for await (const other of peer.find({ timeoutMs, signal })) {
     found.set(`${other.peerId} ${other.tcpPort}`, other);
   }
-  const byName = [...found.values()].sort((a, b) =>
-    a.name < b.name || a.peerId < b.peerId ? -1 : 1
-  );
-  for (const { peerId, name, addresses, via } of byName) {
+  for (const { peerId, name, addresses, via } of [...found.values()].sort(compareByName)) {
     const where = addresses.map(formatAddress);
     const label = printable(name, 64) || "(no name)";
     output.result(
@@ -34,4 +31,15 @@ export async function run(invocation: Invocation): Promise<void> {
     );
   }
   if (found.size === 0 && !signal.aborted) output.note(`Nobody answered in ${timeoutMs / 1000} s`);
+}
+
+/** By name, then by id, so that the same peers are listed in the same order every time. */
+export function compareByName(a: NamedPeer, b: NamedPeer): number {
+  return compareText(a.name, b.name) || compareText(a.peerId, b.peerId);
+}
+
+type NamedPeer = Pick<FoundPeer, "name" | "peerId">;
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

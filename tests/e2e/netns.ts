@@ -42,6 +42,11 @@ interface End {
   readonly last: 1 | 2;
 }
 
+const ENDS: readonly End[] = NETWORKS.flatMap(({ other, net }) => [
+  { host: "ann", device: `to-${other}`, port: `ann-${other}`, net, last: 1 },
+  { host: other, device: "to-ann", port: other, net, last: 2 },
+]);
+
 /** The hosts, cables and switches; disposing removes them. */
 export class Cables implements AsyncDisposable {
   readonly #suffix = crypto.randomUUID().slice(0, 8);
@@ -129,11 +134,6 @@ export class Cables implements AsyncDisposable {
     await this.#ip(host, "addr", "add", `fe80::${last}/64`, "dev", device, "nodad");
   }
 }
-
-const ENDS: readonly End[] = NETWORKS.flatMap(({ other, net }) => [
-  { host: "ann", device: `to-${other}`, port: `ann-${other}`, net, last: 1 },
-  { host: other, device: "to-ann", port: other, net, last: 2 },
-]);
 
 function macOf(net: number, last: number): string {
   return `02:00:00:00:0${net}:0${last}`;

@@ -1,0 +1,126 @@
+import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import { reachOptions } from "../../src/cli/open_peer.ts";
+import {
+  COMMON_OPTIONS,
+  Options,
+  type OptionSpecs,
+  REACH_OPTIONS,
+  UsageError,
+} from "../../src/cli/options.ts";
+import { exitStatus } from "../../src/errors.ts";
+
+const SPECS: OptionSpecs = {
+  ...COMMON_OPTIONS,
+  ...REACH_OPTIONS,
+  name: { value: "NAME", help: "" },
+  port: { value: "N", help: "" },
+  yes: { help: "" },
+};
+
+function read(...line: string[]): Options {
+  return new Options(line, SPECS);
+}
+
+Deno.test("Options reads switches, values, repeated values and arguments in any order", () => {
+  const options = read(
+    "a",
+    "--yes",
+    "--name",
+    "bob",
+    "b",
+    "--peer=h:1",
+    "--peer",
+    "h:2",
+    "007",
+    "--",
+    "--c",
+  );
+  assertEquals(options.args, ["a", "b", "007", "--c"]);
+  assertEquals([options.has("yes"), options.has("json"), options.has("name")], [
+    true,
+    false,
+    false,
+  ]);
+  assertEquals([options.text("name"), options.text("port")], ["bob", undefined]);
+  assertEquals([options.texts("peer"), options.texts("name")], [["h:1", "h:2"], []]);
+  assertEquals([options.port("port"), options.milliseconds("timeout")], [undefined, undefined]);
+});
+
+Deno.test("Options keeps values that look like numbers as the text they are", () => {
+  const options = read("--name", "0x10", "1e3", "0123");
+  assertEquals([options.text("name"), options.args], ["0x10", ["1e3", "0123"]]);
+});
+
+Deno.test("Options takes -h for --help and nothing else with one dash", () => {
+  assertEquals(read("-h").has("help"), true);
+  assertThrows(() => read("-j"), UsageError, "Unknown option -j");
+});
+
+Deno.test("Options refuses an unknown option and shows it harmless and short", () => {
+  assertThrows(() => read("--frob"), UsageError, "Unknown option --frob");
+  assertThrows(() => read("--frob=1"), UsageError, "Unknown option --frob=1");
+  assertThrows(() => read("--no-yes"), UsageError, "Unknown option --no-yes");
+  assertThrows(() => read("--a\u001b[2J"), UsageError, "Unknown option --a\\u{1b}[2J");
+  const error = assertThrows(() => read(`--${"x".repeat(1000)}`), UsageError);
+  assertEquals(error.message.length < 100, true);
+});
+
+Deno.test("Options refuses an option without its value, repeated or not", () => {
+  assertThrows(() => read("--name"), UsageError, "Option --name needs NAME");
+  assertThrows(() => read("--name", "--yes"), UsageError, "Option --name needs NAME");
+  assertThrows(() => read("--peer", "h:1", "--peer"), UsageError, "Option --peer needs HOST:PORT");
+  assertThrows(() => read("--name", ""), UsageError, "Option --name needs NAME");
+});
+
+Deno.test("Options.port takes 0..65535 in digits and nothing else", () => {
+  for (const port of [0, 1, 3485, 65535]) {
+    assertEquals(read("--port", `${port}`).port("port"), port);
+  }
+  for (const text of ["65536", "99999", "100000", "1.0", "1e3", "0x10", " 1", "1 ", "one", "٣"]) {
+    assertThrows(
+      () => read(`--port=${text}`).port("port"),
+      UsageError,
+      "Option --port must be 0..65535",
+    );
+  }
+});
+
+Deno.test("Options.milliseconds takes seconds that a timer can hold", () => {
+  const ms = (text: string) => read(`--timeout=${text}`).milliseconds("timeout");
+  assertEquals([ms("0"), ms("0.25"), ms("10"), ms("2000000")], [0, 250, 10_000, 2e9]);
+  for (const text of ["2000001", "1e3", "-1", "soon", ".5", "5s", "Infinity", "NaN"]) {
+    assertThrows(() => ms(text), UsageError, "Option --timeout must be seconds, 0..2000000: it is");
+  }
+});
+
+Deno.test("Options.choice takes one of the words, as it is written", () => {
+  const levels = ["debug", "info"] as const;
+  assertEquals(read("--log", "info").choice("log", levels), "info");
+  assertEquals(read().choice("log", levels), undefined);
+  for (const text of ["INFO", "loud", "inf"]) {
+    assertThrows(
+      () => read("--log", text).choice("log", levels),
+      UsageError,
+      `Option --log must be one of debug, info: it is ${text}`,
+    );
+  }
+});
+
+Deno.test("reachOptions reads addresses and the time, and refuses what is no address", () => {
+  const { signal } = new AbortController();
+  assertEquals(reachOptions(read(), signal), { signal, peers: [] });
+  assertEquals(reachOptions(read("--peer", "[fe80::1%eth0]:5", "--timeout", "2"), signal), {
+    signal,
+    peers: [{ hostname: "fe80::1%eth0", port: 5 }],
+    timeoutMs: 2000,
+  });
+  for (const text of ["bob", "bob:", ":1", "bob:65536", "fe80::1:5"]) {
+    assertThrows(() => reachOptions(read("--peer", text), signal), UsageError, "must be HOST:PORT");
+  }
+});
+
+Deno.test("UsageError is a TypeError and ends with 2", () => {
+  const error = new UsageError("no");
+  assertInstanceOf(error, TypeError);
+  assertEquals([error.name, exitStatus(error)], ["UsageError", 2]);
+});
