@@ -297,7 +297,9 @@ export class Peer implements AsyncDisposable {
     const [match] = matches.values();
     if (match !== undefined && matches.size === 1) return match;
     if (matches.size > 1) throw ambiguous(target, [...matches.keys()]);
-    throw notFound(target, this.discovery.asked, [...others]);
+    const { asked, obstacle } = this.discovery;
+    if (asked.length === 0 && obstacle !== undefined) throw obstacle;
+    throw notFound(target, asked, [...others]);
   }
 
   async #connectTo(

@@ -16,7 +16,7 @@
 
 import { randomBytes } from "node:crypto";
 import { type Clock, systemClock } from "../clock.ts";
-import { ClosedError } from "../errors.ts";
+import { ClosedError, UnsupportedError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
 import {
@@ -94,6 +94,7 @@ export class Discovery implements AsyncDisposable {
   readonly #loops = new Set<Promise<void>>();
   readonly #searches = new Set<Search>();
   readonly #asked = new Set<string>();
+  #obstacle: UnsupportedError | undefined;
   #own: DatagramSocket | undefined;
   #own6: DatagramSocket | undefined;
   #closed = false;
@@ -135,6 +136,11 @@ export class Discovery implements AsyncDisposable {
   /** The ways that questions have gone out: method, destination and the address they left from. */
   get asked(): string[] {
     return [...this.#asked];
+  }
+
+  /** The permission or flag that was missing where a question could not go out, if one was. */
+  get obstacle(): UnsupportedError | undefined {
+    return this.#obstacle;
   }
 
   /**
@@ -319,6 +325,7 @@ export class Discovery implements AsyncDisposable {
       await work();
     } catch (error) {
       if (error instanceof ClosedError) return;
+      if (error instanceof UnsupportedError) this.#obstacle = error;
       this.#metrics.counter("discovery.failures").add();
       this.#log.debug(`could not ${what}`, {
         why: error instanceof Error ? error.message : String(error),

@@ -6,7 +6,7 @@
 
 import { statfsSync } from "node:fs";
 import { basename, dirname, join, sep } from "node:path";
-import { AuthError, LimitError } from "../errors.ts";
+import { AuthError, LimitError, NotFoundError, UnsupportedError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { moveNew, removeIfThere } from "../state/home.ts";
 import { checkPath, fold, MAX_SEGMENT_BYTES, refused } from "./safe_path.ts";
@@ -84,10 +84,19 @@ export class ReceiveRoot {
     this.#afterCheck = options.afterCheck ?? (() => {});
   }
 
-  /** Opens a folder to receive into, made where there is none. */
+  /**
+   * Opens a folder to receive into, made where there is none.
+   *
+   * @throws {NotFoundError} `no-path` when it cannot be one. @throws {AuthError} `not-allowed` when we may not use it.
+   * @throws {UnsupportedError} when the program lacks a permission; the text names it.
+   */
   static open(dir: string, options: ReceiveRootOptions = {}): ReceiveRoot {
-    Deno.mkdirSync(dir, { recursive: true });
-    return new ReceiveRoot(Deno.realPathSync(dir), options);
+    try {
+      Deno.mkdirSync(dir, { recursive: true });
+      return new ReceiveRoot(Deno.realPathSync(dir), options);
+    } catch (cause) {
+      throw openError(dir, cause);
+    }
   }
 
   /**
@@ -268,6 +277,32 @@ function firstName(path: string, accepts: (candidate: string) => boolean): strin
   const shown = printable(path);
   throw new LimitError("limit", `Cannot receive "${shown}": ${MAX_NAME_TRIES} names are taken`, {
     details: { path: shown, limit: "maxNameTries", max: MAX_NAME_TRIES },
+  });
+}
+
+function openError(dir: string, cause: unknown): unknown {
+  const shown = printable(dir);
+  const details = { path: shown };
+  const { AlreadyExists, NotADirectory, NotCapable, NotFound, PermissionDenied } = Deno.errors;
+  if (
+    cause instanceof AlreadyExists || cause instanceof NotADirectory || cause instanceof NotFound
+  ) {
+    return new NotFoundError("no-path", `Cannot receive into "${shown}": it is no folder`, {
+      cause,
+      details,
+    });
+  }
+  if (cause instanceof PermissionDenied) {
+    return new AuthError("not-allowed", `Cannot receive into "${shown}": no right to write there`, {
+      cause,
+      details,
+    });
+  }
+  if (!(cause instanceof NotCapable)) return cause;
+  const flags = `--allow-read=${shown} --allow-write=${shown}`;
+  return new UnsupportedError(`Cannot receive into "${shown}": run with ${flags}`, {
+    cause,
+    details,
   });
 }
 

@@ -173,7 +173,8 @@ export class Encoder {
   float64(value: number): void {
     this.reserve(9);
     this.bytes[this.length] = 0xcb;
-    this.#view.setFloat64(this.length + 1, value);
+    // An engine may carry a NaN's payload along; equal values must give equal bytes.
+    this.#view.setFloat64(this.length + 1, Number.isNaN(value) ? NaN : value);
     this.length += 9;
   }
 
