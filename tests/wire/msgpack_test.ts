@@ -79,6 +79,31 @@ Deno.test("encode writes maps of more than 15 keys and large bins nested in them
   assertEquals(decode(encode(object)), object);
 });
 
+Deno.test("encode writes own keys only, whatever was done to Object.prototype", () => {
+  const plain = encode({ a: { b: 1 } });
+  Object.defineProperty(Object.prototype, "polluted", {
+    value: 1,
+    enumerable: true,
+    configurable: true,
+  });
+  try {
+    assertEquals(encode({ a: { b: 1 } }), plain);
+  } finally {
+    delete (Object.prototype as Record<string, unknown>).polluted;
+  }
+});
+
+Deno.test("decode gives plain objects however many keys they have", () => {
+  for (const count of [0, 1, 12, 13, 14, 48, 60, 200]) {
+    const object = Object.fromEntries(Array.from({ length: count }, (_, i) => ["key" + i, i]));
+    const decoded = decode(encode(object)) as object;
+    assertEquals(decoded, object);
+    assertEquals(Object.keys(decoded), Object.keys(object));
+    assert(Object.getPrototypeOf(decoded) === Object.prototype);
+    assert(decoded.constructor === Object);
+  }
+});
+
 Deno.test("Encoder splices large bins without copying them", () => {
   const large = new Uint8Array(1000).fill(9);
   const object: Record<string, unknown> = { large };
