@@ -132,7 +132,7 @@ export class Link implements AsyncDisposable {
    */
   post(header: string, body: MessageBody): Promise<void> | undefined {
     this.#write(header, 0, body);
-    return this.#framed.congested ? this.flush() : undefined;
+    return this.#framed.congested ? this.#framed.room() : undefined;
   }
 
   /** Waits until everything sent so far is handed to the operating system. @throws {ClosedError} */

@@ -341,7 +341,8 @@ function overLimit(limit: string, max: number): LimitError {
   return new LimitError("limit", `Manifest exceeds ${limit} ${max}`, { details: { limit, max } });
 }
 
-function readError(path: string, cause: unknown): unknown {
+/** The error for a path of ours that cannot be read, by what the runtime threw. */
+export function readError(path: string, cause: unknown): unknown {
   const shown = printable(path);
   // The text of the system names the file below `path` that it is about.
   const why = cause instanceof Error ? printable(cause.message, 400) : "";

@@ -9,8 +9,8 @@ import { type Clock, systemClock } from "../clock.ts";
 import type { Link } from "../endpoint/link.ts";
 import { IntegrityError, InvalidPacketError, TimeoutError } from "../errors.ts";
 import { printable } from "../log.ts";
-import { SPLICE_FROM_BYTES } from "../wire/frame.ts";
 import type { MessageBody } from "../wire/message.ts";
+import { LateBytes } from "../wire/msgpack_types.ts";
 
 import { summarize, type TransferSummary } from "./incoming.ts";
 import {
@@ -18,11 +18,12 @@ import {
   encodeManifest,
   type HashedEntry,
   type ManifestEntry,
+  readError,
 } from "./manifest.ts";
 
 /**
- * Bytes per message: as large as one batch of the connection, so that each goes out in a write of its own straight from
- * the buffer that the file was read into (measured: smaller ones cost calls, larger ones leave the cache).
+ * Bytes per message: enough for one socket write to be worth it, few enough to stay in a core's cache from the file to
+ * the hash to the socket (measured).
  */
 export const CHUNK_BYTES = 256 * 1024;
 
@@ -60,7 +61,8 @@ export type SendEvent =
  *
  * @throws {RemoteError} with the receiver's code: `not-allowed` when it refuses, `limit` when it has no room.
  * @throws {TimeoutError} when it does not answer the offer in time.
- * @throws {IntegrityError} when a file changes while it is being read. @throws {ClosedError} when the link breaks.
+ * @throws {IntegrityError} when a file changes while it is being read. @throws {NotFoundError} when one has gone.
+ * @throws {ClosedError} when the link breaks.
  */
 export async function* sendFiles(
   link: Link,
@@ -80,14 +82,13 @@ export async function* sendFiles(
   const failed = new AbortController();
   run.catch((error) => failed.abort(error));
   try {
-    const buffers = [new Uint8Array(CHUNK_BYTES), new Uint8Array(CHUNK_BYTES)] as const;
     const hashed: HashedEntry[] = [];
     let bytes = 0;
     for (const [index, entry] of manifest.entries.entries()) {
       if (entry.kind !== "file") continue;
       const hash = createHash("sha256");
       const file = { head: { id, index }, entry, source: built.source(index), hash };
-      for await (const sent of sendFile(link, file, { buffers, failed: failed.signal })) {
+      for await (const sent of sendFile(link, file, failed.signal)) {
         bytes += sent;
         yield { type: "progress", bytes, totalBytes: manifest.totalBytes };
       }
@@ -116,27 +117,29 @@ interface Outgoing {
 async function* sendFile(
   link: Link,
   { head, entry, source, hash }: Outgoing,
-  { buffers, failed }: { buffers: readonly [Uint8Array, Uint8Array]; failed: AbortSignal },
+  failed: AbortSignal,
 ): AsyncGenerator<number, void, void> {
-  using file = Deno.openSync(source);
-  let sending: Promise<void> | undefined;
-  let left = entry.size;
-  for (let turn = 0; left > 0; turn++) {
-    // One buffer is filled and hashed while the other may still be on its way.
-    const buffer = buffers[turn % 2] as Uint8Array;
-    const count = fill(file, left < buffer.length ? buffer.subarray(0, left) : buffer);
-    if (count === 0) throw changed(entry);
-    const data = buffer.subarray(0, count);
-    hash.update(data);
-    await unlessAborted(sending, failed);
-    const full = link.post("transfer.data", { ...head, data });
-    sending = count >= SPLICE_FROM_BYTES ? link.flush() : full;
-    sending?.catch(() => {}); // awaited in the next turn, or the link's end is reported
+  using file = open(source);
+  for (let left = entry.size; left > 0;) {
+    const count = Math.min(left, CHUNK_BYTES);
+    // Read straight into the outgoing batch: no copy, and one write for the whole message.
+    const data = new LateBytes(count, (into) => {
+      if (readInto(file, into) < count) throw changed(entry);
+      hash.update(into);
+    });
+    await unlessAborted(link.post("transfer.data", { ...head, data }), failed);
     left -= count;
     yield count;
   }
-  await unlessAborted(sending, failed);
-  if (file.readSync(new Uint8Array(1)) !== null) throw changed(entry);
+  if (readInto(file, new Uint8Array(1)) > 0) throw changed(entry);
+}
+
+function open(source: string): Deno.FsFile {
+  try {
+    return Deno.openSync(source);
+  } catch (error) {
+    throw readError(source, error);
+  }
 }
 
 /** Waits for `work`, but not when the transfer has failed: a peer that reads no more may keep it waiting for ever. */
@@ -151,7 +154,7 @@ function unlessAborted(work: Promise<void> | undefined, signal: AbortSignal): Pr
 }
 
 /** Reads until the buffer is full or the file ends. */
-function fill(file: Deno.FsFile, buffer: Uint8Array): number {
+function readInto(file: Deno.FsFile, buffer: Uint8Array): number {
   let count = 0;
   while (count < buffer.length) {
     const read = file.readSync(buffer.subarray(count));

@@ -67,6 +67,8 @@ export class FramedConnection implements AsyncDisposable {
   readonly writer: FrameWriter;
   readonly #clock: Clock;
   #writing: Promise<void> | undefined;
+  // For those who wait until the batch is on its way and the next one can be filled.
+  #room: PromiseWithResolvers<void> | undefined;
   #filling: Promise<boolean> | undefined;
   #failure: unknown;
   #closed = false;
@@ -150,9 +152,27 @@ export class FramedConnection implements AsyncDisposable {
     return this.#writing !== undefined;
   }
 
-  /** Whether senders should wait for {@linkcode FramedConnection.flush} before adding more. */
+  /** Whether senders should wait for {@linkcode FramedConnection.room} before adding more. */
   get congested(): boolean {
     return this.writer.pendingBytes >= HIGH_WATER_BYTES;
+  }
+
+  /**
+   * Waits until the batch is on its way, while the one before it may still be: the next can then be filled while this
+   * one is being written, which keeps both sides of a fast connection at work.
+   *
+   * @throws {ClosedError} when the connection breaks.
+   */
+  room(): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.writer.pendingBytes === 0) return Promise.resolve();
+    if (this.#room === undefined) {
+      this.#room = Promise.withResolvers();
+      // Whoever waits is told; a sender that does not wait need not be.
+      this.#room.promise.catch(() => {});
+      this.flush().catch(() => {});
+    }
+    return this.#room.promise;
   }
 
   /** Whether nothing can be sent any more. */
@@ -213,10 +233,14 @@ export class FramedConnection implements AsyncDisposable {
     try {
       await undefined; // messages sent in the same turn leave in the same write
       while (this.writer.pendingBytes > 0) {
-        for (const piece of this.writer.take()) await this.connection.write(piece);
+        const pieces = this.writer.take();
+        this.#room?.resolve();
+        this.#room = undefined;
+        for (const piece of pieces) await this.connection.write(piece);
       }
     } catch (error) {
       this.#failure ??= error;
+      this.#room?.reject(error);
       throw error;
     } finally {
       this.#writing = undefined;

@@ -12,7 +12,7 @@
  */
 
 import { compareCodePoints } from "./code_point_order.ts";
-import { Extension, Float64, TIMESTAMP_EXTENSION } from "./msgpack_types.ts";
+import { Extension, Float64, LateBytes, TIMESTAMP_EXTENSION } from "./msgpack_types.ts";
 import { timestampToBytes } from "./timestamp.ts";
 
 /** Deepest nesting of arrays and maps that is written, and by default read: more is a mistake or an attack. */
@@ -133,7 +133,7 @@ export class Encoder {
 
   /**
    * Writes any value: nil (also for `undefined`), boolean, number, bigint, string, `Uint8Array`, array, plain object,
-   * `Map`, `Date`, {@linkcode Float64}, {@linkcode Extension}.
+   * `Map`, `Date`, {@linkcode Float64}, {@linkcode LateBytes}, {@linkcode Extension}.
    *
    * @throws {TypeError} for what MessagePack has no form for (functions, symbols, class instances).
    * @throws {RangeError} for integers beyond 64 bits and for nesting deeper than {@linkcode MAX_DEPTH}.
@@ -273,6 +273,8 @@ export class Encoder {
       this.bin(value);
     } else if (value instanceof Map) {
       this.#entries([...value]);
+    } else if (value instanceof LateBytes) {
+      this.#lateBin(value);
     } else if (value instanceof Float64) {
       this.float64(value.value);
     } else if (value instanceof Extension) {
@@ -420,6 +422,13 @@ export class Encoder {
       this.#view.setUint32(at + 1, count);
       this.length = at + 5;
     }
+  }
+
+  #lateBin({ length, fill }: LateBytes): void {
+    this.reserve(length + 5);
+    this.#lengthHeader(length, 0xc4, 0xc5, 0xc6);
+    fill(this.bytes.subarray(this.length, this.length + length));
+    this.length += length;
   }
 
   #extension(type: number, data: Uint8Array): void {

@@ -37,8 +37,10 @@ export const SPLICE_FROM_BYTES = 64 * 1024;
 const INITIAL_READ_BYTES = 16 * 1024;
 /** Less room than this at the end of the buffer is not worth a read: what is pending moves down first. */
 const MIN_READ_BYTES = 4 * 1024;
-/** Largest buffer that is kept when no frame needs it. */
-const KEPT_BYTES = 256 * 1024;
+/** As far as reads that fill it make it grow; beyond, only a frame that is larger does. */
+const EAGER_BYTES = 256 * 1024;
+/** Largest buffer that is kept when no frame needs it: bulk senders use frames of up to 1 MiB, and fresh memory is slow. */
+const KEPT_BYTES = 1024 * 1024 + 64 * 1024;
 /** While a frame this large is coming in, reads stop where it ends, so that no bytes of the next have to be moved. */
 const LARGE_FRAME_BYTES = 64 * 1024;
 
@@ -106,7 +108,10 @@ export class FrameReader {
     if (this.#from > 0 && (!fits || this.buffer.length - this.#to < MIN_READ_BYTES)) {
       this.#moveDown(this.buffer);
     }
-    if (this.#to === this.buffer.length) this.#moveDown(new Uint8Array(this.#to * 2));
+    if (this.#to === this.buffer.length) {
+      const enough = frameBytes > 0 ? frameBytes + MIN_READ_BYTES : Infinity;
+      this.#moveDown(new Uint8Array(Math.min(this.#to * 2, Math.max(enough, this.#to + 1))));
+    }
     const frameEnd = this.#from + frameBytes + FRAME_HEADER_BYTES;
     const stopThere = frameBytes >= LARGE_FRAME_BYTES && frameEnd > this.#to;
     return this.buffer.subarray(this.#to, stopThere ? frameEnd : this.buffer.length);
@@ -116,7 +121,7 @@ export class FrameReader {
   commit(count: number): void {
     this.#to += count;
     // A read that filled a small buffer: more is waiting, and larger reads cost fewer calls.
-    if (this.#to === this.buffer.length && this.#from === 0 && this.#to < KEPT_BYTES) {
+    if (this.#to === this.buffer.length && this.#from === 0 && this.#to < EAGER_BYTES) {
       this.#moveDown(new Uint8Array(this.buffer.length * 2));
     }
   }
@@ -299,7 +304,7 @@ export class FrameWriter {
     }
     if (at < length) pieces.push(bytes.subarray(at, length));
     const next = this.#spare ?? new Uint8Array(INITIAL_READ_BYTES);
-    this.#spare = bytes.length > KEPT_BYTES * 4 ? undefined : bytes;
+    this.#spare = bytes.length > KEPT_BYTES ? undefined : bytes;
     encoder.replaceBuffer(next);
     return pieces;
   }

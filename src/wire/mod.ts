@@ -77,7 +77,7 @@ export {
   writeMessage,
 } from "./message.ts";
 export { decode, type DecodeOptions, encode, type EncodeOptions } from "./msgpack.ts";
-export { Extension, Float64, TIMESTAMP_EXTENSION } from "./msgpack_types.ts";
+export { Extension, Float64, LateBytes, TIMESTAMP_EXTENSION } from "./msgpack_types.ts";
 export {
   idFromDecimal,
   idFromHex,

@@ -29,6 +29,32 @@ export class Float64 {
   }
 }
 
+/**
+ * Bytes that do not exist yet: the encoder asks for them when it comes to them, and they are put straight into the
+ * message. For what is read from somewhere only to be sent.
+ *
+ * @example
+ * ```ts
+ * import { decode, encode, LateBytes } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const data = new LateBytes(3, (into) => into.fill(7));
+ * assertEquals(decode(encode({ data })), { data: new Uint8Array([7, 7, 7]) });
+ * ```
+ */
+export class LateBytes {
+  /** How many. */
+  readonly length: number;
+  /** Puts them in place, all of them; what it throws ends the encoding. */
+  readonly fill: (into: Uint8Array<ArrayBuffer>) => void;
+
+  /** Promises `length` bytes. */
+  constructor(length: number, fill: (into: Uint8Array<ArrayBuffer>) => void) {
+    this.length = length;
+    this.fill = fill;
+  }
+}
+
 /** An application's own type: a number -128..127 and its bytes. Timestamps (-1) are `Date`s instead. */
 export class Extension {
   /** The type. */
