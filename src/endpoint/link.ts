@@ -177,13 +177,15 @@ export class Link implements AsyncDisposable {
     });
   }
 
-  /** Sends what is waiting to leave, then closes; waiting requests reject. Harmless when closed. */
+  /**
+   * Sends what is waiting to leave, then closes; waiting requests reject, and nothing more is taken in. Harmless when
+   * closed. A peer that does not read may delay it by a second.
+   */
   async close(): Promise<void> {
     if (!this.#ended) {
-      const giveUp = this.#clock.after(LAST_WORDS_MS, () => this.#framed.close());
-      await this.#framed[Symbol.asyncDispose]();
-      giveUp.cancel();
-      this.#end();
+      this.#stop();
+      await this.#framed.hangUp(LAST_WORDS_MS);
+      this.#closed.resolve(undefined);
     }
     await this.closed;
   }
@@ -202,7 +204,7 @@ export class Link implements AsyncDisposable {
           const busy = this.#receive();
           if (busy !== undefined) await busy;
         }
-      } while (await this.#framed.fill());
+      } while (!this.#ended && await this.#framed.fill());
     } catch (error) {
       this.#failure ??= error;
       if (error instanceof InvalidPacketError) await this.#refuse(error);
@@ -216,15 +218,20 @@ export class Link implements AsyncDisposable {
   /** Ends the link, without waiting for handlers: they learn it from their signals. Harmless when ended. */
   #end(): void {
     if (this.#ended) return;
-    this.#ended = true;
+    this.#stop();
     this.#framed.close();
+    this.#closed.resolve(this.#failure instanceof ClosedError ? undefined : this.#failure);
+  }
+
+  /** Nothing goes in or out any more for those who use the link. */
+  #stop(): void {
+    this.#ended = true;
     const failure = this.#failure;
     const error = failure instanceof PeerError && !(failure instanceof InvalidPacketError)
       ? failure
       : new ClosedError(`The connection to ${this.label} has ended`, { cause: failure });
     this.#inFlight.close(error);
     for (const call of this.#active) call.cancel(error);
-    this.#closed.resolve(failure instanceof ClosedError ? undefined : failure);
   }
 
   /** Says why before the connection is closed: both ends learn the limit or the fault. */

@@ -1,0 +1,210 @@
+/**
+ * Endpoints and links on a network in memory, and strangers that speak to them by hand.
+ *
+ * @module
+ */
+
+import { ManualClock } from "../../src/clock.ts";
+import { Dispatcher } from "../../src/endpoint/dispatcher.ts";
+import { Endpoint, type EndpointOptions } from "../../src/endpoint/endpoint.ts";
+import type { PeerInfo } from "../../src/endpoint/handshake.ts";
+import { Link } from "../../src/endpoint/link.ts";
+import type { LogFields, Logger } from "../../src/log.ts";
+import { Metrics } from "../../src/metrics.ts";
+import {
+  type Address,
+  type Connection,
+  FramedConnection,
+  MemoryNetwork,
+  type MemoryNetworkOptions,
+} from "../../src/transport/mod.ts";
+import {
+  decodeWireData,
+  encodeWireData,
+  type MessageBody,
+  type NativeMessage,
+  wireData,
+} from "../../src/wire/message.ts";
+
+/** Where {@linkcode openEndpoint} listens. */
+export const SERVER: Address = { hostname: "server", port: 3485 };
+
+/** What a peer of that name says of itself. */
+export function infoOf(name: string): PeerInfo {
+  const peerId = new TextEncoder().encode(name.padEnd(20, "-")).toHex();
+  return { peerId, name, capabilities: ["test/1"], agent: "test/0" };
+}
+
+/** A logger that keeps what it is told. */
+export class Journal implements Logger {
+  readonly lines: { level: keyof Logger; message: string; fields: LogFields }[] = [];
+  debug(message: string, fields: LogFields = {}): void {
+    this.lines.push({ level: "debug", message, fields });
+  }
+  info(message: string, fields: LogFields = {}): void {
+    this.lines.push({ level: "info", message, fields });
+  }
+  warn(message: string, fields: LogFields = {}): void {
+    this.lines.push({ level: "warn", message, fields });
+  }
+  error(message: string, fields: LogFields = {}): void {
+    this.lines.push({ level: "error", message, fields });
+  }
+}
+
+/** An endpoint that listens at {@linkcode SERVER}, with what it counts and the clock it goes by. */
+export class Served implements AsyncDisposable {
+  readonly network = new MemoryNetwork();
+  readonly clock = new ManualClock();
+  readonly metrics = new Metrics();
+  readonly log = new Journal();
+  readonly #endpoints: Endpoint[] = [];
+
+  static async open(options: Partial<EndpointOptions> = {}): Promise<Served> {
+    const served = new Served();
+    await served.open("server", { hostname: SERVER.hostname, port: SERVER.port, ...options });
+    return served;
+  }
+
+  get endpoint(): Endpoint {
+    const [endpoint] = this.#endpoints;
+    if (endpoint === undefined) throw new Error("Nothing is open");
+    return endpoint;
+  }
+
+  /** One more endpoint on the network, closed with the rest. */
+  async open(name: string, options: Partial<EndpointOptions>): Promise<Endpoint> {
+    const { clock, log } = this;
+    const metrics = this.#endpoints.length === 0 ? this.metrics : new Metrics();
+    const transport = this.network.host(name);
+    const common = { transport, self: infoOf(name), clock, log, metrics };
+    const endpoint = await Endpoint.open({ ...common, ...options });
+    this.#endpoints.push(endpoint);
+    return endpoint;
+  }
+
+  /** An endpoint that only connects. */
+  client(name = "client", options: Partial<EndpointOptions> = {}): Promise<Endpoint> {
+    return this.open(name, { clientOnly: true, ...options });
+  }
+
+  /** A connection of somebody who may not even be a peer. */
+  stranger(): Promise<Connection> {
+    return this.network.host("stranger").connect(SERVER);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
+    this.network.close();
+  }
+}
+
+/** One end of {@linkcode linkPair}. */
+export interface End {
+  readonly link: Link;
+  readonly dispatcher: Dispatcher;
+  readonly metrics: Metrics;
+  readonly log: Journal;
+}
+
+/** How to make links. */
+export interface LinkPairOptions extends MemoryNetworkOptions {
+  /** Largest frame that the server's end takes and sends. */
+  maxFrameBytes?: number;
+}
+
+/** Both ends of a connection without a handshake, as raw connections. */
+export async function connectionPair(
+  options: MemoryNetworkOptions = {},
+): Promise<[client: Connection, server: Connection]> {
+  const network = new MemoryNetwork(options);
+  const listener = await network.host("server").listen({ port: SERVER.port });
+  const [server, client] = await Promise.all([
+    listener.accept(),
+    network.host("client").connect(SERVER),
+  ]);
+  listener.close();
+  if (server === undefined) throw new Error("The listener closed");
+  return [client, server];
+}
+
+/** Two links with each other. */
+export async function linkPair(
+  options: LinkPairOptions = {},
+): Promise<{ clock: ManualClock; client: End; server: End } & AsyncDisposable> {
+  const { maxFrameBytes = 16 * 1024 * 1024, ...rest } = options;
+  const clock = new ManualClock();
+  const [left, right] = await connectionPair(rest);
+  const client = endOf(new FramedConnection(left, { clock }), "server", clock);
+  const server = endOf(new FramedConnection(right, { clock, maxFrameBytes }), "client", clock);
+  return {
+    clock,
+    client,
+    server,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([client.link.close(), server.link.close()]);
+    },
+  };
+}
+
+/** A link whose other end is spoken by hand. */
+export async function linkAndStranger(
+  options: LinkPairOptions = {},
+): Promise<{ clock: ManualClock; end: End; stranger: Stranger } & AsyncDisposable> {
+  const { maxFrameBytes = 16 * 1024 * 1024, ...rest } = options;
+  const clock = new ManualClock();
+  const [left, right] = await connectionPair(rest);
+  const end = endOf(new FramedConnection(right, { clock, maxFrameBytes }), "stranger", clock);
+  const stranger = new Stranger(left);
+  return {
+    clock,
+    end,
+    stranger,
+    async [Symbol.asyncDispose]() {
+      stranger.close();
+      await end.link.close();
+    },
+  };
+}
+
+function endOf(framed: FramedConnection, remote: string, clock: ManualClock): End {
+  const [dispatcher, metrics, log] = [new Dispatcher(), new Metrics(), new Journal()];
+  const link = new Link({ framed, peer: infoOf(remote), dispatcher, clock, metrics, log });
+  return { link, dispatcher, metrics, log };
+}
+
+/** Somebody who speaks messages by hand. */
+export class Stranger {
+  readonly framed: FramedConnection;
+
+  constructor(connection: Connection) {
+    this.framed = new FramedConnection(connection);
+  }
+
+  /** Sends bytes as they are. */
+  async raw(...bytes: readonly (Uint8Array | string)[]): Promise<void> {
+    for (const piece of bytes) {
+      const data = typeof piece === "string" ? new TextEncoder().encode(piece) : piece;
+      await this.framed.connection.write(data);
+    }
+  }
+
+  async send(header: string, body: MessageBody, msgId = 0): Promise<void> {
+    await this.framed.send(encodeWireData(wireData(header, body, { msgId })));
+  }
+
+  /** The next message, or `undefined` at the end. */
+  async receive(): Promise<NativeMessage | undefined> {
+    const frame = await this.framed.receive();
+    return frame === undefined ? undefined : decodeWireData(frame);
+  }
+
+  close(): void {
+    this.framed.close();
+  }
+}
+
+/** Lets everything that is ready happen. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}

@@ -1,0 +1,387 @@
+import { basename, dirname } from "node:path";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { AuthError, InvalidPacketError, LimitError } from "../../src/errors.ts";
+import {
+  freeBytes,
+  type Part,
+  ReceiveRoot,
+  type ReceiveRootOptions,
+} from "../../src/transfer/receive_root.ts";
+import { checkPath, findCollision } from "../../src/transfer/safe_path.ts";
+import corpus from "../testdata/hostile_names.json" with { type: "json" };
+
+const hostile = Object.values(corpus.hostile).flat();
+
+/** A scratch folder with the root to receive into, and beside it what must stay as it is. */
+interface Scene {
+  readonly top: string;
+  readonly root: ReceiveRoot;
+  readonly outside: string;
+}
+
+async function inScene(
+  run: (scene: Scene) => Promise<void> | void,
+  options: ReceiveRootOptions = {},
+): Promise<void> {
+  const top = await Deno.realPath(await Deno.makeTempDir());
+  try {
+    const outside = `${top}/outside`;
+    await Deno.mkdir(outside);
+    await Deno.writeTextFile(`${outside}/canary`, "alive");
+    await Deno.writeTextFile(`${top}/canary`, "alive");
+    await run({ top, outside, root: ReceiveRoot.open(`${top}/root`, options) });
+    assertEquals(await Deno.readTextFile(`${outside}/canary`), "alive");
+    assertEquals(await Deno.readTextFile(`${top}/canary`), "alive");
+  } finally {
+    await Deno.remove(top, { recursive: true });
+  }
+}
+
+/** Everything below a folder, as `path` or `path/`, sorted; links are listed and not followed. */
+function listing(dir: string, prefix = ""): string[] {
+  return [...Deno.readDirSync(dir)].flatMap(({ name, isDirectory }) =>
+    isDirectory
+      ? [`${prefix}${name}/`, ...listing(`${dir}/${name}`, `${prefix}${name}/`)]
+      : [`${prefix}${name}`]
+  ).sort();
+}
+
+async function fill(part: Part, text: string): Promise<Part> {
+  await part.file.write(new TextEncoder().encode(text));
+  return part;
+}
+
+Deno.test("ReceiveRoot writes nothing for a hostile name", async () => {
+  await inScene(async ({ top, root }) => {
+    for (const name of hostile) {
+      assertThrows(() => root.createPart(name), InvalidPacketError);
+      assertThrows(() => root.createFolder(name), InvalidPacketError);
+      assertThrows(() => root.freeName(name), InvalidPacketError);
+    }
+    assertEquals(listing(top), ["canary", "outside/", "outside/canary", "root/"]);
+    const part = root.createPart("fine");
+    for (const name of hostile) {
+      await assertRejects(() => root.commit(part, name), InvalidPacketError);
+      await assertRejects(() => root.commit(part, name, { rename: true }), InvalidPacketError);
+    }
+    root.discard(part);
+    root.tidy();
+    assertEquals(listing(top), ["canary", "outside/", "outside/canary", "root/"]);
+  });
+});
+
+Deno.test("ReceiveRoot stores every good name below the root and nothing elsewhere", async () => {
+  const files = corpus.good.map((path) => ({ path, kind: "file" as const }));
+  assertEquals(findCollision(files), undefined);
+  await inScene(async ({ top, root }) => {
+    for (const name of corpus.good) {
+      await root.commit(await fill(root.createPart(name), name), name);
+      assertEquals(await Deno.readTextFile(`${root.dir}/${checkPath(name)}`), name);
+    }
+    const elsewhere = listing(top).filter((path) => !path.startsWith("root/"));
+    assertEquals(elsewhere, ["canary", "outside/", "outside/canary"]);
+  });
+});
+
+Deno.test("ReceiveRoot shows a file under its name only when it is complete", async () => {
+  await inScene(async ({ root }) => {
+    const part = await fill(root.createPart("a/b.txt", { mode: 0o4640 }), "hello");
+    assertEquals(listing(root.dir).length, 2);
+    assertEquals(dirname(part.partPath), `${root.dir}/.kith-partial`);
+    assertEquals(await root.commit(part, "a/b.txt", { mtimeMs: 1_700_000_000_000 }), "a/b.txt");
+    assertEquals(listing(root.dir), [".kith-partial/", "a/", "a/b.txt"]);
+    const info = await Deno.stat(`${root.dir}/a/b.txt`);
+    assertEquals(info.mtime?.getTime(), 1_700_000_000_000);
+    assertEquals(info.nlink, 1);
+    assertEquals((info.mode ?? 0) & 0o7777, 0o640);
+    const partials = await Deno.stat(`${root.dir}/.kith-partial`);
+    assertEquals((partials.mode ?? 0) & 0o777, 0o700);
+  });
+});
+
+Deno.test("ReceiveRoot.discard leaves nothing, tidy removes the empty folder only", async () => {
+  await inScene(({ root }) => {
+    root.tidy();
+    const [one, two] = [root.createPart("a"), root.createPart("a")];
+    root.discard(one);
+    root.tidy();
+    assertEquals(listing(root.dir).length, 2);
+    root.discard(two);
+    root.tidy();
+    assertEquals(listing(root.dir), []);
+  });
+});
+
+Deno.test("ReceiveRoot.discard is harmless twice, and leaves a committed file alone", async () => {
+  await inScene(async ({ root }) => {
+    const [gone, kept] = [root.createPart("gone"), await fill(root.createPart("kept"), "hello")];
+    root.discard(gone);
+    root.discard(gone);
+    await root.commit(kept, "kept");
+    root.discard(kept);
+    assertEquals(await Deno.readTextFile(`${root.dir}/kept`), "hello");
+    assertEquals(listing(root.dir), [".kith-partial/", "kept"]);
+  });
+});
+
+Deno.test("ReceiveRoot.commit never overwrites, and the part can go elsewhere", async () => {
+  await inScene(async ({ root }) => {
+    await Deno.writeTextFile(`${root.dir}/a.txt`, "mine");
+    const part = await fill(root.createPart("a.txt"), "theirs");
+    const error = await assertRejects(() => root.commit(part, "a.txt"), AuthError, "exists");
+    assertEquals(error.details, { path: "a.txt", reason: "exists" });
+    assertEquals(await root.commit(part, "a.txt", { rename: true }), "a (1).txt");
+    assertEquals(await Deno.readTextFile(`${root.dir}/a.txt`), "mine");
+    assertEquals(await Deno.readTextFile(`${root.dir}/a (1).txt`), "theirs");
+  });
+});
+
+Deno.test("ReceiveRoot.commit gives one name to one of two that want it", async () => {
+  await inScene(async ({ root }) => {
+    const parts = [root.createPart("a"), root.createPart("a")];
+    const results = await Promise.allSettled(parts.map((part) => root.commit(part, "a")));
+    assertEquals(results.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
+    for (const [index, part] of parts.entries()) {
+      if (results[index]?.status === "rejected") root.discard(part);
+    }
+  });
+});
+
+Deno.test("ReceiveRoot.commit does not overwrite where there are no hard links either", async () => {
+  const { linkSync } = Deno;
+  Deno.linkSync = () => {
+    throw new Deno.errors.NotSupported("no hard links here");
+  };
+  try {
+    await inScene(async ({ root }) => {
+      await Deno.writeTextFile(`${root.dir}/a`, "mine");
+      const part = await fill(root.createPart("a"), "theirs");
+      await assertRejects(() => root.commit(part, "a"), AuthError, "exists");
+      assertEquals(await root.commit(part, "b"), "b");
+      root.tidy();
+      assertEquals(listing(root.dir), ["a", "b"]);
+      assertEquals(await Deno.readTextFile(`${root.dir}/a`), "mine");
+      assertEquals(await Deno.readTextFile(`${root.dir}/b`), "theirs");
+    });
+  } finally {
+    Deno.linkSync = linkSync;
+  }
+});
+
+Deno.test("ReceiveRoot.reopenPart goes on where a part ended", async () => {
+  await inScene(async ({ root }) => {
+    const before = await fill(root.createPart("a"), "one ");
+    before.file.close();
+    const part = ReceiveRoot.open(root.dir).reopenPart(before.partPath);
+    await part.file.seek(0, Deno.SeekMode.End);
+    await root.commit(await fill(part, "two"), "a");
+    assertEquals(await Deno.readTextFile(`${root.dir}/a`), "one two");
+  });
+});
+
+Deno.test("ReceiveRoot.reopenPart opens nothing but parts", async () => {
+  await inScene(async ({ root, outside }) => {
+    root.discard(root.createPart("a"));
+    await Deno.writeTextFile(`${root.dir}/file`, "");
+    await Deno.symlink(`${outside}/canary`, `${root.dir}/.kith-partial/link.part`);
+    await Deno.mkdir(`${root.dir}/.kith-partial/folder.part`);
+    for (
+      const path of [
+        `${outside}/canary`,
+        `${root.dir}/file`,
+        `${root.dir}/.kith-partial/../file`,
+        `${root.dir}/.kith-partial/link.part`,
+        `${root.dir}/.kith-partial/folder.part`,
+        `${root.dir}/.kith-partial/missing.part`,
+      ]
+    ) assertThrows(() => root.reopenPart(path), AuthError, "not a partial file");
+  });
+});
+
+Deno.test("ReceiveRoot.freeName counts before the extension", async () => {
+  await inScene(async ({ root }) => {
+    const taken = ["a.txt", "a (1).txt", ".rc", "d/b.tar.gz", "c", "x.not an extension!"];
+    for (const name of taken) await root.commit(root.createPart(name), name);
+    assertEquals(root.freeName("new.txt"), "new.txt");
+    assertEquals(root.freeName("a.txt"), "a (2).txt");
+    assertEquals(root.freeName(".rc"), ".rc (1)");
+    assertEquals(root.freeName("d/b.tar.gz"), "d/b.tar (1).gz");
+    assertEquals(root.freeName("c"), "c (1)");
+    assertEquals(root.freeName("x.not an extension!"), "x.not an extension! (1)");
+    assertEquals(root.freeName("c/below a file"), "c/below a file");
+  });
+});
+
+Deno.test("ReceiveRoot.freeName stays within 255 bytes and whole characters", async () => {
+  await inScene(async ({ root }) => {
+    const name = "é".repeat(125) + ".jpeg";
+    await root.commit(root.createPart(name), name);
+    assertEquals(root.freeName(name), "é".repeat(123) + " (1).jpeg");
+  });
+});
+
+Deno.test("ReceiveRoot.freeName gives up after 1000 names", async () => {
+  await inScene(async ({ root }) => {
+    await Deno.writeTextFile(`${root.dir}/a`, "");
+    for (let n = 1; n < 1000; n++) Deno.writeTextFileSync(`${root.dir}/a (${n})`, "");
+    const error = assertThrows(() => root.freeName("a"), LimitError, "1000 names are taken");
+    assertEquals(error.details, { path: "a", limit: "maxNameTries", max: 1000 });
+  });
+});
+
+Deno.test("ReceiveRoot follows no link that is in the way", async () => {
+  await inScene(async ({ top, root, outside }) => {
+    await Deno.mkdir(`${root.dir}/real`);
+    await Deno.symlink(outside, `${root.dir}/link`);
+    await Deno.symlink("../../outside", `${root.dir}/real/link`);
+    await Deno.symlink(`${top}/nowhere`, `${root.dir}/dangling`);
+    await Deno.writeTextFile(`${root.dir}/file`, "");
+    const before = listing(top);
+    for (const folder of ["link", "real/link", "dangling"]) {
+      assertThrows(() => root.createPart(`${folder}/x`), AuthError, `"${folder}": is a link`);
+      assertThrows(() => root.createFolder(`${folder}/x`), AuthError, "is a link");
+      assertThrows(() => root.createFolder(folder), AuthError, "is a link");
+    }
+    assertThrows(() => root.createPart("file/x"), AuthError, '"file": is not a folder');
+    assertEquals(listing(top), before);
+    const part = root.createPart("x");
+    await assertRejects(() => root.commit(part, "link/x"), AuthError, "is a link");
+    // A link in the place of the file itself is a name that is taken, wherever it leads.
+    await assertRejects(() => root.commit(part, "dangling"), AuthError, "exists");
+    assertEquals(await root.commit(part, "dangling", { rename: true }), "dangling (1)");
+    assertEquals(listing(outside), ["canary"]);
+  });
+});
+
+Deno.test("ReceiveRoot refuses a link in the place of its partial folder", async () => {
+  await inScene(async ({ root, outside }) => {
+    await Deno.symlink(outside, `${root.dir}/.kith-partial`);
+    assertThrows(() => root.createPart("x"), AuthError, "is a link");
+    assertThrows(() => root.reopenPart(`${root.dir}/.kith-partial/canary`), AuthError, "is a link");
+    assertEquals(listing(outside), ["canary"]);
+  });
+});
+
+Deno.test("ReceiveRoot may itself be reached through a link", async () => {
+  await inScene(async ({ top, root }) => {
+    await Deno.symlink(root.dir, `${top}/alias`);
+    const alias = ReceiveRoot.open(`${top}/alias`);
+    assertEquals(alias.dir, root.dir);
+    assertEquals(await alias.commit(alias.createPart("x"), "x"), "x");
+  });
+});
+
+/** Replaces the folder by a link to `outside` when the root has checked it: the swap that cannot be prevented. */
+function swapper(name: string): { options: ReceiveRootOptions; swaps: () => number } {
+  let swaps = 0;
+  const afterCheck = (folder: string) => {
+    if (!folder.endsWith(`/${name}`)) return;
+    swaps++;
+    Deno.renameSync(folder, `${folder}.away`);
+    Deno.symlinkSync(`${folder.slice(0, folder.indexOf("/root/"))}/outside`, folder);
+  };
+  return { options: { afterCheck }, swaps: () => swaps };
+}
+
+Deno.test("ReceiveRoot.createPart leaves nothing outside when its folder is swapped", async () => {
+  const { options, swaps } = swapper(".kith-partial");
+  await inScene(({ root, outside }) => {
+    assertThrows(() => root.createPart("x"), AuthError, "replaced by a link");
+    assertEquals(swaps(), 1);
+    assertEquals(listing(outside), ["canary"]);
+  }, options);
+});
+
+Deno.test("ReceiveRoot.reopenPart opens nothing outside when its folder is swapped", async () => {
+  const { options, swaps } = swapper(".kith-partial");
+  await inScene(async ({ top, root, outside }) => {
+    const before = ReceiveRoot.open(`${top}/root`).createPart("x");
+    before.file.close();
+    const decoy = `${outside}/${basename(before.partPath)}`;
+    await Deno.writeTextFile(decoy, "not a part");
+    assertThrows(() => root.reopenPart(before.partPath), AuthError, "replaced by a link");
+    assertEquals(swaps(), 1);
+    assertEquals(await Deno.readTextFile(decoy), "not a part");
+  }, options);
+});
+
+Deno.test("ReceiveRoot.commit takes a file back that a swapped folder let out", async () => {
+  const { options, swaps } = swapper("inbox");
+  await inScene(async ({ root, outside }) => {
+    const part = await fill(root.createPart("x"), "secret");
+    await assertRejects(() => root.commit(part, "inbox/x"), AuthError, "replaced by a link");
+    root.discard(part);
+    assertEquals(swaps(), 1);
+    assertEquals(listing(outside), ["canary"]);
+  }, options);
+});
+
+Deno.test("ReceiveRoot.commit empties a file that a folder swapped twice lets out", async () => {
+  const { options, swaps } = swapper("inbox");
+  const { linkSync } = Deno;
+  Deno.linkSync = (from, to) => {
+    linkSync(from, to);
+    Deno.removeSync(dirname(to));
+    Deno.renameSync(`${dirname(to)}.away`, dirname(to));
+  };
+  try {
+    await inScene(async ({ root, outside }) => {
+      const part = await fill(root.createPart("x"), "secret");
+      await assertRejects(() => root.commit(part, "inbox/x"), AuthError, "replaced by a link");
+      root.discard(part);
+      assertEquals(swaps(), 1);
+      assertEquals(await Deno.readTextFile(`${outside}/x`), "");
+    }, options);
+  } finally {
+    Deno.linkSync = linkSync;
+  }
+});
+
+Deno.test("ReceiveRoot.commit overwrites and removes nothing through a swapped folder", async () => {
+  const { options, swaps } = swapper("inbox");
+  await inScene(async ({ root, outside }) => {
+    const part = await fill(root.createPart("canary"), "dead");
+    await assertRejects(() => root.commit(part, "inbox/canary"), AuthError, "exists");
+    root.discard(part);
+    assertEquals(swaps(), 1);
+    assertEquals(listing(outside), ["canary"]);
+  }, options);
+});
+
+Deno.test("ReceiveRoot.createFolder notices that its folder was swapped", async () => {
+  const { options, swaps } = swapper("b");
+  await inScene(({ root, outside }) => {
+    assertThrows(() => root.createFolder("a/b"), AuthError, "replaced by a link");
+    assertEquals(swaps(), 1);
+    assertEquals(listing(outside), ["canary"]);
+  }, options);
+});
+
+Deno.test("ReceiveRoot.commit refuses a part that is no longer the file that was written", async () => {
+  await inScene(async ({ root, outside }) => {
+    const part = await fill(root.createPart("x"), "checked");
+    await Deno.remove(part.partPath);
+    await Deno.symlink(`${outside}/canary`, part.partPath);
+    await assertRejects(() => root.commit(part, "x"), AuthError, "replaced by a link");
+    await Deno.remove(part.partPath);
+    await Deno.writeTextFile(part.partPath, "something else");
+    await assertRejects(() => root.commit(part, "x"), AuthError, "replaced by a link");
+    root.discard(part);
+    root.tidy();
+    assertEquals(listing(root.dir), []);
+  });
+});
+
+Deno.test("ReceiveRoot.createFolder makes folders and accepts those that are there", async () => {
+  await inScene(({ root }) => {
+    root.createFolder("a/b/c");
+    root.createFolder("a/b");
+    assertEquals(listing(root.dir), ["a/", "a/b/", "a/b/c/"]);
+  });
+});
+
+Deno.test("freeBytes measures a folder and says undefined where it cannot", async () => {
+  const bytes = freeBytes(".");
+  assert(bytes !== undefined && bytes > 0 && Number.isFinite(bytes));
+  await inScene(({ top }) => assertEquals(freeBytes(`${top}/missing`), undefined));
+});
