@@ -1,0 +1,117 @@
+/**
+ * Speed as ratios: each question pits kith against a baseline measured in the same run, round by round in an order left
+ * to chance, and prints the median ratio with its range.
+ *
+ * ```sh
+ * deno run -A bench/run.ts [--only TEXT] [--rounds N] [--seed N] [--json] [--check] [--import-map=FILE]
+ * ```
+ *
+ * Ratios are shown, not tested: the exit status is 0 unless `--check` is given and a target is missed. Everything stays
+ * on 127.0.0.1 and in temporary folders, and ends with the run.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { cpus } from "node:os";
+import { seededRandom } from "../src/clock.ts";
+import { allocationQuestions } from "./cases/allocation.ts";
+import { codecQuestions } from "./cases/codec.ts";
+import { fileQuestion } from "./cases/file.ts";
+import { streamQuestions } from "./cases/stream.ts";
+import { type Answer, ask, type Question } from "./question.ts";
+import { tableHead, tableRow } from "./table.ts";
+
+const DEFAULT_ROUNDS = 9;
+const MAX_ROUNDS = 99;
+const MAX_SEED = 0xffffffff;
+
+const questions: readonly Question[] = [
+  ...codecQuestions,
+  ...streamQuestions,
+  fileQuestion,
+  ...allocationQuestions,
+];
+
+if (import.meta.main) {
+  // Leaving through `exit` lets the children and files be removed.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => Deno.exit(130));
+  }
+  Deno.exit(await main(Deno.args));
+}
+
+interface Options {
+  readonly asked: readonly Question[];
+  readonly rounds: number;
+  readonly seed: number;
+  readonly json: boolean;
+  readonly check: boolean;
+}
+
+/** Runs what the arguments say. @returns the exit status. */
+async function main(args: string[]): Promise<number> {
+  let options: Options;
+  try {
+    options = readOptions(args);
+  } catch (error) {
+    print(Deno.stderr, String(error));
+    return 2;
+  }
+  const answers = await run(options);
+  const missed = answers.some(({ holds }) => holds === false);
+  return options.check && missed ? 1 : 0;
+}
+
+function readOptions(args: string[]): Options {
+  const given = parseArgs(args, {
+    string: ["only", "rounds", "seed", "import-map"],
+    boolean: ["json", "check"],
+    unknown: (arg) => {
+      throw new TypeError(`Unknown argument ${arg}`);
+    },
+  });
+  const asked = questions.filter(({ name }) => name.includes(given.only ?? ""));
+  if (asked.length === 0) throw new TypeError(`--only ${given.only}: no question is called that`);
+  return {
+    asked,
+    rounds: wholeNumber("rounds", given.rounds ?? DEFAULT_ROUNDS, MAX_ROUNDS),
+    seed: wholeNumber("seed", given.seed ?? 1 + Date.now() % MAX_SEED, MAX_SEED),
+    json: given.json,
+    check: given.check,
+  };
+}
+
+async function run({ asked, rounds, seed, json }: Options): Promise<Answer[]> {
+  const random = seededRandom(seed);
+  const environment = {
+    deno: Deno.version.deno,
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: navigator.hardwareConcurrency,
+    load: Deno.loadavg()[0]?.toFixed(2),
+    date: new Date().toISOString(),
+    seed,
+    rounds,
+  };
+  const say = (text: string) => print(json ? Deno.stderr : Deno.stdout, text);
+  say(Object.entries(environment).map(([name, value]) => `${name} ${value}`).join(", "));
+  say(tableHead());
+  const answers: Answer[] = [];
+  for (const question of asked) {
+    const answer = await ask(question, { rounds, random });
+    answers.push(answer);
+    say(tableRow(answer));
+    if (json) print(Deno.stdout, JSON.stringify({ ...answer, ...environment }));
+  }
+  return answers;
+}
+
+function wholeNumber(name: string, given: string | number, max: number): number {
+  const value = Number(given);
+  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
+  throw new RangeError(`--${name} must be 1..${max}: current value is ${given}`);
+}
+
+function print(to: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  to.writeSync(new TextEncoder().encode(text + "\n"));
+}
