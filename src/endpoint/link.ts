@@ -127,7 +127,7 @@ export class Link implements AsyncDisposable {
    *
    * Byte arrays of 64 KiB and more are sent from where they are: leave them alone until {@linkcode Link.flush}.
    *
-   * @returns what to wait for before sending more, where more than 256 KiB are waiting to leave; else `undefined`.
+   * @returns what to wait for before sending more, where more than 512 KiB are waiting to leave; else `undefined`.
    * @throws {InvalidPacketError} `too-large`. @throws {ClosedError} when the link has ended.
    */
   post(header: string, body: MessageBody): Promise<void> | undefined {

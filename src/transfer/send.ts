@@ -25,7 +25,7 @@ import {
  * Bytes per message: enough for one socket write to be worth it, few enough to stay in a core's cache from the file to
  * the hash to the socket (measured).
  */
-export const CHUNK_BYTES = 256 * 1024;
+export const CHUNK_BYTES = 512 * 1024;
 
 /** How long a person may think about an offer. */
 const ACCEPT_TIMEOUT_MS = 120_000;

@@ -13,7 +13,7 @@ import type { Connection } from "./transport.ts";
  * Once this much waits to be written, senders are asked to wait: large enough to fill a socket write well, small enough
  * that a slow reader costs little memory.
  */
-export const HIGH_WATER_BYTES = 256 * 1024;
+export const HIGH_WATER_BYTES = 512 * 1024;
 
 /** Where {@linkcode FramedConnection.hangUp} puts what nobody wants, a read at a time. */
 const WASTE_BYTES = 16 * 1024;

@@ -7,11 +7,10 @@
 import { Buffer } from "node:buffer";
 import { InvalidPacketError } from "../errors.ts";
 import { MAX_DEPTH } from "./encoder.ts";
-import { type KeyNode, KeyTrie } from "./key_trie.ts";
+import { type KeyNode, KeyTrie, MIN_SHAPE_KEYS } from "./key_trie.ts";
 import { Extension, TIMESTAMP_EXTENSION } from "./msgpack_types.ts";
 import { SHORT_STRING_BYTES, ShortStrings } from "./short_strings.ts";
 import { timestampFromBytes } from "./timestamp.ts";
-import { WIDE_FROM_KEYS, wideObject } from "./wide_object.ts";
 
 /** Most elements (array items, map keys and map values) in one value: 1,048,576, about 64 MiB of JavaScript objects. */
 export const MAX_ELEMENTS = 1 << 20;
@@ -282,7 +281,7 @@ export class Decoder {
 
   #map(count: number): unknown {
     this.#enter(count, 2);
-    const object: Record<string, unknown> = count < WIDE_FROM_KEYS ? {} : wideObject();
+    const object: Record<string, unknown> = {};
     const keys = this.#keys;
     let node: KeyNode | undefined = keys.root;
     for (let i = 0; i < count; i++) {
@@ -306,6 +305,7 @@ export class Decoder {
       if (key === "__proto__") define(object, key, this.value());
       else object[key] = this.value();
     }
+    if (count >= MIN_SHAPE_KEYS && node !== undefined) keys.keepShape(node, object);
     this.#depth--;
     return object;
   }

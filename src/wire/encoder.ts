@@ -24,6 +24,9 @@ const INITIAL_BYTES = 4096;
 /** Strings up to this many UTF-16 units are written by our own loop, longer ones by `encodeInto` (measured crossover). */
 const SHORT_STRING_CHARS = 48;
 
+/** How much of a spliced `bin` is copied behind its header. */
+const SPLICE_LEAD_BYTES = 4096;
+
 const textEncoder = new TextEncoder();
 
 /** A `bin` value that stays where it is: it belongs between `bytes[..at]` and `bytes[at..]` of the encoder. */
@@ -231,10 +234,16 @@ export class Encoder {
     }
   }
 
-  /** Notes bytes that belong here and stay where they are; not to be changed until they are sent. */
+  /**
+   * Notes bytes that belong here and stay where they are; not to be changed until they are sent. Their beginning is
+   * copied all the same: alone, the few bytes before it would be a packet of their own that wakes the other side.
+   */
   splice(bytes: Uint8Array): void {
-    this.splices.push({ at: this.length, bytes });
-    this.splicedBytes += bytes.length;
+    const rest = bytes.subarray(SPLICE_LEAD_BYTES);
+    this.raw(bytes.subarray(0, SPLICE_LEAD_BYTES));
+    if (rest.length === 0) return;
+    this.splices.push({ at: this.length, bytes: rest });
+    this.splicedBytes += rest.length;
   }
 
   /** Writes the header of an array; `count` values must follow. */

@@ -197,14 +197,15 @@ Deno.test("FramedConnection batches what is added during a write into the next",
   assertEquals(framed.flushing, false);
 });
 
-Deno.test("FramedConnection does not copy payloads of 64 KiB and more", async () => {
+Deno.test("FramedConnection copies no more than the beginning of payloads of 64 KiB and more", async () => {
   const { connection, writes } = recorder();
   const framed = new FramedConnection(connection);
   const large = pattern(SPLICE_FROM_BYTES + 10).subarray(10);
   await framed.send(large);
-  assertEquals(writes.map((bytes) => bytes.length), [4, SPLICE_FROM_BYTES]);
+  const lead = 4096;
+  assertEquals(writes.map((bytes) => bytes.length), [4 + lead, SPLICE_FROM_BYTES - lead]);
   assertStrictEquals(writes[1]?.buffer, large.buffer);
-  assertEquals(writes[1]?.byteOffset, 10);
+  assertEquals(writes[1]?.byteOffset, 10 + lead);
   const small = pattern(SPLICE_FROM_BYTES - 1);
   await framed.send(small);
   assertEquals(writes.length, 3);
@@ -236,6 +237,41 @@ Deno.test("FramedConnection keeps what waits for a sleeping reader bounded, and 
   await sending;
   assertEquals(received, count);
   assert(most < HIGH_WATER_BYTES + frameBytes + 4, `${most} bytes waited`);
+});
+
+Deno.test("FramedConnection.room lets the next batch be filled while one is being written", async () => {
+  const { connection, writes, gate } = recorder({ gated: true });
+  const framed = new FramedConnection(connection);
+  await framed.room(); // nothing waits
+  framed.writer.frame(Uint8Array.of(1));
+  await framed.room();
+  assertEquals(writes.length, 1);
+  framed.writer.frame(Uint8Array.of(2));
+  let room = false;
+  const waiting = framed.room().then(() => room = true);
+  await turn();
+  assertEquals([room, writes.length], [false, 1]);
+  gate.resolve();
+  await waiting;
+  await framed.flush();
+  assertEquals(writes.length, 2);
+});
+
+Deno.test("FramedConnection.room rejects when the connection breaks, and may be left unheard", async () => {
+  const failure = new ClosedError("Connection broke");
+  for (const heard of [true, false]) {
+    const { promise, reject } = Promise.withResolvers<void>();
+    const framed = new FramedConnection(stub({ write: () => promise }));
+    framed.writer.frame(Uint8Array.of(1));
+    await framed.room();
+    framed.writer.frame(Uint8Array.of(2));
+    const room = framed.room();
+    const waiting = heard ? assertRejects(() => room) : Promise.resolve(failure);
+    reject(failure);
+    assertStrictEquals(await waiting, failure);
+    await turn();
+    assertStrictEquals(await assertRejects(() => framed.room()), failure);
+  }
 });
 
 Deno.test("FramedConnection rejects everybody who waits for a write that fails, and who comes later", async () => {

@@ -156,7 +156,7 @@ Deno.test("FrameWriter puts many frames into one piece and leaves large payloads
   assertEquals(writer.pendingBytes, 5 + 4 + 1 + 5 + 5 + large.length + 4 + large.length + 5);
   const pieces = writer.take();
   assertEquals(pieces.length, 5);
-  assert(pieces[1] === large && pieces[3] === large);
+  assert(pieces[1]?.buffer === large.buffer && pieces[3]?.buffer === large.buffer);
   const reader = new FrameReader();
   reader.push(concat(...pieces));
   assertEquals(drain(reader), [
