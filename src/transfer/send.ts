@@ -7,7 +7,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Link } from "../endpoint/link.ts";
-import { IntegrityError, InvalidPacketError, TimeoutError } from "../errors.ts";
+import { ClosedError, IntegrityError, InvalidPacketError, TimeoutError } from "../errors.ts";
 import { printable } from "../log.ts";
 import type { MessageBody } from "../wire/message.ts";
 import { LateBytes } from "../wire/msgpack_types.ts";
@@ -101,6 +101,10 @@ export async function* sendFiles(
     if (parseSummary(await confirmed(run, clock)).sha256 !== summary.sha256) throw different();
     const seconds = (clock.now() - startedMs) / 1000;
     yield { type: "done", resentBytes: 0, seconds, ...summary };
+  } catch (error) {
+    // That the link has ended is known to both; only `transfer.run` was told why.
+    if (error instanceof ClosedError) await run;
+    throw error;
   } finally {
     stop.abort(); // harmless once the answer has come
   }
