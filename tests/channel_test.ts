@@ -81,6 +81,7 @@ Deno.test("Channel closes when its reader leaves or throws, and drops what comes
     const waiting = channel.push(1);
     const reading = (async () => {
       for await (const _ of channel) {
+        channel.push(7); // nobody will read it
         if (leave === "throw") throw new Error("enough");
         break;
       }

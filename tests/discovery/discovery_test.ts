@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ManualClock, type Timer } from "../../src/clock.ts";
+import { ManualClock } from "../../src/clock.ts";
 import {
   Discovery,
   DISCOVERY_PORT,
@@ -15,7 +15,7 @@ import {
   parseQuestion,
 } from "../../src/discovery/packets.ts";
 import type { FoundPeer } from "../../src/discovery/search.ts";
-import { ClosedError, TransportError } from "../../src/errors.ts";
+import { ClosedError, TransportError, UnsupportedError } from "../../src/errors.ts";
 import { Metrics } from "../../src/metrics.ts";
 import {
   type Address,
@@ -28,6 +28,7 @@ import {
 } from "../../src/transport/mod.ts";
 import { encodeDatagram, SERVICE_CODE } from "../../src/wire/datagram.ts";
 import { encodeWireData, wireData } from "../../src/wire/message.ts";
+import { CountingClock } from "../endpoint/fixture.ts";
 import { Generator } from "../fuzz/generate.ts";
 
 const NETWORK = networkHash("");
@@ -180,18 +181,30 @@ Deno.test("Discovery.open fails when its own port is taken, and leaves nothing o
   assertEquals(bob.address?.port, 5_000);
 });
 
+Deno.test("Discovery.open fails when interfaces may not be listed, and leaves nothing open", async () => {
+  await using lan = new Lan();
+  const { transport, open } = counting(lan.network.host("bob"));
+  const interfaces = () => {
+    throw new UnsupportedError("Cannot list network interfaces");
+  };
+  await assertRejects(() => lan.announce("bob", 1, { transport, interfaces }), UnsupportedError);
+  assertEquals(open.size, 0);
+  const looking = await lan.open("bob", { transport, interfaces });
+  await assertRejects(() => looking.find().next(), UnsupportedError);
+});
+
 Deno.test("Discovery.find stops when its time is over, its loop is left or its signal aborts", async () => {
   await using lan = new Lan();
   await lan.announce("alice", 1111);
   await lan.announce("bob", 2222);
   const { transport, open } = counting(lan.network.host("carol"));
-  const clock = new TimerCount();
+  const clock = new CountingClock();
   const carol = await lan.open("carol", { transport, clock });
-  const assertNothingOpen = () => assertEquals([open.size, clock.set], [0, 0]);
+  const assertNothingOpen = () => assertEquals([open.size, clock.timers], [0, 0]);
 
   const timed = collect(carol.find({ timeoutMs: 100 }));
   await clock.advance(99);
-  assert(open.size > 0 && clock.set > 0);
+  assert(open.size > 0 && clock.timers > 0);
   await clock.advance(1);
   assertEquals(namesOf(await timed), ["alice", "bob"]);
   assertNothingOpen();
@@ -345,29 +358,6 @@ class Lan implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#parts.disposeAsync();
     this.network.close();
-  }
-}
-
-/** A manual clock that counts the timers that are set. */
-class TimerCount extends ManualClock {
-  set = 0;
-  override after(delayMs: number, callback: () => void): Timer {
-    let over = false;
-    const end = () => {
-      if (!over) this.set--;
-      over = true;
-    };
-    this.set++;
-    const timer = super.after(delayMs, () => {
-      end();
-      callback();
-    });
-    return {
-      cancel: () => {
-        end();
-        timer.cancel();
-      },
-    };
   }
 }
 

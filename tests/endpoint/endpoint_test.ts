@@ -6,12 +6,13 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { DEFAULT_TCP_PORT, Endpoint } from "../../src/endpoint/endpoint.ts";
-import { acceptBody, helloBody, PREFACE } from "../../src/endpoint/handshake.ts";
+import { acceptBody } from "../../src/endpoint/handshake.ts";
 import {
   ClosedError,
   HandshakeError,
   InvalidPacketError,
   LimitError,
+  RemoteError,
   TimeoutError,
   TransportError,
 } from "../../src/errors.ts";
@@ -49,179 +50,6 @@ Deno.test("Endpoint serves all its links with the same handlers, until they are 
   const link = await (await served.client("d")).connect(SERVER);
   const error = await assertRejects(() => link.request("whoami", {}));
   assertStringIncludes(String(error), 'No endpoint "whoami"');
-});
-
-Deno.test("Endpoint accepts a handshake that comes one byte at a time", async () => {
-  await using served = await Served.open();
-  const stranger = new Stranger(await served.stranger());
-  const hello = await helloBytes({});
-  for (const byte of hello) await stranger.raw(Uint8Array.of(byte));
-  const accept = await stranger.receive();
-  assertEquals([accept?.header, accept?.body.version], [":accept", 1]);
-  assertEquals(served.endpoint.links.size, 1);
-  stranger.close();
-});
-
-Deno.test("Endpoint takes messages that come together with the HELLO, once the link is made", async () => {
-  await using served = await Served.open();
-  const closed = Promise.withResolvers<unknown>();
-  served.endpoint.handle("early", (_, { link }) => {
-    assert(served.endpoint.links.has(link), "the link is not known yet");
-    void link.closed.then(closed.resolve);
-    return "fine";
-  }, { inline: true });
-  const stranger = new Stranger(await served.stranger());
-  const early = await helloBytes({}, { header: "early", msgId: 7 });
-  await stranger.raw(early);
-  assertEquals((await stranger.receive())?.header, ":accept");
-  const answer = await stranger.receive();
-  assertEquals([answer?.header, answer?.msgId, answer?.body], [":ok", 7, { result: "fine" }]);
-  stranger.close();
-  assertEquals(await closed.promise, undefined);
-});
-
-Deno.test("Endpoint closes and counts garbage, and other links go on", async () => {
-  await using served = await Served.open();
-  served.endpoint.handle("echo", ({ text }) => text);
-  const link = await (await served.client()).connect(SERVER);
-  const garbage = [
-    Uint8Array.of(0xff, 0xff, 0xff, 0xff),
-    "GET / HTTP/1.1\r\nHost: server\r\n\r\n",
-    "{",
-    "HELLO|bob|1|\n",
-    Uint8Array.of(0, 0, 0, 1, 7),
-    "KITH/9\n",
-  ];
-  for (const [at, bytes] of garbage.entries()) {
-    const stranger = new Stranger(await served.stranger());
-    await stranger.raw(bytes);
-    assertEquals(await stranger.receive(), undefined);
-    stranger.close();
-    assertEquals(await link.request("echo", { text: `still ${at}` }), `still ${at}`);
-  }
-  const byteWise = new Stranger(await served.stranger());
-  await byteWise.raw("K", "I", "T", "H", "?");
-  assertEquals(await byteWise.receive(), undefined);
-  byteWise.close();
-  const count = garbage.length + 1;
-  assertEquals(served.metrics.snapshot(), {
-    "accept.linked": 1,
-    "accept.refused.bad-frame": count,
-  });
-  const refusals = served.log.lines.filter(({ message }) => message === "refused a connection");
-  assertEquals(refusals.length, count);
-});
-
-Deno.test("Endpoint closes and counts who stays silent, at any point of the handshake", async () => {
-  await using served = await Served.open({ limits: { handshakeMs: 500 } });
-  const hello = await helloBytes({});
-  for (
-    const bytes of [hello.slice(0, 0), hello.slice(0, 3), hello.slice(0, 7), hello.slice(0, 30)]
-  ) {
-    const stranger = new Stranger(await served.stranger());
-    await stranger.raw(bytes);
-    await served.clock.advance(499);
-    const ended = stranger.receive();
-    assertEquals(await isSettled(ended), false);
-    await served.clock.advance(1);
-    assertEquals(await ended, undefined);
-    stranger.close();
-  }
-  assertEquals(served.metrics.snapshot(), { "accept.refused.timeout": 4 });
-});
-
-Deno.test("Endpoint counts who leaves during the handshake", async () => {
-  await using served = await Served.open();
-  for (const count of [0, 3, 7, 20]) {
-    const stranger = new Stranger(await served.stranger());
-    await stranger.raw((await helloBytes({})).slice(0, count));
-    stranger.close();
-    await settle();
-  }
-  const { "accept.refused.closed": closed, "accept.refused.bad-frame": cut } = served.metrics
-    .snapshot();
-  assertEquals([closed, cut], [3, 1]);
-});
-
-Deno.test("Endpoint tells a dialer what is wrong with its HELLO, counts it, and logs it harmless", async () => {
-  await using served = await Served.open();
-  const cases: readonly (readonly [Partial<MessageBody>, string, string, string])[] = [
-    [{ peer: "x" }, ":hello", "bad-message", "peer: it is not 20 bytes"],
-    [{ name: 7 }, ":hello", "bad-message", "name: it is not a string"],
-    [{}, ":accept", "bad-message", '":accept" came instead of ":hello"'],
-    [{}, "\u001b[2J" + "x".repeat(999), "bad-message", '"\\u{1b}[2Jxxx'],
-    [{ min: 2, max: 3 }, ":hello", "incompatible", "2..3 was offered, 1..1"],
-    [{ pad: new Uint8Array(16_384) }, ":hello", "too-large", "maxFrameBytes 16384"],
-  ];
-  for (const [fields, header, code, text] of cases) {
-    const stranger = new Stranger(await served.stranger());
-    await stranger.raw(await helloBytes(fields, { helloHeader: header }));
-    const deny = await stranger.receive();
-    assertEquals([deny?.header, deny?.body.code], [":deny", code]);
-    assertStringIncludes(String(deny?.body.reason), text);
-    assertEquals(await stranger.receive(), undefined);
-    stranger.close();
-    await settle();
-    const { fields: logged } = served.log.lines.at(-1) ?? {};
-    assertStringIncludes(String(logged?.why), text);
-    // deno-lint-ignore no-control-regex -- it must not be there
-    assert(!/[\u0000-\u001f]/.test(String(logged?.why)) && String(logged?.why).length < 200);
-  }
-  assertEquals(served.metrics.snapshot(), {
-    "accept.refused.bad-message": 4,
-    "accept.refused.incompatible": 1,
-    "accept.refused.too-large": 1,
-  });
-});
-
-Deno.test("Endpoint takes a DENY's time from who does not leave, and no more", async () => {
-  await using served = await Served.open();
-  const stranger = new Stranger(await served.stranger());
-  await stranger.raw(await helloBytes({ peer: null }));
-  assertEquals((await stranger.receive())?.header, ":deny");
-  assertEquals(served.metrics.snapshot(), {});
-  await served.clock.advance(1_000);
-  assertEquals(served.metrics.snapshot(), { "accept.refused.bad-message": 1 });
-  stranger.close();
-});
-
-Deno.test("Endpoint refuses handshakes beyond maxPendingHandshakes, and names the limit at both ends", async () => {
-  await using served = await Served.open({ limits: { maxPendingHandshakes: 3, handshakeMs: 500 } });
-  const silent = await Promise.all([1, 2, 3].map(() => served.stranger()));
-  await settle();
-  const client = await served.client();
-  const error = await assertRejects(
-    () => client.connect(SERVER),
-    LimitError,
-    "maxPendingHandshakes",
-  );
-  assertEquals([error.code, error.details.reason], ["limit", "limit"]);
-  assertEquals(served.metrics.snapshot(), { "accept.refused.maxPendingHandshakes": 1 });
-  silent[0]?.close();
-  await settle();
-  await (await client.connect(SERVER)).close();
-  await served.clock.advance(500);
-  assertEquals(served.metrics.snapshot()["accept.refused.timeout"], 2);
-  for (const connection of silent) connection.close();
-});
-
-Deno.test("Endpoint refuses links beyond maxLinks, also when all come at once, and names the limit", async () => {
-  await using served = await Served.open({ limits: { maxLinks: 3 } });
-  const clients = await Promise.all(
-    Array.from({ length: 8 }, (_, at) => served.client(`client ${at}`)),
-  );
-  const results = await Promise.allSettled(clients.map((client) => client.connect(SERVER)));
-  const refused = results.flatMap((result) => result.status === "rejected" ? [result.reason] : []);
-  assertEquals([refused.length, served.endpoint.links.size], [5, 3]);
-  for (const error of refused) {
-    assert(error instanceof LimitError);
-    assertStringIncludes(error.message, "3 links already (maxLinks)");
-  }
-  await settle();
-  assertEquals(served.metrics.snapshot()["accept.refused.limit"], 5);
-  const [link] = served.endpoint.links;
-  await link?.close();
-  await (await clients[7]?.connect(SERVER))?.close();
 });
 
 Deno.test("Endpoint makes no more links than maxLinks when it dials them itself at once", async () => {
@@ -401,34 +229,20 @@ Deno.test("Endpoint works on real sockets: garbage, a silent caller and a good o
   listener.close();
 });
 
-/** A handshake as a dialer writes it, perhaps followed by a message. */
-async function helloBytes(
-  fields: Partial<MessageBody>,
-  options: { helloHeader?: string; header?: string; msgId?: number } = {},
-): Promise<Uint8Array> {
-  const { helloHeader = ":hello", header, msgId = 0 } = options;
-  const pieces: Uint8Array[] = [];
-  const stranger = new Stranger({
-    local: SERVER,
-    remote: SERVER,
-    read: () => Promise.resolve(null),
-    write: (bytes) => Promise.resolve(void pieces.push(bytes.slice())),
-    closeWrite: () => Promise.resolve(),
-    close: () => {},
-  });
-  await stranger.raw(PREFACE);
-  await stranger.send(helloHeader, { ...helloBody(infoOf("stranger")), ...fields });
-  if (header !== undefined) await stranger.send(header, {}, msgId);
-  return Uint8Array.from(pieces.flatMap((piece) => [...piece]));
-}
+Deno.test("Endpoint tells over real sockets which limit a message broke, while it is still coming", async () => {
+  const common = { transport: netTransport, hostname: "127.0.0.1", port: 0 };
+  const limits = { maxFrameBytes: 100_000 };
+  await using server = await Endpoint.open({ ...common, self: infoOf("server"), limits });
+  await using client = await Endpoint.open({ ...common, self: infoOf("client") });
+  for (let round = 0; round < 5; round++) {
+    const link = await client.connect(server.address ?? SERVER);
+    const asking = () => link.request("any", { data: new Uint8Array(8_000_000) });
+    const error = await assertRejects(asking, RemoteError, "maxFrameBytes 100000");
+    assertEquals(error.code, "too-large");
+    await link.close();
+  }
+});
 
 function write(connection: Connection, text: string): Promise<void> {
   return connection.write(new TextEncoder().encode(text));
-}
-
-async function isSettled(promise: Promise<unknown>): Promise<boolean> {
-  let settled = false;
-  void promise.then(() => settled = true);
-  await settle();
-  return settled;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ManualClock } from "../../src/clock.ts";
+import { ManualClock, type Timer } from "../../src/clock.ts";
 import { Dispatcher } from "../../src/endpoint/dispatcher.ts";
 import { Endpoint, type EndpointOptions } from "../../src/endpoint/endpoint.ts";
 import type { PeerInfo } from "../../src/endpoint/handshake.ts";
@@ -204,7 +204,39 @@ export class Stranger {
   }
 }
 
+/** A manual clock that knows how many timers are set. */
+export class CountingClock extends ManualClock {
+  timers = 0;
+
+  override after(delayMs: number, callback: () => void): Timer {
+    let over = false;
+    const end = () => {
+      if (!over) this.timers--;
+      over = true;
+    };
+    this.timers++;
+    const timer = super.after(delayMs, () => {
+      end();
+      callback();
+    });
+    return {
+      cancel: () => {
+        end();
+        timer.cancel();
+      },
+    };
+  }
+}
+
 /** Lets everything that is ready happen. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+/** Whether a promise is settled once everything that is ready has happened. */
+export async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  let settled = false;
+  void promise.then(() => settled = true, () => settled = true);
+  await settle();
+  return settled;
 }

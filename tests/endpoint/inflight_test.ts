@@ -1,40 +1,8 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { type Clock, ManualClock, seededRandom, type Timer } from "../../src/clock.ts";
+import { ManualClock, seededRandom } from "../../src/clock.ts";
 import { InFlight, MAX_IN_FLIGHT, type Waiting } from "../../src/endpoint/inflight.ts";
 import { ClosedError, LimitError, TimeoutError } from "../../src/errors.ts";
-
-/** A clock that counts the timers that are set. */
-class TimerCount implements Clock {
-  readonly inner = new ManualClock();
-  set = 0;
-  now(): number {
-    return this.inner.now();
-  }
-  wallMs(): number {
-    return this.inner.wallMs();
-  }
-  random(): number {
-    return this.inner.random();
-  }
-  after(delayMs: number, callback: () => void): Timer {
-    let over = false;
-    const end = () => {
-      if (!over) this.set--;
-      over = true;
-    };
-    this.set++;
-    const timer = this.inner.after(delayMs, () => {
-      end();
-      callback();
-    });
-    return {
-      cancel: () => {
-        end();
-        timer.cancel();
-      },
-    };
-  }
-}
+import { CountingClock } from "./fixture.ts";
 
 /** A request that notes what becomes of it. */
 class Request implements Waiting<string> {
@@ -115,22 +83,22 @@ Deno.test("InFlight refuses the 65,537th request, and takes one when another has
 });
 
 Deno.test("InFlight gives each request up at its own deadline, with one timer", async () => {
-  const clock = new TimerCount();
+  const clock = new CountingClock();
   const table = new InFlight<string>(clock);
   const requests = [300, 100, 200, Infinity].map((ms) => new Request(ms));
   for (const request of requests) table.add(request);
-  assertEquals(clock.set, 1);
+  assertEquals(clock.timers, 1);
   const expired = () => requests.map(({ outcome }) => outcome instanceof TimeoutError);
-  await clock.inner.advance(98);
+  await clock.advance(98);
   assertEquals(expired(), [false, false, false, false]);
-  await clock.inner.advance(2);
+  await clock.advance(2);
   assertEquals(expired(), [false, true, false, false]);
   assertStringIncludes(String(requests[1]?.outcome), 'Cannot call "greet" of bob: no answer');
-  await clock.inner.advance(100);
+  await clock.advance(100);
   assertEquals(expired(), [false, true, true, false]);
-  await clock.inner.advance(1e9);
+  await clock.advance(1e9);
   assertEquals(expired(), [true, true, true, false]);
-  assertEquals([clock.set, table.size], [0, 1]);
+  assertEquals([clock.timers, table.size], [0, 1]);
 });
 
 Deno.test("InFlight does not give up what was answered, nor what took its slot", async () => {
@@ -146,7 +114,7 @@ Deno.test("InFlight does not give up what was answered, nor what took its slot",
 });
 
 Deno.test("InFlight.close rejects all and stops the timer", async () => {
-  const clock = new TimerCount();
+  const clock = new CountingClock();
   const table = new InFlight<string>(clock);
   const requests = [new Request(100), new Request()];
   for (const request of requests) table.add(request);
@@ -154,6 +122,6 @@ Deno.test("InFlight.close rejects all and stops the timer", async () => {
   table.close(error);
   table.close(new ClosedError("again"));
   assertEquals(requests.map(({ outcome }) => outcome), [error, error]);
-  assertEquals([clock.set, table.size], [0, 0]);
-  await clock.inner.advance(1_000);
+  assertEquals([clock.timers, table.size], [0, 0]);
+  await clock.advance(1_000);
 });

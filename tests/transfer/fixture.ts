@@ -9,7 +9,13 @@ import { dirname } from "node:path";
 import { ManualClock } from "../../src/clock.ts";
 import { Endpoint } from "../../src/endpoint/endpoint.ts";
 import type { Link } from "../../src/endpoint/link.ts";
-import { buildManifest, type BuiltManifest } from "../../src/transfer/manifest.ts";
+import { InvalidPacketError } from "../../src/errors.ts";
+import {
+  buildManifest,
+  type BuiltManifest,
+  encodeManifest,
+  type ManifestEntry,
+} from "../../src/transfer/manifest.ts";
 import { type ReceiveEvent, Receiver, type ReceiverOptions } from "../../src/transfer/receive.ts";
 import { MemoryNetwork, type MemoryNetworkOptions } from "../../src/transport/mod.ts";
 import { infoOf } from "../endpoint/fixture.ts";
@@ -167,4 +173,41 @@ export function pattern(length: number): Uint8Array<ArrayBuffer> {
 
 export function sha256(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHash("sha256").update(bytes).digest());
+}
+
+/** Offers files of these sizes. @returns the transfer's id. */
+export async function offer(
+  link: Link,
+  sizes: Readonly<Record<string, number>>,
+  options: { folders?: readonly string[]; signal?: AbortSignal; timeoutMs?: number } = {},
+): Promise<number> {
+  const { folders = [], signal, timeoutMs = Infinity } = options;
+  const entries = [
+    ...Object.entries(sizes).map(([path, size]) => entryOf(path, size)),
+    ...folders.map((path) => ({ ...entryOf(path, 0), kind: "directory" as const })),
+  ];
+  const manifest = encodeManifest({ entries, files: 0, totalBytes: 0 });
+  const withSignal = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
+  const answer = await link.request("transfer.offer", { manifest }, withSignal);
+  const { id } = answer as { id: unknown };
+  if (typeof id !== "number") throw new InvalidPacketError("bad-message", "No id");
+  return id;
+}
+
+/** Sends the contents of files 0, 1, ... of a transfer. */
+export async function sendByHand(
+  link: Link,
+  id: number,
+  files: readonly Uint8Array[],
+): Promise<void> {
+  for (const [index, data] of files.entries()) {
+    link.post("transfer.data", { id, index, data });
+    link.post("transfer.end", { id, index, sha256: sha256(data) });
+  }
+  await link.flush();
+}
+
+/** A file of a manifest. */
+export function entryOf(path: string, size: number): ManifestEntry {
+  return { path, kind: "file", size, mode: 0o644, mtimeMs: 0 };
 }

@@ -232,6 +232,24 @@ Deno.test("sendFiles learns at once that the receiver gave up, and why", async (
   assertEquals(exchange.received(), []);
 });
 
+Deno.test("sendFiles learns why the receiver gave up although the link ends with it", async () => {
+  for (const bufferBytes of [1_000, 1_000_000]) {
+    await using exchange = await Exchange.open({ network: { bufferBytes } });
+    const built = await exchange.build({ a: pattern(3 * MIB) });
+    const link = await exchange.link();
+    let closing: Promise<void> | undefined;
+    const error = await assertRejects(async () => {
+      for await (const { type } of sendFiles(link, built)) {
+        if (type !== "progress" || closing !== undefined) continue;
+        exchange.receiver.close();
+        closing = settle().then(() => exchange.endpoint.close());
+      }
+    }, RemoteError);
+    assertEquals(error.code, "closed");
+    await closing;
+  }
+});
+
 Deno.test("sendFiles fails with the link", async () => {
   await using exchange = await Exchange.open();
   const built = await exchange.build({ a: pattern(3 * MIB) });
