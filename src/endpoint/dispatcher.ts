@@ -17,34 +17,6 @@ export interface RequestContext {
   readonly signal: AbortSignal;
 }
 
-/** A message at work. Its signal is made only when a handler asks for it, which few do. */
-export class Call implements RequestContext {
-  readonly link: Link;
-  readonly header: string;
-  #controller: AbortController | undefined;
-  #reason: unknown;
-
-  /** A call that came on `link`. */
-  constructor(link: Link, header: string) {
-    this.link = link;
-    this.header = header;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
-    }
-    return this.#controller.signal;
-  }
-
-  /** Tells the handler that nobody waits any more. */
-  cancel(reason: unknown): void {
-    this.#reason = reason;
-    this.#controller?.abort(reason);
-  }
-}
-
 /**
  * Takes a message; what it returns, or its promise gives, is the answer where one is wanted. An error that it throws is
  * the caller's answer: a `PeerError` with its code, anything else as `internal` without its text.

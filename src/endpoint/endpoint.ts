@@ -11,7 +11,6 @@ import {
   InvalidPacketError,
   LimitError,
   PeerError,
-  TransportError,
 } from "../errors.ts";
 import { type Logger, printable, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
@@ -41,12 +40,7 @@ import {
   VERSIONS,
 } from "./handshake.ts";
 import { Link } from "./link.ts";
-
-/** The port a peer listens on unless told otherwise; a busy one means the next free one. */
-export const DEFAULT_TCP_PORT = 3485;
-
-/** Ports tried after the default one before any free one is taken. */
-const PORTS_TRIED = 32;
+import { listen } from "./listen.ts";
 
 /** How long a connection that is refused may take to learn why. */
 const LAST_WORDS_MS = 1_000;
@@ -316,37 +310,6 @@ export class Endpoint implements AsyncDisposable {
     this.#links.add(link);
     void link.closed.then(() => this.#links.delete(link));
     return link;
-  }
-}
-
-/** Listens where asked; without a port on the default one or the next that is free, without a host on v6 and v4. */
-async function listen(
-  transport: Transport,
-  hostname: string | undefined,
-  port: number | undefined,
-): Promise<Listener> {
-  if (port !== undefined) return await listenOnAny(transport, hostname, port);
-  for (let tried = DEFAULT_TCP_PORT; tried < DEFAULT_TCP_PORT + PORTS_TRIED; tried++) {
-    try {
-      return await listenOnAny(transport, hostname, tried);
-    } catch (error) {
-      if (!(error instanceof TransportError && error.details.inUse === true)) throw error;
-    }
-  }
-  return await listenOnAny(transport, hostname, 0);
-}
-
-async function listenOnAny(
-  transport: Transport,
-  hostname: string | undefined,
-  port: number,
-): Promise<Listener> {
-  if (hostname !== undefined) return await transport.listen({ hostname, port });
-  try {
-    return await transport.listen({ hostname: "::", port });
-  } catch (error) {
-    if (error instanceof TransportError && error.details.inUse === true) throw error;
-    return await transport.listen({ hostname: "0.0.0.0", port }); // a machine without IPv6
   }
 }
 

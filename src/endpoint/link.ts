@@ -32,17 +32,14 @@ import {
   readMessage,
   writeMessage,
 } from "../wire/message.ts";
-import { decode, encode } from "../wire/msgpack.ts";
-import { Call, type Dispatcher, type Registration } from "./dispatcher.ts";
+import { Calls, holdsBytes } from "./calls.ts";
+import type { Dispatcher } from "./dispatcher.ts";
 import { errorBody, remoteError } from "./error_body.ts";
 import type { PeerInfo } from "./handshake.ts";
 import { InFlight } from "./inflight.ts";
 
 /** How long a request waits for its answer unless told otherwise. */
 export const REQUEST_TIMEOUT_MS = 5_000;
-
-/** Most requests of one peer at work at the same time on one connection; more are refused with `limit`. */
-export const MAX_ACTIVE_REQUESTS = 1024;
 
 /** Bytes that may wait for a peer that sends requests and does not read the answers: four of the largest messages. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
@@ -86,8 +83,7 @@ export class Link implements AsyncDisposable {
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #inFlight: InFlight<unknown>;
-  readonly #active = new Set<Call>();
-  readonly #byId = new Map<number, Call>();
+  readonly #calls: Calls;
   // Bodies are handed to inline handlers as views, to everyone else as copies.
   readonly #borrowing = new Decoder({ borrow: true });
   readonly #copying = new Decoder();
@@ -106,6 +102,7 @@ export class Link implements AsyncDisposable {
     this.#log = log;
     this.#metrics = metrics;
     this.#inFlight = new InFlight(clock);
+    this.#calls = new Calls(this, { log, metrics, reply: (...answer) => this.#reply(...answer) });
     this.closed = this.#closed.promise;
     void this.#run();
   }
@@ -231,7 +228,7 @@ export class Link implements AsyncDisposable {
       ? failure
       : new ClosedError(`The connection to ${this.label} has ended`, { cause: failure });
     this.#inFlight.close(error);
-    for (const call of this.#active) call.cancel(error);
+    this.#calls.cancelAll(error);
   }
 
   /** Says why before the connection is closed: both ends learn the limit or the fault. */
@@ -289,8 +286,8 @@ export class Link implements AsyncDisposable {
     if (header.charCodeAt(0) === 0x3a) return this.#receiveOwn(this.#copyOf(message));
     const registration = this.#dispatcher.find(header);
     if (registration === undefined) return this.#refuseUnknown(header, msgId);
-    if (registration.inline) return this.#callInline(registration, message);
-    void this.#call(registration, this.#copyOf(message));
+    if (registration.inline) return this.#calls.inline(registration.handler, message);
+    void this.#calls.start(registration.handler, this.#copyOf(message));
     return undefined;
   }
 
@@ -311,7 +308,7 @@ export class Link implements AsyncDisposable {
       this.#failure = error;
       this.#end();
     } else if (header === ":cancel") {
-      this.#byId.get(msgId)?.cancel(new ClosedError("The caller has cancelled the request"));
+      this.#calls.cancel(msgId, new ClosedError("The caller has cancelled the request"));
     } else {
       // A later version may send what this one does not know: it must not end the connection.
       this.#metrics.counter("link.unknown-control").add();
@@ -329,32 +326,6 @@ export class Link implements AsyncDisposable {
     );
   }
 
-  #callInline(registration: Registration, message: NativeMessage): Promise<void> | undefined {
-    const { header, msgId, body } = message;
-    const call = this.#begin(header, msgId);
-    try {
-      const result = registration.handler(body, call);
-      if (result instanceof Promise) {
-        return result.then((value) => this.#succeed(call, msgId, owned(value)))
-          .catch((error) => this.#fail(call, msgId, error));
-      }
-      this.#succeed(call, msgId, owned(result));
-    } catch (error) {
-      this.#fail(call, msgId, error);
-    }
-    return undefined;
-  }
-
-  async #call(registration: Registration, { header, msgId, body }: NativeMessage): Promise<void> {
-    const call = this.#begin(header, msgId);
-    try {
-      if (this.#active.size > MAX_ACTIVE_REQUESTS) throw tooManyActive();
-      this.#succeed(call, msgId, await registration.handler(body, call));
-    } catch (error) {
-      this.#fail(call, msgId, error);
-    }
-  }
-
   /** Ends the connection to a peer that keeps asking and does not listen. */
   #cutOff(): void {
     this.#metrics.counter("link.slow-consumer").add();
@@ -364,32 +335,6 @@ export class Link implements AsyncDisposable {
       { details: { limit: "maxUnreadBytes", max: MAX_UNREAD_BYTES } },
     );
     this.#end();
-  }
-
-  #begin(header: string, id: number): Call {
-    const call = new Call(this, header);
-    this.#active.add(call);
-    if (id !== 0) this.#byId.set(id, call);
-    return call;
-  }
-
-  #succeed(call: Call, id: number, result: unknown): void {
-    this.#finish(call, id, ":ok", { result });
-  }
-
-  #fail(call: Call, id: number, error: unknown): void {
-    this.#metrics.counter("link.handler-errors").add();
-    if (!(error instanceof PeerError)) {
-      this.#log.error("a handler failed", { header: call.header, error: String(error) });
-    }
-    this.#finish(call, id, ":error", errorBody(error));
-  }
-
-  #finish(call: Call, id: number, header: string, body: MessageBody): void {
-    this.#active.delete(call);
-    if (id === 0) return;
-    if (this.#byId.get(id) === call) this.#byId.delete(id);
-    this.#reply(header, id, body);
   }
 
   #reply(header: string, id: number, body: MessageBody): void {
@@ -404,26 +349,4 @@ export class Link implements AsyncDisposable {
       this.#write(":error", id, { code, message });
     }
   }
-}
-
-/** An answer may hold views of the buffer that the next read overwrites: these become copies. */
-function owned(value: unknown): unknown {
-  return holdsBytes(value) ? decode(encode(value)) : value;
-}
-
-function tooManyActive(): LimitError {
-  const text = `Cannot call: ${MAX_ACTIVE_REQUESTS} requests are at work (maxActiveRequests)`;
-  return new LimitError("limit", text, {
-    details: { limit: "maxActiveRequests", max: MAX_ACTIVE_REQUESTS },
-  });
-}
-
-function holdsBytes(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  if (value instanceof Uint8Array) return true;
-  if (value instanceof Map) return [...value].some(holdsBytes);
-  for (const key in value) {
-    if (holdsBytes((value as Record<string, unknown>)[key])) return true;
-  }
-  return false;
 }

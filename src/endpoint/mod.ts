@@ -4,20 +4,15 @@
  * @module
  */
 
+export { MAX_ACTIVE_REQUESTS } from "./calls.ts";
 export {
-  Call,
   Dispatcher,
   type Handler,
   type HandlerOptions,
   type Registration,
   type RequestContext,
 } from "./dispatcher.ts";
-export {
-  DEFAULT_TCP_PORT,
-  Endpoint,
-  type EndpointLimits,
-  type EndpointOptions,
-} from "./endpoint.ts";
+export { Endpoint, type EndpointLimits, type EndpointOptions } from "./endpoint.ts";
 export {
   commonVersion,
   MAX_NAME_CHARS,
@@ -26,10 +21,5 @@ export {
   type VersionRange,
   VERSIONS,
 } from "./handshake.ts";
-export {
-  Link,
-  type LinkOptions,
-  MAX_ACTIVE_REQUESTS,
-  REQUEST_TIMEOUT_MS,
-  type RequestOptions,
-} from "./link.ts";
+export { Link, type LinkOptions, REQUEST_TIMEOUT_MS, type RequestOptions } from "./link.ts";
+export { DEFAULT_TCP_PORT } from "./listen.ts";

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-import { Call, Dispatcher } from "../../src/endpoint/dispatcher.ts";
+import { Call } from "../../src/endpoint/calls.ts";
+import { Dispatcher } from "../../src/endpoint/dispatcher.ts";
 import { linkPair } from "./fixture.ts";
 
 Deno.test("Dispatcher finds the handler of a header, until it is taken back", () => {

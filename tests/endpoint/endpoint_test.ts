@@ -5,7 +5,8 @@ import {
   assertStrictEquals,
   assertStringIncludes,
 } from "@std/assert";
-import { DEFAULT_TCP_PORT, Endpoint } from "../../src/endpoint/endpoint.ts";
+import { Endpoint } from "../../src/endpoint/endpoint.ts";
+import { DEFAULT_TCP_PORT } from "../../src/endpoint/listen.ts";
 import { acceptBody } from "../../src/endpoint/handshake.ts";
 import {
   ClosedError,

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { MAX_IN_FLIGHT } from "../../src/endpoint/inflight.ts";
-import { MAX_ACTIVE_REQUESTS } from "../../src/endpoint/link.ts";
+import { MAX_ACTIVE_REQUESTS } from "../../src/endpoint/calls.ts";
 import {
   ClosedError,
   InvalidPacketError,
