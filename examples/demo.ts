@@ -7,6 +7,7 @@
  * `npm run demo`, or `deno task demo`.
  */
 
+import { deadline } from "@std/async/deadline";
 import { createHash } from "node:crypto";
 
 /** Files of the folder that is sent, in bytes; made by the demo. */
@@ -43,7 +44,6 @@ async function main(): Promise<number> {
     "--name",
     "bob",
   ], dir);
-  const tooLate = setTimeout(() => stop(bob), STEP_MS);
   try {
     await makeFolder(`${dir}/album`);
     const events = lines[Symbol.asyncIterator]();
@@ -72,7 +72,6 @@ async function main(): Promise<number> {
     console.error(`the demo failed: ${error instanceof Error ? error.message : error}`);
     return 1;
   } finally {
-    clearTimeout(tooLate);
     stop(bob);
     await bob.status;
     await lines.return();
@@ -111,9 +110,7 @@ async function* events(stdout: ReadableStream<Uint8Array>): AsyncGenerator<Event
 async function all(
   { child, lines }: { child: Deno.ChildProcess; lines: AsyncGenerator<Event> },
 ): Promise<Event[]> {
-  const timer = setTimeout(() => stop(child), STEP_MS);
-  const seen = await Array.fromAsync(lines);
-  clearTimeout(timer);
+  const seen = await inTime(Array.fromAsync(lines), child);
   const { code } = await child.status;
   if (code !== 0) {
     throw new Error(`a process ended with status ${code}: ${JSON.stringify(seen.at(-1))}`);
@@ -121,9 +118,19 @@ async function all(
   return seen;
 }
 
+/** Waits for a step; a process that takes too long is stopped. */
+async function inTime<T>(step: Promise<T>, child: Deno.ChildProcess): Promise<T> {
+  try {
+    return await deadline(step, STEP_MS);
+  } catch (error) {
+    stop(child);
+    throw error;
+  }
+}
+
 async function nextEvent(events: AsyncIterator<Event>, wanted: string): Promise<Event> {
   for (;;) {
-    const { done, value } = await events.next();
+    const { done, value } = await deadline(events.next(), STEP_MS);
     if (done) throw new Error(`the receiver ended before "${wanted}"`);
     if (value.event === wanted) return value;
   }
