@@ -65,6 +65,7 @@ export {
   type PeerOptions,
   type ReachOptions,
   type SendFilesOptions,
+  type SentFiles,
 } from "./src/peer.ts";
 export {
   type Announcement,

@@ -8,7 +8,7 @@
  * @module
  */
 
-/** Exit status of the command line for each error code; the table in the README is made from it. */
+/** Exit status of the command line for each error code. */
 export const EXIT_STATUS = {
   "bad-frame": 1,
   "bad-message": 1,

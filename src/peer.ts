@@ -17,7 +17,7 @@ import { NotFoundError, PeerError } from "./errors.ts";
 import { type Logger, printable, silentLogger } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { Identity } from "./secure/identity.ts";
-import { buildManifest } from "./transfer/manifest.ts";
+import { buildManifest, type SkippedPath } from "./transfer/manifest.ts";
 import type { TransferSummary } from "./transfer/incoming.ts";
 import { Receiver, type ReceiverOptions } from "./transfer/receive.ts";
 import { sendFiles } from "./transfer/send.ts";
@@ -90,6 +90,16 @@ export interface SendFilesOptions extends ReachOptions {
   to: string;
   /** Called as bytes leave. */
   onProgress?: (bytes: number, totalBytes: number) => void;
+}
+
+/** What was sent, and what was not. */
+export interface SentFiles extends TransferSummary {
+  /** Bytes that had to be sent again. */
+  readonly resentBytes: number;
+  /** From acceptance to the receiver's confirmation. */
+  readonly seconds: number;
+  /** What was found in folders and is neither file nor folder. */
+  readonly skipped: readonly SkippedPath[];
 }
 
 /**
@@ -244,15 +254,18 @@ export class Peer implements AsyncDisposable {
   async send(
     paths: readonly string[],
     options: SendFilesOptions,
-  ): Promise<TransferSummary & { readonly resentBytes: number; readonly seconds: number }> {
+  ): Promise<SentFiles> {
     const { to, onProgress = () => {}, signal } = options;
     const withSignal = signal === undefined ? {} : { signal };
     const built = await buildManifest(paths, withSignal);
-    for (const { path, reason } of built.skipped) this.#log.warn(`not sent: ${reason}`, { path });
+    const { skipped } = built;
+    for (const { path, reason } of skipped) this.#log.warn(`not sent: ${reason}`, { path });
     await using link = await this.connect(to, options);
     for await (const event of sendFiles(link, built, { clock: this.#clock, ...withSignal })) {
       if (event.type === "progress") onProgress(event.bytes, event.totalBytes);
-      else if (event.type === "done") return event;
+      if (event.type !== "done") continue;
+      const { files, bytes, sha256, resentBytes, seconds } = event;
+      return { files, bytes, sha256, resentBytes, seconds, skipped };
     }
     throw new Error("unreachable: sendFiles ends with done or throws");
   }

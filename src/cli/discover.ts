@@ -26,7 +26,7 @@ export async function run(invocation: Invocation): Promise<void> {
     const where = addresses.map(formatAddress);
     const label = printable(name, 64) || "(no name)";
     output.result(
-      { peerId, name: printable(name, 64), addresses: where, via },
+      { peerId, name, addresses: where, via },
       `${peerId}  ${label.padEnd(16)}  ${where.join(" ")}  via ${via.join(", ")}`,
     );
   }

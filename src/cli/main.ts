@@ -13,6 +13,11 @@ import { type Verb, VERBS } from "./verbs.ts";
 /** Exit status after ^C. */
 const INTERRUPTED = 130;
 
+/** What ends a verb in order: ^C, being asked to, and the terminal going away. */
+const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT"]
+  : ["SIGINT", "SIGTERM", "SIGHUP"];
+
 /**
  * Runs a command line.
  *
@@ -30,7 +35,10 @@ export async function main(line: readonly string[]): Promise<number> {
     return 2;
   }
   const interrupt = new AbortController();
-  const onInterrupt = () => interrupt.abort(new DOMException("Interrupted", "AbortError"));
+  const onInterrupt = () => {
+    if (interrupt.signal.aborted) Deno.exit(INTERRUPTED); // whoever asks twice means it
+    interrupt.abort(new DOMException("Interrupted", "AbortError"));
+  };
   let output = new Output({ json: line.includes("--json"), level: "error" });
   try {
     const options = new Options(rest, verb.options);
@@ -42,8 +50,7 @@ export async function main(line: readonly string[]): Promise<number> {
     }
     const level = options.choice("log", LOG_LEVELS) ?? "error";
     output = new Output({ json: options.has("json"), level });
-    Deno.addSignalListener("SIGINT", onInterrupt);
-    if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", onInterrupt);
+    for (const name of SIGNALS) Deno.addSignalListener(name, onInterrupt);
     const { run } = await verb.load();
     await run({ options, output, signal: interrupt.signal });
     return interrupt.signal.aborted ? INTERRUPTED : 0;
@@ -52,8 +59,7 @@ export async function main(line: readonly string[]): Promise<number> {
     report(error, name, output);
     return exitStatus(error);
   } finally {
-    Deno.removeSignalListener("SIGINT", onInterrupt);
-    if (Deno.build.os !== "windows") Deno.removeSignalListener("SIGTERM", onInterrupt);
+    for (const name of SIGNALS) Deno.removeSignalListener(name, onInterrupt);
   }
 }
 

@@ -6,6 +6,7 @@
 
 import type { Offer, ReceiveEvent, Receiver } from "../transfer/receive.ts";
 import type { Peer } from "../peer.ts";
+import { PeerError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { formatBytes, formatFiles, formatProgress, type Output } from "./output.ts";
 import { openPeer } from "./open_peer.ts";
@@ -20,9 +21,10 @@ export async function run(invocation: Invocation): Promise<void> {
   const dir = options.text("dir") ?? ".";
   const once = options.has("once");
   await using peer = await openPeer(invocation, { clientOnly: false });
-  const receiver = peer.receive({ dir, accept: decider(options.has("yes"), output) });
+  const receiver = peer.receive({ dir, accept: decider(invocation) });
   const stop = () => receiver.close();
   signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
   announce(peer, dir, output);
   const hideProgress = showProgress(receiver, output);
   let failure: unknown;
@@ -69,24 +71,44 @@ function show(event: ReceiveEvent, output: Output): void {
     );
   } else {
     const why = event.error instanceof Error ? event.error.message : String(event.error);
+    const code = event.error instanceof PeerError ? event.error.code : "internal";
+    const facts = { event: "failed", code, message: why, from: event.from.peerId };
+    if (output.json) output.result(facts, "");
     output.note(`transfer from ${from} failed: ${printable(why, 300)}`);
   }
 }
 
 /** Who decides about an offer: `--yes`, a person at the terminal, or nobody, which is a refusal. */
-function decider(yes: boolean, output: Output): (offer: Offer) => boolean {
+function decider(
+  { options, output, signal }: Invocation,
+): (offer: Offer) => boolean | Promise<boolean> {
+  // One question at a time.
+  let asked: Promise<boolean> = Promise.resolve(false);
   return ({ label, manifest }) => {
     const { files, totalBytes, entries } = manifest;
     const first = printable(entries[0]?.path ?? "nothing", 100);
     const more = entries.length > 1 ? ` and ${entries.length - 1} more` : "";
-    const what = `${first}${more} (${formatFiles(files)}, ${
-      formatBytes(totalBytes)
-    }) from ${label}`;
-    if (yes) return true;
-    if (Deno.stdin.isTerminal()) return confirm(`Accept ${what}?`);
+    const size = `${formatFiles(files)}, ${formatBytes(totalBytes)}`;
+    const what = `${first}${more} (${size}) from ${label}`;
+    if (options.has("yes")) return true;
+    if (Deno.stdin.isTerminal()) {
+      return asked = asked.then(() => ask(`Accept ${what}? [y/N]`, output, signal));
+    }
     output.note(`refused ${what}: no terminal to ask at, and no --yes`);
     return false;
   };
+}
+
+/** Asks at the terminal, while everything else goes on; an interrupt is a no. */
+async function ask(question: string, output: Output, signal: AbortSignal): Promise<boolean> {
+  output.note(question);
+  const line = new Uint8Array(256);
+  const interrupted = Promise.withResolvers<null>();
+  const onAbort = () => interrupted.resolve(null);
+  signal.addEventListener("abort", onAbort, { once: true });
+  const count = await Promise.race([Deno.stdin.read(line), interrupted.promise]);
+  signal.removeEventListener("abort", onAbort);
+  return /^y(es)?\s*$/i.test(new TextDecoder().decode(line.subarray(0, count ?? 0)));
 }
 
 function showProgress(receiver: Receiver, output: Output): () => void {

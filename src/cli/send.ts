@@ -5,6 +5,7 @@
  */
 
 import { formatBytes, formatFiles, formatProgress } from "./output.ts";
+import { printable } from "../log.ts";
 import { openPeer, reachOptions } from "./open_peer.ts";
 import { UsageError } from "./options.ts";
 import type { Invocation } from "./verbs.ts";
@@ -34,6 +35,10 @@ export async function run(invocation: Invocation): Promise<void> {
   };
   const done = await peer.send(options.args, { ...reach, to, onProgress });
   const { files, bytes, resentBytes, sha256, seconds } = done;
+  for (const { path, reason } of done.skipped) {
+    if (output.json) output.result({ event: "skipped", path, reason }, "");
+    output.note(`not sent: ${printable(path, 300)} (${reason})`);
+  }
   const rate = formatBytes(seconds > 0 ? bytes / seconds : 0);
   output.result(
     { event: "done", files, bytes, resentBytes, sha256, seconds },

@@ -20,7 +20,9 @@ import { VECTORS } from "./vectors.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** Decodes, encodes, or lists the conformance vectors. */
-export async function run({ options, output }: Invocation): Promise<void> {
+export async function run({ options, output, signal }: Invocation): Promise<void> {
+  // Nothing to put in order: an interrupt ends it at once, also while it waits for input.
+  signal.addEventListener("abort", () => Deno.exit(130), { once: true });
   const [what, ...rest] = options.args;
   if (rest.length > 0) throw new UsageError("It reads from stdin: there is nothing else to name");
   const form = formOf(options.has("bare"), options.has("datagram"));
@@ -146,7 +148,7 @@ async function* endingWithLf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<
   yield new Uint8Array([0x0a]); // the last line may lack its own
 }
 
-/** All of stdin, at most one frame and its length. */
+/** All of stdin, at most 32 MiB: hexadecimal text is twice as long as its frame. */
 async function allInput(): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;

@@ -154,6 +154,7 @@ function tooManyActive(): LimitError {
 export function holdsBytes(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   if (value instanceof Uint8Array) return true;
+  if (Array.isArray(value)) return value.some(holdsBytes);
   if (value instanceof Map) return [...value].some(holdsBytes);
   for (const key in value) {
     if (holdsBytes((value as Record<string, unknown>)[key])) return true;

@@ -26,6 +26,7 @@ import { Metrics } from "../metrics.ts";
 import type { FramedConnection } from "../transport/framed.ts";
 import { type Address, formatAddress } from "../transport/transport.ts";
 import { Decoder } from "../wire/decoder.ts";
+import { KEPT_BYTES } from "../wire/frame.ts";
 import {
   type MessageBody,
   type NativeMessage,
@@ -201,6 +202,7 @@ export class Link implements AsyncDisposable {
           const busy = this.#receive();
           if (busy !== undefined) await busy;
         }
+        if (reader.buffer.length > KEPT_BYTES) this.#releaseBuffer();
       } while (!this.#ended && await this.#framed.fill());
     } catch (error) {
       this.#failure ??= error;
@@ -242,6 +244,12 @@ export class Link implements AsyncDisposable {
     if (this.#isOver) return;
     this.#write(":error", 0, errorBody(error));
     await this.#framed.hangUp(LAST_WORDS_MS);
+  }
+
+  /** The reader is about to give a large buffer up: nobody else may hold it. */
+  #releaseBuffer(): void {
+    this.#borrowing.release();
+    this.#copying.release();
   }
 
   #cancel(id: number): void {

@@ -33,12 +33,14 @@ export interface TransferSummary {
   readonly sha256: string;
 }
 
-/** Takes the files of one manifest; a pure sequence of calls, driven by the receiver. */
+/** Takes the files of one manifest into the receiving folder, as the receiver tells it to. */
 export class Incoming {
   /** What was offered. */
   readonly manifest: Manifest;
   /** Bytes taken so far. */
   bytes = 0;
+  /** Calls of `write` and `end` so far: while it grows, the sender is alive. */
+  steps = 0;
   readonly #root: ReceiveRoot;
   readonly #topNames = new Map<string, string>();
   readonly #hashed: HashedEntry[] = [];
@@ -83,6 +85,7 @@ export class Incoming {
    * @throws {InvalidPacketError} when it is not that file's turn or there are more bytes than were announced.
    */
   write(index: number, data: Uint8Array): void {
+    this.steps++;
     const entry = this.#open(index);
     if (this.#got + data.length > entry.size) {
       throw new InvalidPacketError(
@@ -104,6 +107,7 @@ export class Incoming {
    * @throws {IntegrityError} `bad-hash`; nothing of the file stays.
    */
   async end(index: number, sha256: unknown): Promise<ReceivedFile> {
+    this.steps++;
     const entry = this.#open(index);
     const digest = this.#hash.digest("hex");
     const claimed = sha256 instanceof Uint8Array && sha256.length === HASH_BYTES && sha256.toHex();

@@ -229,6 +229,16 @@ interface Walk {
 
 async function addNamed(walk: Walk, path: string): Promise<void> {
   const info = await Deno.stat(path);
+  if (!info.isFile && !info.isDirectory) {
+    const shown = printable(path);
+    throw new NotFoundError(
+      "no-path",
+      `Cannot send "${shown}": it is neither a file nor a folder`,
+      {
+        details: { path: shown },
+      },
+    );
+  }
   const own = basename(path);
   const isName = own !== "" && own !== "." && own !== "..";
   await add(walk, path, isName ? own : basename(await Deno.realPath(path)), info);

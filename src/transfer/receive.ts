@@ -14,13 +14,20 @@
  * @module
  */
 
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock, type Timer } from "../clock.ts";
 import { Channel } from "../channel.ts";
 import type { RequestContext } from "../endpoint/dispatcher.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Link } from "../endpoint/link.ts";
 import type { PeerInfo } from "../endpoint/handshake.ts";
-import { AuthError, ClosedError, InvalidPacketError, LimitError, PeerError } from "../errors.ts";
+import {
+  AuthError,
+  ClosedError,
+  InvalidPacketError,
+  LimitError,
+  PeerError,
+  TimeoutError,
+} from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import type { MessageBody } from "../wire/message.ts";
 import { Incoming, type ReceivedFile, type TransferSummary } from "./incoming.ts";
@@ -32,6 +39,9 @@ export const MAX_TRANSFERS = 16;
 
 /** Events that wait to be read before the senders are slowed down. */
 const EVENT_CAPACITY = 256;
+
+/** A transfer that brings nothing for so long is given up; a person who moves between two networks takes less. */
+const STALL_MS = 60_000;
 
 /** Somebody wants to send something. */
 export interface Offer {
@@ -74,6 +84,7 @@ export interface TransferProgress {
 }
 
 interface Active {
+  readonly id: number;
   readonly incoming: Incoming;
   readonly link: Link;
   readonly startedMs: number;
@@ -81,6 +92,8 @@ interface Active {
   readonly result: PromiseWithResolvers<TransferSummary>;
   /** Resolves when that answer has been given, or nobody is left to take it. */
   readonly answered: PromiseWithResolvers<void>;
+  /** Looks whether the sender is still at work. */
+  watch: Timer | undefined;
 }
 
 /**
@@ -205,8 +218,10 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     const result = Promise.withResolvers<TransferSummary>();
     result.promise.catch(() => {}); // `transfer.run` may never ask
     const answered = Promise.withResolvers<void>();
-    const active = { incoming, link, startedMs: this.#clock.now(), result, answered };
+    const startedMs = this.#clock.now();
+    const active: Active = { id, incoming, link, startedMs, result, answered, watch: undefined };
     this.#active.set(id, active);
+    this.#watch(active);
     void link.closed.then(() => {
       this.#giveUp(active, closed());
       this.#active.delete(id);
@@ -214,6 +229,19 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     });
     if (incoming.over) this.#finish(active);
     return id;
+  }
+
+  /** Gives up a transfer that brings nothing any more: its sender may be gone without a word. */
+  #watch(active: Active, stepsBefore = -1): void {
+    const { over, steps } = active.incoming;
+    if (over) return;
+    if (steps > stepsBefore) {
+      active.watch = this.#clock.after(STALL_MS, () => this.#watch(active, steps));
+      return;
+    }
+    const text = `Nothing came for ${STALL_MS / 1000} s`;
+    this.#giveUp(active, new TimeoutError(text, { details: { limit: "stallMs", max: STALL_MS } }));
+    this.#active.delete(active.id);
   }
 
   async #run({ id }: MessageBody, { link, signal }: RequestContext): Promise<MessageBody> {
@@ -253,7 +281,8 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     }
   }
 
-  #finish({ incoming, link, startedMs, result, answered }: Active): void {
+  #finish({ incoming, link, startedMs, result, answered, watch }: Active): void {
+    watch?.cancel();
     const summary = incoming.summary();
     const seconds = (this.#clock.now() - startedMs) / 1000;
     result.resolve(summary);
@@ -264,8 +293,9 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
   }
 
   /** Ends a transfer that is not over: its incomplete file goes, the sender learns why. */
-  #giveUp({ incoming, link, result }: Active, error: unknown): void {
+  #giveUp({ incoming, link, result, watch }: Active, error: unknown): void {
     if (incoming.over) return;
+    watch?.cancel();
     incoming.abort();
     result.reject(asPeerError(error));
     this.#log.warn("a transfer failed", { from: link.label, why: String(error) });

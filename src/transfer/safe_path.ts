@@ -5,7 +5,7 @@
  * @module
  */
 
-import { InvalidPacketError } from "../errors.ts";
+import { InvalidPacketError, LimitError } from "../errors.ts";
 import { printable } from "../log.ts";
 
 /** Longest segment of a path in UTF-8 bytes: what ext4, APFS and most others store. */
@@ -25,6 +25,12 @@ const SPELLED_JOINER = new RegExp(
 // 2021). Variation selectors are not among it: they choose the form of a visible character.
 const INVISIBLE =
   /(?![\ufe00-\ufe0f\u180b-\u180d\u180f\u{e0100}-\u{e01ef}])[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]/u;
+
+/**
+ * Most folders that paths may lead through without listing them: whoever lists what it sends needs none, and a short
+ * list of deep paths would otherwise make us hold, and create, sixty times as many folders as it has entries.
+ */
+const MAX_UNLISTED_FOLDERS = 20_000;
 
 const utf8 = new TextEncoder();
 
@@ -130,9 +136,11 @@ interface Seen {
  * ```
  *
  * @returns the first such pair, in the order of the entries, or `undefined`.
+ * @throws {LimitError} when the paths lead through more than 20,000 folders that are not listed themselves.
  */
 export function findCollision(entries: Iterable<PathEntry>): [string, string] | undefined {
   const root = new Map<string, Seen>();
+  let folders = 0;
   for (const { path, kind } of entries) {
     const segments = path.split("/");
     let folder = root;
@@ -141,8 +149,10 @@ export function findCollision(entries: Iterable<PathEntry>): [string, string] | 
       const here: Seen = { name, kind: listed ? kind : "directory", path, listed };
       const key = fold(name);
       const there = folder.get(key) ?? here;
-      if (there === here) folder.set(key, here);
-      else if (clash(there, here)) return [there.path, path];
+      if (there === here) {
+        folder.set(key, here);
+        if (!listed && ++folders > MAX_UNLISTED_FOLDERS) throw tooManyFolders();
+      } else if (clash(there, here)) return [there.path, path];
       there.listed ||= listed;
       folder = there.inside ??= new Map();
     }
@@ -182,5 +192,12 @@ export function refused(
   const shown = printable(path);
   return new InvalidPacketError(code, `Cannot accept path "${shown}": ${reason}`, {
     details: { path: shown, reason },
+  });
+}
+
+function tooManyFolders(): LimitError {
+  const text = `Paths lead through more than ${MAX_UNLISTED_FOLDERS} folders (maxUnlistedFolders)`;
+  return new LimitError("limit", text, {
+    details: { limit: "maxUnlistedFolders", max: MAX_UNLISTED_FOLDERS },
   });
 }

@@ -149,6 +149,7 @@ function open(source: string): Deno.FsFile {
 /** Waits for `work`, but not when the transfer has failed: a peer that reads no more may keep it waiting for ever. */
 function unlessAborted(work: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
+    work?.catch(() => {}); // also when nobody waits for it any more
     signal.throwIfAborted();
     const onAbort = () => reject(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });

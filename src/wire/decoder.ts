@@ -105,6 +105,11 @@ export class Decoder {
     this.at = start;
   }
 
+  /** Lets go of the input, so that its memory can be freed. */
+  release(): void {
+    this.reset(NOTHING);
+  }
+
   /** Bytes not yet read. */
   get remaining(): number {
     return this.#end - this.at;

@@ -109,8 +109,9 @@ export class Encoder {
     }
   }
 
-  /** A copy of what was written; the encoder is empty afterwards. */
+  /** A copy of what was written; the encoder is empty afterwards. @throws {TypeError} when something was spliced. */
   take(): Uint8Array<ArrayBuffer> {
+    if (this.splices.length > 0) throw new TypeError("Cannot take: spliced bytes are not in here");
     const taken = this.bytes.slice(0, this.length);
     this.truncate(0);
     return taken;

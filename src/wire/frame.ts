@@ -39,8 +39,8 @@ const INITIAL_READ_BYTES = 16 * 1024;
 const MIN_READ_BYTES = 4 * 1024;
 /** As far as reads that fill it make it grow; beyond, only a frame that is larger does. */
 const EAGER_BYTES = 256 * 1024;
-/** Largest buffer that is kept when no frame needs it: bulk senders use frames of up to 1 MiB, and fresh memory is slow. */
-const KEPT_BYTES = 1024 * 1024 + 64 * 1024;
+/** Largest buffer that is kept when no frame needs it: senders in bulk use frames of up to 1 MiB, and fresh memory is slow. */
+export const KEPT_BYTES: number = 1024 * 1024 + 64 * 1024;
 /** While a frame this large is coming in, reads stop where it ends, so that no bytes of the next have to be moved. */
 const LARGE_FRAME_BYTES = 64 * 1024;
 

@@ -89,6 +89,9 @@ export interface MessageOptions {
 
 const MESSAGE_ELEMENTS = 5;
 
+// For single messages; decoding calls nobody back, so one is enough.
+const shared = new Decoder();
+
 /**
  * Writes a native message into an encoder: the hot path.
  *
@@ -174,10 +177,10 @@ export function decodeWireData(
 export function decodeWireData(bytes: Uint8Array, options: MessageOptions): WireData;
 export function decodeWireData(bytes: Uint8Array, options: MessageOptions = {}): WireData {
   const { dialect = "native" } = options;
-  const decoder = new Decoder();
-  decoder.reset(bytes);
-  if (dialect === "native") return readMessage(decoder);
-  const message = readElements(decoder);
+  shared.reset(bytes);
+  const message = dialect === "native" ? readMessage(shared) : readElements(shared);
+  shared.release();
+  if (dialect === "native") return message;
   const reserved = reservedKey(message.body);
   if (reserved !== undefined) throw badElement("body", `key "${reserved}" is reserved`);
   return message;
@@ -200,9 +203,10 @@ export function wireData(
  * @throws {InvalidPacketError} `bad-message` when the bytes do not begin as a message does.
  */
 export function peekHeader(bytes: Uint8Array): MessageHead {
-  const decoder = new Decoder();
-  decoder.reset(bytes);
-  return readHead(decoder);
+  shared.reset(bytes);
+  const head = readHead(shared);
+  shared.release();
+  return head;
 }
 
 function readElements(decoder: Decoder): WireData {

@@ -19,8 +19,11 @@ export interface DecodeOptions extends DecoderOptions {
   allowTrailing?: boolean;
 }
 
-const plainEncoder = new Encoder();
-const canonicalEncoder = new Encoder({ canonical: true });
+/** An encoder that has grown beyond this is not kept for the next call. */
+const KEPT_BYTES = 64 * 1024;
+
+// At most one of each kind waits for the next call. A call inside a call (a getter that encodes) makes its own.
+const idle: { plain?: Encoder | undefined; canonical?: Encoder | undefined } = {};
 
 /**
  * Encodes a value as MessagePack. See {@linkcode Encoder.value} for what is accepted.
@@ -38,10 +41,14 @@ const canonicalEncoder = new Encoder({ canonical: true });
  * @throws {RangeError} for integers beyond 64 bits and for nesting deeper than 64.
  */
 export function encode(value: unknown, options: EncodeOptions = {}): Uint8Array<ArrayBuffer> {
-  const encoder = options.canonical ? canonicalEncoder : plainEncoder;
+  const kind = options.canonical ? "canonical" : "plain";
+  const encoder = idle[kind] ?? new Encoder({ canonical: kind === "canonical" });
+  idle[kind] = undefined;
   encoder.truncate(0);
   encoder.value(value);
-  return encoder.take();
+  const bytes = encoder.take();
+  if (encoder.bytes.length <= KEPT_BYTES) idle[kind] = encoder;
+  return bytes;
 }
 
 /**

@@ -46,7 +46,7 @@ Deno.test("recv --once ends with 1 and keeps nothing when the sender is killed",
   const { code, stderr, events } = await bob.ended();
   assert(performance.now() - killedMs < SEEN_WITHIN_MS, "it took too long");
   assertEquals([code, paths(dir)], [1, []]);
-  assertEquals(events.map(({ event }) => event), ["ready", "closed", "error"]);
+  assertEquals(events.map(({ event }) => event), ["ready", "failed", "closed", "error"]);
   assertEquals(events.at(-1)?.code, "closed");
   assertMatch(stderr, /transfer from [0-9a-f]{40} failed: The (connection|transfer)/);
 });
@@ -59,5 +59,5 @@ Deno.test("recv without --once goes on when a sender is interrupted", async () =
   assertEquals(paths(dir).filter((path) => path.endsWith(".part")), []);
   const { code, events } = await bob.interrupt();
   assertEquals([code, paths(dir)], [130, []]);
-  assertEquals(events.map(({ event }) => event), ["ready", "closed"]);
+  assertEquals(events.map(({ event }) => event), ["ready", "failed", "closed"]);
 });

@@ -170,7 +170,7 @@ Deno.test("^C of recv ends with 130, removes what is incomplete and tells both",
   await until("the first bytes", () => paths(dir).some((path) => path.endsWith(".part")));
   const got = await bob.interrupt();
   assertEquals(got.code, 130, got.stderr);
-  assertEquals(got.events.map(({ event }) => event), ["ready", "closed"]);
+  assertEquals(got.events.map(({ event }) => event), ["ready", "failed", "closed"]);
   assertStringIncludes(got.stderr, "The transfer was given up");
   assertEquals(paths(dir), []);
   const sent = await ann.ended();

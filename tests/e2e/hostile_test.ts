@@ -213,10 +213,10 @@ Deno.test("discover and send show the names of hostile peers harmless", async ()
     run([...look, "--json"]),
     run([...send, "--to", "bob", "--json"]),
   ]);
-  for (const { stdout, stderr } of outcomes) {
-    assertNothingRaw(stdout, stderr);
-    assertStringIncludes(stdout, "\\u{1b}[2J");
-  }
+  for (const { stdout, stderr } of outcomes) assertNothingRaw(stdout, stderr);
+  // For people, and in a message: shown. In a field for programs: the name itself, escaped as JSON escapes.
+  for (const at of [0, 2]) assertStringIncludes(outcomes[at]?.stdout ?? "", "\\u{1b}[2J");
+  assertStringIncludes(outcomes[1]?.stdout ?? "", "\\u001b[2J");
   assertEquals(outcomes.map(({ code }) => code), [0, 0, 5]);
   assertEquals(outcomes[1]?.events[0]?.peerId, evil.peerId);
 });

@@ -18,6 +18,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
   ready: { event: "string", peerId: PEER_ID, name: "string", tcp: "number", udp: "number" },
   received: { event: "string", path: "string", bytes: "number", sha256: SHA256, from: PEER_ID },
   closed: { event: "string", counters: "object" },
+  failed: { event: "string", code: "string", message: "string", from: PEER_ID },
   progress: { event: "string", bytes: "number", totalBytes: "number" },
   done: {
     event: "string",

@@ -176,6 +176,11 @@ Deno.test({
   },
 });
 
+Deno.test("buildManifest refuses a named path that is neither file nor folder", async () => {
+  const error = await assertRejects(() => buildManifest(["/dev/null"]), NotFoundError, "neither");
+  assertEquals(error.code, "no-path");
+});
+
 Deno.test({
   name: "buildManifest fails on a folder that may not be read",
   // The superuser may read everything.

@@ -323,3 +323,27 @@ async function until(condition: () => boolean): Promise<void> {
     await settle();
   }
 }
+
+Deno.test("Receiver gives up a transfer that brings nothing for a minute, and its place is free", async () => {
+  await using exchange = await Exchange.open();
+  const events = new Events(exchange.receiver);
+  const link = await exchange.link("alice");
+  const id = await offer(link, { a: 10 });
+  const run = assertRejects(
+    () => link.request("transfer.run", { id }, { timeoutMs: Infinity }),
+    RemoteError,
+    "Nothing came for 60 s",
+  );
+  link.post("transfer.data", { id, index: 0, data: pattern(5) });
+  await link.flush();
+  await settle();
+  await exchange.clock.advance(60_000); // it has brought something
+  assertEquals(exchange.receiver.progress.length, 1);
+  await exchange.clock.advance(60_000);
+  await run;
+  assertEquals(exchange.receiver.progress, []);
+  exchange.receiver.close();
+  await events.over;
+  assertEquals(events.types, ["failed"]);
+  assertEquals(exchange.received(), []);
+});

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { seededRandom } from "../../src/clock.ts";
-import { InvalidPacketError } from "../../src/errors.ts";
+import { InvalidPacketError, LimitError } from "../../src/errors.ts";
 import { checkPath, findCollision } from "../../src/transfer/safe_path.ts";
 import corpus from "../testdata/hostile_names.json" with { type: "json" };
 
@@ -119,3 +119,11 @@ Deno.test("findCollision lets folders be listed, implied and shared", () => {
 function files(...paths: string[]): { path: string; kind: "file" }[] {
   return paths.map((path) => ({ path, kind: "file" }));
 }
+
+Deno.test("findCollision refuses a short list that leads through too many folders", () => {
+  const deep = (i: number) => ({ path: `x${i}/${"a/".repeat(60)}b`, kind: "file" as const });
+  const entries = Array.from({ length: 1_000 }, (_, i) => deep(i));
+  const error = assertThrows(() => findCollision(entries), LimitError, "maxUnlistedFolders");
+  assertEquals(error.code, "limit");
+  assertEquals(findCollision(entries.slice(0, 300)), undefined);
+});

@@ -289,3 +289,22 @@ Deno.test("decode of an array bomb allocates no more than its bytes could hold",
   nils.set([0xdd, 0x00, 0x1e, 0x84, 0x80]);
   assertEquals(refused(nils, "too-large").details.limit, "maxElements");
 });
+
+Deno.test("encode may be called while it is at work, and keeps no large buffer", () => {
+  const inner = {
+    get late() {
+      return encode({ b: [1, 2, 3] }).length;
+    },
+  };
+  assertEquals(decode(encode({ a: 1, inner, c: 2 })), { a: 1, inner: { late: 7 }, c: 2 });
+  const before = Deno.memoryUsage().external;
+  assertEquals(encode(new Uint8Array(20_000_000)).length, 20_000_005);
+  assertEquals(encode("x").length, 2);
+  assert(Deno.memoryUsage().external - before < 100_000_000);
+});
+
+Deno.test("Encoder.take refuses when bytes were spliced: they are not in its buffer", () => {
+  const encoder = new Encoder({ spliceFromBytes: 5_000 });
+  encoder.value(new Uint8Array(10_000));
+  assertThrows(() => encoder.take(), TypeError, "spliced");
+});
