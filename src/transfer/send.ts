@@ -33,6 +33,9 @@ const ACCEPT_TIMEOUT_MS = 120_000;
 /** How long the receiver may take to say that everything is there once it has all been sent. */
 const FINISH_TIMEOUT_MS = 60_000;
 
+/** How long the receiver may take nothing in before it is given up. */
+const STALL_MS = 60_000;
+
 /** How to send. */
 export interface SendOptions {
   /** How long the other side may take to accept. @default {120000} */
@@ -88,15 +91,19 @@ export async function* sendFiles(
       if (entry.kind !== "file") continue;
       const hash = createHash("sha256");
       const file = { head: { id, index }, entry, source: built.source(index), hash };
-      for await (const sent of sendFile(link, file, failed.signal)) {
+      for await (const sent of sendFile(link, file, failed.signal, clock)) {
         bytes += sent;
         yield { type: "progress", bytes, totalBytes: manifest.totalBytes };
       }
       const sha256 = hash.digest();
-      await unlessAborted(link.post("transfer.end", { ...file.head, sha256 }), failed.signal);
+      await unlessAborted(
+        link.post("transfer.end", { ...file.head, sha256 }),
+        failed.signal,
+        clock,
+      );
       hashed.push({ path: entry.path, size: entry.size, sha256: sha256.toString("hex") });
     }
-    await unlessAborted(link.flush(), failed.signal);
+    await unlessAborted(link.flush(), failed.signal, clock);
     const summary = summarize(hashed);
     if (parseSummary(await confirmed(run, clock)).sha256 !== summary.sha256) throw different();
     const seconds = (clock.now() - startedMs) / 1000;
@@ -122,6 +129,7 @@ async function* sendFile(
   link: Link,
   { head, entry, source, hash }: Outgoing,
   failed: AbortSignal,
+  clock: Clock,
 ): AsyncGenerator<number, void, void> {
   using file = open(source);
   for (let left = entry.size; left > 0;) {
@@ -131,7 +139,7 @@ async function* sendFile(
       if (readInto(file, into) < count) throw changed(entry);
       hash.update(into);
     });
-    await unlessAborted(link.post("transfer.data", { ...head, data }), failed);
+    await unlessAborted(link.post("transfer.data", { ...head, data }), failed, clock);
     left -= count;
     yield count;
   }
@@ -146,16 +154,25 @@ function open(source: string): Deno.FsFile {
   }
 }
 
-/** Waits for `work`, but not when the transfer has failed: a peer that reads no more may keep it waiting for ever. */
-function unlessAborted(work: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    work?.catch(() => {}); // also when nobody waits for it any more
-    signal.throwIfAborted();
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    Promise.resolve(work).then(resolve, reject)
-      .finally(() => signal.removeEventListener("abort", onAbort));
-  });
+/** Waits for `work`, but not when the transfer has failed, and not for ever: a peer may read no more without a word. */
+async function unlessAborted(
+  work: Promise<void> | undefined,
+  signal: AbortSignal,
+  clock: Clock,
+): Promise<void> {
+  work?.catch(() => {}); // also when nobody waits for it any more
+  signal.throwIfAborted();
+  if (work === undefined) return;
+  const given = Promise.withResolvers<never>();
+  const onAbort = () => given.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  const timer = clock.after(STALL_MS, () => given.reject(stalled()));
+  try {
+    await Promise.race([work, given.promise]);
+  } finally {
+    timer.cancel();
+    signal.removeEventListener("abort", onAbort);
+  }
 }
 
 /** Reads until the buffer is full or the file ends. */
@@ -216,4 +233,9 @@ function changed({ path }: ManifestEntry): IntegrityError {
 
 function different(): IntegrityError {
   return new IntegrityError("bad-hash", "Cannot send: what the receiver has is not what was sent");
+}
+
+function stalled(): TimeoutError {
+  const text = `Cannot send: the receiver has taken nothing for ${STALL_MS / 1000} s`;
+  return new TimeoutError(text, { details: { limit: "stallMs", max: STALL_MS } });
 }
