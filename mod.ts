@@ -29,6 +29,7 @@
  * @module
  */
 
+export { VERSION } from "./src/version.ts";
 export { Channel } from "./src/channel.ts";
 export {
   type Clock,

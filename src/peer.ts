@@ -28,10 +28,11 @@ import {
   parseAddress,
   type Transport,
 } from "./transport/transport.ts";
+import { VERSION } from "./version.ts";
 import type { MessageBody } from "./wire/message.ts";
 
 /** The software and version that a peer names in its handshake. */
-export const AGENT = "kith/0.1.0";
+export const AGENT: string = `kith/${VERSION}`;
 
 /** How long to look for a peer and connect to it unless told otherwise. */
 export const CONNECT_TIMEOUT_MS = 10_000;
@@ -214,7 +215,7 @@ export class Peer implements AsyncDisposable {
    *
    * @param target A peer id or an unambiguous beginning of one, a name, or `host:port`.
    * @throws {NotFoundError} `no-peer` when nobody fits, or more than one; `details.tried` says where we looked.
-   * @throws {TransportError | HandshakeError | TimeoutError} when it is there and cannot be connected to.
+   * @throws {HandshakeError | LimitError | TimeoutError} when it is there and refuses, or answers too slowly.
    */
   async connect(target: string, options: ReachOptions = {}): Promise<Link> {
     const { timeoutMs = CONNECT_TIMEOUT_MS, peers = [] } = options;

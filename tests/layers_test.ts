@@ -1,10 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
+import { VERSION } from "../src/version.ts";
 
 const ROOT = new URL("..", import.meta.url);
 
 /** Folders and files of `src`, lowest layer first. What stands in the same row may not import each other. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["errors.ts", "log.ts", "metrics.ts", "clock.ts", "channel.ts"],
+  ["errors.ts", "log.ts", "metrics.ts", "clock.ts", "channel.ts", "version.ts"],
   ["wire"],
   ["transport"],
   ["state"],
@@ -84,4 +85,11 @@ Deno.test("nothing outside the command line imports packages", () => {
     .flatMap(importsOf)
     .filter((name) => !name.startsWith(".") && !name.startsWith("node:"));
   assertEquals(packages, []);
+});
+
+Deno.test("the version is the same wherever it is written", () => {
+  for (const name of ["deno.json", "package.json"]) {
+    const { version } = JSON.parse(Deno.readTextFileSync(new URL(name, ROOT)));
+    assertEquals(version, VERSION, name);
+  }
 });

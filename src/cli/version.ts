@@ -4,11 +4,9 @@
  * @module
  */
 
+import { VERSION } from "../version.ts";
 import { WIRE_VERSION } from "../wire/message.ts";
 import type { Invocation } from "./verbs.ts";
-
-/** The version of this software. */
-export const VERSION = "0.1.0";
 
 /** Shows the version. */
 export function run({ output }: Invocation): Promise<void> {
