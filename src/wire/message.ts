@@ -116,10 +116,14 @@ export function writeMessage(
 /**
  * Reads the native message that a decoder stands on: the hot path.
  *
+ * @param borrows Decides by the header whether the body's byte arrays are views; else the decoder's option does.
  * @throws {InvalidPacketError} `bad-message`, `bad-version` or `too-large`, naming the element and the offset.
  */
-export function readMessage(decoder: Decoder): NativeMessage {
-  const { header, msgId, version, body, peerId } = readElements(decoder);
+export function readMessage(
+  decoder: Decoder,
+  borrows?: (header: unknown) => boolean,
+): NativeMessage {
+  const { header, msgId, version, body, peerId } = readElements(decoder, borrows);
   decoder.end();
   if (version !== WIRE_VERSION) throw badVersion(version);
   if (typeof header !== "string") throw badElement("header", "a native header is a string");
@@ -209,8 +213,9 @@ export function peekHeader(bytes: Uint8Array): MessageHead {
   return head;
 }
 
-function readElements(decoder: Decoder): WireData {
+function readElements(decoder: Decoder, borrows?: (header: unknown) => boolean): WireData {
   const { header, msgId } = readHead(decoder);
+  if (borrows !== undefined) decoder.borrow = borrows(header);
   const version = decoder.value();
   const body = decoder.value();
   if (!isBody(body)) throw badElement("body", "it is not a map with string keys");

@@ -123,3 +123,17 @@ export {
   encodeWeaver,
   type EncodeWeaverOptions,
 } from "./weaver.ts";
+export {
+  decodeWitchAnnouncement,
+  encodeWitchAnnouncement,
+  MAX_WITCH_ANNOUNCEMENT_BYTES,
+  MAX_WITCH_PRESENCE_BYTES,
+  type WitchAnnouncement,
+  type WitchDiscovery,
+  type WitchLedger,
+  type WitchLedgerNode,
+  type WitchLedgerSync,
+  type WitchNode,
+  type WitchPresence,
+} from "./witch_announcement.ts";
+export { xxh3 } from "./xxh3.ts";
