@@ -1,8 +1,8 @@
 // deno-lint-ignore-file no-console -- a program that shows something
 
 /**
- * The main job, end to end: two peers in two processes find each other, one sends the other a folder, and every file is
- * compared. Exit status 0 only when every hash matches. Uses 127.0.0.1 alone and leaves nothing behind.
+ * The main job, end to end: two peers in two processes find each other, one calls the other, writes to it and sends it a
+ * folder, and every file is compared. Exit status 0 only when the answer is right and every hash matches. Uses 127.0.0.1 alone and leaves nothing behind.
  *
  * `npm run demo`, or `deno task demo`.
  */
@@ -36,24 +36,34 @@ Deno.exit(await main());
 
 async function main(): Promise<number> {
   const dir = await Deno.makeTempDir({ prefix: "kith-demo-" });
-  const { child: bob, lines } = start("recv", [
-    "--dir",
-    `${dir}/inbox`,
-    "--once",
-    "--yes",
-    "--name",
-    "bob",
+  const { child: bob, lines } = start("up", [
+    ...["--dir", `${dir}/inbox`, "--yes", "--name", "bob"],
+    ...["--port", "0", "--http-port", "0"],
   ], dir);
   try {
     await makeFolder(`${dir}/album`);
     const events = lines[Symbol.asyncIterator]();
-    const { peerId, tcp } = await nextEvent(events, "ready");
-    console.log(`bob    is ready: peer ${String(peerId).slice(0, 12)}..., TCP port ${tcp}`);
+    const { peerId, tcp, http } = await nextEvent(events, "ready");
+    console.log(`bob    is up: peer ${String(peerId).slice(0, 12)}..., ports ${tcp} and ${http}`);
 
     const [found] = await all(start("discover", ["--timeout", "0.5"], dir));
     if (found === undefined) throw new Error("nobody was found");
     const via = (found.via as string[]).join(" and ");
     console.log(`alice  found ${found.name} at ${found.addresses}, via ${via}`);
+
+    const question = { sum: [1, 2.5, "three"], from: "alice" };
+    const [answer] = await all(start("call", ["bob", "echo", JSON.stringify(question)], dir));
+    if (JSON.stringify(answer?.result) !== JSON.stringify(question)) {
+      throw new Error(`the answer is wrong: ${JSON.stringify(answer)}`);
+    }
+    const [ping] = await all(start("ping", ["bob"], dir));
+    console.log(
+      `alice  called bob's echo: the same came back, in a round trip of ${ping?.rttMs} ms`,
+    );
+
+    await all(start("msg", ["bob", "hello bob", "--name", "alice"], dir));
+    const { data } = await nextEvent(events, "message");
+    console.log(`bob    has a message: ${data}`);
 
     const sent = await all(start("send", [`${dir}/album`, "--to", "bob", "--name", "alice"], dir));
     const done = sent.find(({ event }) => event === "done");
@@ -66,6 +76,7 @@ async function main(): Promise<number> {
       } s (${rate} MB/s)`,
     );
 
+    stop(bob);
     await nextEvent(events, "closed");
     return await compare(`${dir}/album`, `${dir}/inbox/album`);
   } catch (error) {
@@ -91,7 +102,7 @@ function start(
     env: { KITH_HOME: `${dir}/home-${verb}` },
     stdin: "null",
     stdout: "piped",
-    stderr: verb === "recv" ? "null" : "inherit", // it says in words what its events say
+    stderr: verb === "up" ? "null" : "inherit", // it says in words what its events say
   }).spawn();
   return { child, lines: events(child.stdout) };
 }
@@ -131,7 +142,7 @@ async function inTime<T>(step: Promise<T>, child: Deno.ChildProcess): Promise<T>
 async function nextEvent(events: AsyncIterator<Event>, wanted: string): Promise<Event> {
   for (;;) {
     const { done, value } = await deadline(events.next(), STEP_MS);
-    if (done) throw new Error(`the receiver ended before "${wanted}"`);
+    if (done) throw new Error(`bob ended before "${wanted}"`);
     if (value.event === wanted) return value;
   }
 }

@@ -1,47 +1,52 @@
 /**
- * A peer: identity, endpoint, discovery and file transfer put together.
+ * A peer: identity, endpoint, discovery, calls, sessions and file transfer put together.
  *
  * @module
  */
 
 import { type Clock, systemClock } from "./clock.ts";
-import { Discovery } from "./discovery/discovery.ts";
+import { Discovery, type FindOptions } from "./discovery/discovery.ts";
 import type { LocalInterface } from "./discovery/interfaces.ts";
-import type { FindOptions } from "./discovery/discovery.ts";
 import type { FoundPeer } from "./discovery/search.ts";
 import type { Handler, HandlerOptions } from "./endpoint/dispatcher.ts";
 import { Endpoint, type EndpointLimits } from "./endpoint/endpoint.ts";
 import { MAX_NAME_CHARS, type PeerInfo } from "./endpoint/handshake.ts";
-import type { Link, RequestOptions } from "./endpoint/link.ts";
-import { NotFoundError, PeerError } from "./errors.ts";
-import { type Logger, printable, silentLogger } from "./log.ts";
+import type { Link } from "./endpoint/link.ts";
+import type { RequestOptions } from "./endpoint/outgoing.ts";
+import { UdpPort } from "./endpoint/udp_port.ts";
+import { WebPort } from "./endpoint/web.ts";
+import { type Logger, silentLogger } from "./log.ts";
 import { Metrics } from "./metrics.ts";
+import { Reach, type ReachOptions } from "./reach.ts";
+import { ServerPeer, type ServerPeerOptions } from "./rpc/mesh.ts";
+import { Server } from "./rpc/server.ts";
+import type { ServerOptions } from "./rpc/server_options.ts";
+import { serveWitch } from "./rpc/witch_server.ts";
 import { Identity } from "./secure/identity.ts";
+import { connectSession } from "./session/native.ts";
+import { connectPeerpy } from "./session/peerpy.ts";
+import type { Session, SessionOptions } from "./session/session.ts";
+import { Sessions, type SessionsOptions } from "./session/sessions.ts";
 import { buildManifest, type SkippedPath } from "./transfer/manifest.ts";
 import type { TransferSummary } from "./transfer/incoming.ts";
 import { Receiver, type ReceiverOptions } from "./transfer/receive.ts";
 import { sendFiles } from "./transfer/send.ts";
 import { netTransport } from "./transport/net.ts";
-import {
-  type Address,
-  formatAddress,
-  parseAddress,
-  type Transport,
-} from "./transport/transport.ts";
+import { type Address, formatAddress, type Transport } from "./transport/transport.ts";
 import { VERSION } from "./version.ts";
 import type { MessageBody } from "./wire/message.ts";
 
 /** The software and version that a peer names in its handshake. */
 export const AGENT: string = `kith/${VERSION}`;
 
-/** How long to look for a peer and connect to it unless told otherwise. */
-export const CONNECT_TIMEOUT_MS = 10_000;
-
-/** How long to go on looking after a match by name or prefix, for a second one that would make it ambiguous. */
-const AMBIGUITY_MS = 200;
-
 /** What a peer can do, as it says in its handshake. */
 const CAPABILITIES = ["transfer/1"];
+
+/** A protocol of another program, spoken only when asked to: it is plain text, and nobody proves who they are. */
+export type Dialect = "witch" | "peerpy";
+
+/** Every dialect there is. */
+export const DIALECTS: readonly Dialect[] = ["witch", "peerpy"];
 
 /** How to open a {@linkcode Peer}; every field has a default. */
 export interface PeerOptions {
@@ -55,12 +60,20 @@ export interface PeerOptions {
   hostname?: string | undefined;
   /** TCP port, 0 for any. @default {3485 or the next free one} */
   port?: number | undefined;
-  /** UDP port of the socket that discovery answers from, 0 for any. @default {0} */
+  /** UDP port that requests come in on and that discovery answers from, 0 for any. @default {0} */
   udpPort?: number | undefined;
   /** UDP port that discovery asks on. @default {3486} */
   discoveryPort?: number | undefined;
   /** Neither listen nor be found: only look, connect and send. @default {false} */
   clientOnly?: boolean;
+  /** Let others find it; without that they need its address. @default {true} */
+  announce?: boolean;
+  /** Serve HTTP and WebSocket, too. @default {false} */
+  web?: boolean;
+  /** Port for HTTP and WebSocket, 0 for any. @default {3488 or the next free one} */
+  httpPort?: number | undefined;
+  /** Protocols of other programs that are served on the TCP port. @default {[]} */
+  dialects?: readonly Dialect[];
   /** Limits of the endpoint. */
   limits?: EndpointLimits;
   /** The network. @default {netTransport} */
@@ -75,14 +88,12 @@ export interface PeerOptions {
   metrics?: Metrics;
 }
 
-/** How to reach a peer. */
-export interface ReachOptions {
-  /** Time for finding it and connecting to it, in milliseconds. @default {10000} */
-  timeoutMs?: number;
-  /** Gives up when aborted. */
-  signal?: AbortSignal;
-  /** Ask at these addresses instead of looking around. */
-  peers?: readonly Address[];
+/** How to connect for a session. */
+export interface ConnectOptions extends ReachOptions, Omit<SessionOptions, "timeoutMs"> {
+  /** How long the answer to the offer may take in milliseconds. @default {2000} */
+  answerMs?: number;
+  /** Whom to speak to: a kith peer, or a peerpy peer at `host:port`. @default {"native"} */
+  dialect?: "native" | "peerpy";
 }
 
 /** How to send files. */
@@ -112,10 +123,10 @@ export interface SentFiles extends TransferSummary {
  * import { assertEquals } from "@std/assert";
  *
  * await using bob = await Peer.open({ name: "bob", hostname: "127.0.0.1", port: 0 });
- * bob.handle("greet", ({ name }) => `hello, ${name}`);
+ * bob.serve().register("greet", ({ name }: { name: string }) => `hello, ${name}`);
  *
  * await using alice = await Peer.open({ hostname: "127.0.0.1", clientOnly: true });
- * const answer = await alice.request(`127.0.0.1:${bob.address?.port}`, "greet", { name: "alice" });
+ * const answer = await alice.call(`127.0.0.1:${bob.address?.port}`, "greet", { name: "alice" });
  * assertEquals(answer, "hello, alice");
  * ```
  */
@@ -126,28 +137,33 @@ export class Peer implements AsyncDisposable {
   readonly endpoint: Endpoint;
   /** Where peers are found. */
   readonly discovery: Discovery;
-  /** What happened, how often. */
-  readonly metrics: Metrics;
-  readonly #clock: Clock;
-  readonly #log: Logger;
+  readonly #dialects: readonly Dialect[];
+  readonly #reach: Reach;
+  readonly #web: WebPort | undefined;
+  readonly #udp: UdpPort | undefined;
   readonly #parts: AsyncDisposableStack;
 
   private constructor(
     identity: Identity,
-    endpoint: Endpoint,
-    discovery: Discovery,
-    metrics: Metrics,
-    clock: Clock,
-    log: Logger,
-    parts: AsyncDisposableStack,
+    parts: {
+      endpoint: Endpoint;
+      discovery: Discovery;
+      web: WebPort | undefined;
+      udp: UdpPort | undefined;
+      reach: Reach;
+    },
+    dialects: readonly Dialect[],
+    stack: AsyncDisposableStack,
   ) {
+    const { endpoint, discovery, web, udp, reach } = parts;
     this.identity = identity;
     this.endpoint = endpoint;
     this.discovery = discovery;
-    this.metrics = metrics;
-    this.#clock = clock;
-    this.#log = log;
-    this.#parts = parts;
+    this.#web = web;
+    this.#udp = udp;
+    this.#reach = reach;
+    this.#dialects = dialects;
+    this.#parts = stack;
   }
 
   /**
@@ -168,21 +184,30 @@ export class Peer implements AsyncDisposable {
     const { peerId } = identity;
     const self: PeerInfo = { peerId, name, capabilities: CAPABILITIES, agent: AGENT };
     const common = { transport, clock, log, metrics, hostname };
-    await using parts = new AsyncDisposableStack();
-    const endpoint = parts.use(await Endpoint.open({ ...common, self, port, clientOnly, limits }));
-    const tcpPort = endpoint.address?.port;
+    await using stack = new AsyncDisposableStack();
+    const endpoint = stack.use(await Endpoint.open({ ...common, self, port, clientOnly, limits }));
+    const web = options.web
+      ? stack.use(await WebPort.open(endpoint, { hostname, port: options.httpPort }))
+      : undefined;
+    const udp = clientOnly ? undefined : stack.use(
+      await UdpPort.open(endpoint, { transport, hostname: bindable(hostname), port: udpPort }),
+    );
+    const tcpPort = options.announce ?? true ? endpoint.address?.port : undefined;
     const announce = tcpPort === undefined ? {} : { announce: { peerId, name, tcpPort } };
-    const discovery = parts.use(
+    const discovery = stack.use(
       await Discovery.open({
         ...common,
         ...announce,
         ...(interfaces === undefined ? {} : { interfaces }),
+        ...(udp === undefined ? {} : { answerFrom: udp }),
         network,
-        udpPort,
         port: options.discoveryPort,
       }),
     );
-    return new Peer(identity, endpoint, discovery, metrics, clock, log, parts.move());
+    const reach = new Reach({ endpoint, discovery, transport, udp, hostname });
+    stack.use(reach);
+    const parts = { endpoint, discovery, web, udp, reach };
+    return new Peer(identity, parts, options.dialects ?? [], stack.move());
   }
 
   /** 40 hexadecimal digits. */
@@ -200,6 +225,21 @@ export class Peer implements AsyncDisposable {
     return this.endpoint.address;
   }
 
+  /** Where it takes datagrams; `undefined` for a client. */
+  get udpAddress(): Address | undefined {
+    return this.#udp?.address;
+  }
+
+  /** Where it serves HTTP and WebSocket; `undefined` where it does not. */
+  get httpAddress(): Address | undefined {
+    return this.#web?.address;
+  }
+
+  /** What happened, how often. */
+  get metrics(): Metrics {
+    return this.endpoint.metrics;
+  }
+
   /** Registers a handler for requests and messages with a header. @returns what takes it back. */
   handle(header: string, handler: Handler, options?: HandlerOptions): Disposable {
     return this.endpoint.handle(header, handler, options);
@@ -213,36 +253,101 @@ export class Peer implements AsyncDisposable {
   /**
    * Connects to a peer.
    *
-   * @param target A peer id or an unambiguous beginning of one, a name, or `host:port`.
+   * @param target A peer id or an unambiguous beginning of one, a name, `host:port`, or a `ws:` address.
    * @throws {NotFoundError} `no-peer` when nobody fits, or more than one; `details.tried` says where we looked.
    * @throws {HandshakeError | LimitError | TimeoutError} when it is there and refuses, or answers too slowly.
    */
-  async connect(target: string, options: ReachOptions = {}): Promise<Link> {
-    const { timeoutMs = CONNECT_TIMEOUT_MS, peers = [] } = options;
-    const deadline = new AbortController();
-    const timer = this.#clock.after(timeoutMs, () => deadline.abort(LATE));
-    const signal = options.signal === undefined
-      ? deadline.signal
-      : AbortSignal.any([deadline.signal, options.signal]);
-    try {
-      const address = parseAddress(target);
-      if (address !== undefined) return await this.#connectTo(target, [address], signal);
-      if (peers.length > 0) return await this.#connectTo(target, peers, signal);
-      const found = await this.#lookFor(target, signal);
-      return await this.#connectTo(found.peerId, found.addresses, signal);
-    } finally {
-      timer.cancel();
-    }
+  link(target: string, options: ReachOptions = {}): Promise<Link> {
+    return this.#reach.link(target, options);
   }
 
-  /** Connects, asks and closes the connection again. @throws as {@linkcode Peer.connect} and {@linkcode Link.request}. */
+  /**
+   * Opens a session: data of an agreed type, both ways, in order.
+   *
+   * @example
+   * ```ts
+   * import { Peer } from "@kith/kith";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using bob = await Peer.open({ hostname: "127.0.0.1", port: 0 });
+   * const sessions = bob.sessions({ accept: (offer) => offer.dataType === "json" });
+   *
+   * await using alice = await Peer.open({ hostname: "127.0.0.1", clientOnly: true });
+   * const session = await alice.connect(`127.0.0.1:${bob.address?.port}`, { dataType: "json" });
+   * await session.send({ text: "hello" });
+   *
+   * for await (const incoming of sessions) {
+   *   for await (const data of incoming) {
+   *     assertEquals(data, { text: "hello" });
+   *     break;
+   *   }
+   *   break;
+   * }
+   * ```
+   *
+   * @param target As in {@linkcode Peer.link}.
+   * @throws {HandshakeError} `denied` when the other side does not want it. Further as {@linkcode Peer.link}.
+   */
+  async connect(target: string, options: ConnectOptions = {}): Promise<Session> {
+    const { answerMs, dialect = "native", timeoutMs, peers, ...rest } = options;
+    const terms = { ...rest, ...(answerMs === undefined ? {} : { timeoutMs: answerMs }) };
+    const reach = {
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(peers === undefined ? {} : { peers }),
+      ...(rest.signal === undefined ? {} : { signal: rest.signal }),
+    };
+    if (dialect === "peerpy") return await this.#connectPeerpy(target, reach, terms);
+    return await connectSession(this.endpoint, await this.link(target, reach), terms);
+  }
+
+  /** Takes sessions that others open, from now on. Iterate over the result to have them. */
+  sessions(options: Omit<SessionsOptions, "dialects">): Sessions {
+    const dialects = this.#dialects.filter((dialect) => dialect === "peerpy");
+    return this.#parts.use(Sessions.open(this.endpoint, { ...options, dialects }));
+  }
+
+  /** Serves endpoints that others call by name; without more, what every server answers: status, info, echo ... */
+  serve(options: ServerOptions = {}): Server {
+    const server = this.#parts.use(
+      new Server(this.endpoint, { serverName: this.name, ...options }),
+    );
+    if (this.#dialects.includes("witch")) {
+      this.#parts.use(serveWitch(this.endpoint, server));
+    }
+    return server;
+  }
+
+  /** Joins the servers of the same project, wherever discovery finds them. */
+  mesh(options: ServerPeerOptions = {}): ServerPeer {
+    const directory = { find: (options: { signal: AbortSignal }) => this.discovery.find(options) };
+    const mesh = new ServerPeer(this.endpoint, { serverName: this.name, directory, ...options });
+    return this.#parts.use(mesh);
+  }
+
+  /** Connects, calls an endpoint of a server and closes the connection again. @throws as `link` and `Link.request`. */
+  call(
+    target: string,
+    name: string,
+    data?: unknown,
+    options: ReachOptions & RequestOptions = {},
+  ): Promise<unknown> {
+    return this.request(target, name, data === undefined ? {} : { data }, options);
+  }
+
+  /**
+   * Connects, asks and closes the connection again; or asks over UDP, where there is no connection.
+   *
+   * @param target As in {@linkcode Peer.link}, or `udp://host:port`.
+   * @throws as {@linkcode Peer.link} and {@linkcode Link.request}.
+   */
   async request(
     target: string,
     header: string,
     body: MessageBody = {},
     options: ReachOptions & RequestOptions = {},
   ): Promise<unknown> {
-    await using link = await this.connect(target, options);
+    if (target.startsWith("udp://")) return await this.#reach.ask(target, header, body, options);
+    await using link = await this.link(target, options);
     return await link.request(header, body, options);
   }
 
@@ -260,9 +365,11 @@ export class Peer implements AsyncDisposable {
     const withSignal = signal === undefined ? {} : { signal };
     const built = await buildManifest(paths, withSignal);
     const { skipped } = built;
-    for (const { path, reason } of skipped) this.#log.warn(`not sent: ${reason}`, { path });
-    await using link = await this.connect(to, options);
-    for await (const event of sendFiles(link, built, { clock: this.#clock, ...withSignal })) {
+    for (const { path, reason } of skipped) this.endpoint.log.warn(`not sent: ${reason}`, { path });
+    await using link = await this.link(to, options);
+    for await (
+      const event of sendFiles(link, built, { clock: this.endpoint.clock, ...withSignal })
+    ) {
       if (event.type === "progress") onProgress(event.bytes, event.totalBytes);
       if (event.type !== "done") continue;
       const { files, bytes, sha256, resentBytes, seconds } = event;
@@ -274,7 +381,11 @@ export class Peer implements AsyncDisposable {
   /** Receives files into a folder, from now on. Iterate over the result to learn what comes. */
   receive(options: ReceiverOptions): Receiver {
     return this.#parts.use(
-      Receiver.open(this.endpoint, { clock: this.#clock, log: this.#log, ...options }),
+      Receiver.open(this.endpoint, {
+        clock: this.endpoint.clock,
+        log: this.endpoint.log,
+        ...options,
+      }),
     );
   }
 
@@ -288,91 +399,23 @@ export class Peer implements AsyncDisposable {
     await this.close();
   }
 
-  async #lookFor(target: string, signal: AbortSignal): Promise<FoundPeer> {
-    const matches = new Map<string, FoundPeer>();
-    const others = new Set<string>();
-    const enough = new AbortController();
-    let timer = this.#clock.after(0, () => {});
-    try {
-      const searching = AbortSignal.any([signal, enough.signal]);
-      for await (const found of this.discovery.find({ signal: searching })) {
-        if (!fits(found, target)) {
-          if (others.size < 8) others.add(printable(found.name || found.peerId, 40));
-          continue;
-        }
-        if (found.peerId === target) return found;
-        if (matches.size === 0) timer = this.#clock.after(AMBIGUITY_MS, () => enough.abort());
-        matches.set(found.peerId, found);
-      }
-    } finally {
-      timer.cancel();
-    }
-    throwUnlessLate(signal);
-    const [match] = matches.values();
-    if (match !== undefined && matches.size === 1) return match;
-    if (matches.size > 1) throw ambiguous(target, [...matches.keys()]);
-    const { asked, obstacle } = this.discovery;
-    if (asked.length === 0 && obstacle !== undefined) throw obstacle;
-    throw notFound(target, asked, [...others]);
-  }
-
-  async #connectTo(
+  async #connectPeerpy(
     target: string,
-    addresses: readonly Address[],
-    signal: AbortSignal,
-  ): Promise<Link> {
-    const failures: string[] = [];
-    let lastError: unknown;
-    for (const address of addresses) {
-      try {
-        const link = await this.endpoint.connect(address, { signal });
-        if (parseAddress(target) !== undefined || fits(link.peer, target)) return link;
-        await link.close();
-        failures.push(`${formatAddress(address)}: another peer is there`);
-      } catch (error) {
-        throwUnlessLate(signal);
-        lastError = error;
-        const why = error === LATE ? "no answer in time" : (error as Error).message;
-        failures.push(`${formatAddress(address)}: ${why}`);
-      }
-    }
-    if (lastError instanceof PeerError && lastError.code !== "connect") throw lastError;
-    throw notFound(target, failures, []);
+    reach: ReachOptions,
+    options: SessionOptions,
+  ): Promise<Session> {
+    const connection = await this.#reach.dial(target, reach);
+    // The name is where its listener would be asked for us: a peer that only connects has none, its socket must do.
+    const { hostname, port } = connection.local;
+    const peerName = formatAddress({ hostname, port: this.address?.port ?? port });
+    return await connectPeerpy(connection, { peerName }, {
+      clock: this.endpoint.clock,
+      ...options,
+    });
   }
 }
 
-/** Why our own deadline aborts, to tell it from a caller's signal. */
-const LATE = new Error("the time is over");
-
-function throwUnlessLate(signal: AbortSignal): void {
-  if (signal.aborted && signal.reason !== LATE) throw signal.reason;
-}
-
-function fits(peer: { peerId: string; name: string }, target: string): boolean {
-  return peer.name === target ||
-    (/^[0-9a-f]{4,40}$/.test(target) && peer.peerId.startsWith(target));
-}
-
-function notFound(
-  target: string,
-  tried: readonly string[],
-  found: readonly string[],
-): NotFoundError {
-  const where = tried.length > 0 ? `tried ${tried.join("; ")}` : "there was no way to look";
-  const others = found.length > 0 ? `; others answered: ${found.join(", ")}` : "";
-  return new NotFoundError(
-    "no-peer",
-    `Cannot reach peer "${printable(target, 80)}": ${where}${others}`,
-    { details: { tried, found } },
-  );
-}
-
-function ambiguous(target: string, peerIds: readonly string[]): NotFoundError {
-  return new NotFoundError(
-    "no-peer",
-    `"${printable(target, 80)}" is not one peer but ${peerIds.length}: ${
-      peerIds.join(", ")
-    }; use the peer id`,
-    { details: { found: peerIds } },
-  );
+/** What a datagram socket binds for an address to listen on: both kinds of wildcard are the IPv4 one. */
+function bindable(hostname: string | undefined): string | undefined {
+  return hostname === "::" ? undefined : hostname;
 }

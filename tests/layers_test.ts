@@ -11,8 +11,10 @@ const LAYERS: readonly (readonly string[])[] = [
   ["state"],
   ["secure"],
   ["endpoint"],
-  ["discovery", "transfer"],
+  ["session", "rpc", "discovery", "transfer"],
+  ["reach.ts"],
   ["peer.ts"],
+  ["serve.ts"],
   ["cli"],
 ];
 
@@ -39,7 +41,7 @@ function layerOf(part: string): number {
 function importsOf(url: URL): string[] {
   const source = Deno.readTextFileSync(url).replace(/^\s*\*.*$/gm, ""); // not those of examples in docs
   const found = source.matchAll(
-    /^(?:import\b|export\b[^;"=]*\bfrom\b)[^;"]*"([^"]+)"|\bimport\("([^"]+)"\)/gm,
+    /^(?:import\b[^;"]*|export\s+(?:type\s+)?(?:\{[^}]*\}|\*[^;"]*)\s*from\s*)"([^"]+)"|\bimport\("([^"]+)"\)/gm,
   );
   return [...found].map(([, name, lazy]) => name ?? lazy ?? "");
 }

@@ -46,8 +46,8 @@ Deno.test("Peer takes the whole id at once, and waits for a second one of a name
   await using town = new Town();
   const bob = await town.open("bob", { name: "Bob" });
   const alice = await town.open("alice");
-  await (await alice.connect(bob.peerId)).close(); // nobody moves the clock
-  const connecting = alice.connect("Bob");
+  await (await alice.link(bob.peerId)).close(); // nobody moves the clock
+  const connecting = alice.link("Bob");
   await town.clock.advance(199);
   assertEquals(await isSettled(connecting), false);
   await town.clock.advance(1);
@@ -75,7 +75,7 @@ Deno.test("Peer does not guess between a name and an id, nor between two ids", a
   const beginning = one.peerId.slice(0, 4);
   await town.open("one", { identity: one, name: "One" });
   const alice = await town.open("alice");
-  const connecting = alice.connect(beginning);
+  const connecting = alice.link(beginning);
   await town.clock.advance(SEARCH_MS);
   assertEquals((await connecting).peer.name, "One");
   await town.open("two", { identity: two, name: "Two" });
@@ -91,7 +91,7 @@ Deno.test("Peer takes one identity that runs twice for one peer", async () => {
   const identity = Identity.generate();
   for (const host of ["here", "there"]) await town.open(host, { identity, name: "Bob" });
   const alice = await town.open("alice");
-  const connecting = alice.connect("Bob");
+  const connecting = alice.link("Bob");
   await town.clock.advance(SEARCH_MS);
   assertEquals((await connecting).peer.peerId, identity.peerId);
 });
@@ -126,12 +126,12 @@ Deno.test("Peer asks the addresses it is given, in order, until the right peer a
   const alice = await town.open("alice");
   const nobody: Address = { hostname: "nobody", port: 1 };
   const mallory = town.addressOf("mallory");
-  const link = await alice.connect("Bob", { peers: [nobody, mallory, town.addressOf("bob")] });
+  const link = await alice.link("Bob", { peers: [nobody, mallory, town.addressOf("bob")] });
   assertEquals(link.peer.name, "Bob");
   await settle();
   assertEquals(alice.endpoint.links.size, 1); // the one to Mallory is closed again
 
-  const asking = alice.connect("Bob", { peers: [nobody, mallory] });
+  const asking = alice.link("Bob", { peers: [nobody, mallory] });
   const error = await assertRejects(() => asking, NotFoundError);
   assertStringIncludes(error.message, `${town.at("mallory")}: another peer is there`);
   assertStringIncludes(error.message, "nobody:1: ");
@@ -142,12 +142,12 @@ Deno.test("Peer tells why a peer that is there cannot be connected to", async ()
   await using town = new Town();
   await town.open("full", { name: "Full", limits: { maxLinks: 0 } });
   const alice = await town.open("alice");
-  const refused = assertRejects(() => alice.connect("Full"), LimitError, "maxLinks");
+  const refused = assertRejects(() => alice.link("Full"), LimitError, "maxLinks");
   await town.clock.advance(SEARCH_MS);
   await refused;
 
   const listener = await town.network.host("web").listen({ port: 80 });
-  const connecting = assertRejects(() => alice.connect("web:80"), HandshakeError, "no kith peer");
+  const connecting = assertRejects(() => alice.link("web:80"), HandshakeError, "no kith peer");
   const connection = await listener.accept();
   assert(connection !== undefined);
   const server = new Stranger(connection);
@@ -155,20 +155,20 @@ Deno.test("Peer tells why a peer that is there cannot be connected to", async ()
   await connecting;
   server.close();
   listener.close();
-  const error = await assertRejects(() => alice.connect("web:80"), NotFoundError, "refused");
+  const error = await assertRejects(() => alice.link("web:80"), NotFoundError, "refused");
   assertStringIncludes(error.message, "web:80");
 });
 
 Deno.test("Peer gives up looking and connecting in time, and says what it tried", async () => {
   await using town = new Town();
   const alice = await town.open("alice");
-  const looking = assertRejects(() => alice.connect("Bob", { timeoutMs: 300 }), NotFoundError);
+  const looking = assertRejects(() => alice.link("Bob", { timeoutMs: 300 }), NotFoundError);
   await town.clock.advance(300);
   assertStringIncludes((await looking).message, "tried multicast4");
 
   const listener = await town.network.host("deaf").listen({ port: 80 });
   const options = { timeoutMs: 300 };
-  const waiting = assertRejects(() => alice.connect("deaf:80", options), NotFoundError);
+  const waiting = assertRejects(() => alice.link("deaf:80", options), NotFoundError);
   await settle();
   await town.clock.advance(300);
   assertStringIncludes((await waiting).message, "deaf:80: no answer in time");
@@ -183,11 +183,11 @@ Deno.test("Peer rejects with its caller's reason, looking or connecting, and lea
   for (const target of ["Bob", "deaf:80"]) {
     const controller = new AbortController();
     const { signal } = controller;
-    const connecting = assertRejects(() => alice.connect(target, { signal }));
+    const connecting = assertRejects(() => alice.link(target, { signal }));
     await settle();
     controller.abort(reason);
     assertStrictEquals(await connecting, reason);
-    assertStrictEquals(await assertRejects(() => alice.connect(target, { signal })), reason);
+    assertStrictEquals(await assertRejects(() => alice.link(target, { signal })), reason);
   }
   assertEquals(alice.endpoint.links.size, 0);
   listener.close();
@@ -199,7 +199,7 @@ Deno.test("Peer waits for ever when it may", async () => {
   const { clock: _, ...options } = town.options("alice");
   await using alice = await Peer.open(options);
   const listener = await town.network.host("slow").listen({ port: 80 });
-  const connecting = alice.connect("slow:80", { timeoutMs: Infinity });
+  const connecting = alice.link("slow:80", { timeoutMs: Infinity });
   connecting.catch(() => {});
   await new Promise((resolve) => setTimeout(resolve, 20));
   assertEquals(await isSettled(connecting), false);
@@ -274,19 +274,19 @@ Deno.test("Peer.close ends everything, twice and while busy", async () => {
     for await (const _ of receiver);
   })();
   const alice = await town.open("alice");
-  const link = await alice.connect(town.at("bob"));
+  const link = await alice.link(town.at("bob"));
   const finding = (async () => {
     for await (const _ of bob.find());
   })();
-  const connecting = assertRejects(() => bob.connect("nobody"), Error);
+  const connecting = assertRejects(() => bob.link("nobody"), Error);
   await settle();
   await Promise.all([bob.close(), bob.close()]);
   await bob.close();
   await bob[Symbol.asyncDispose]();
   await Promise.all([finding, events, connecting]);
   assertEquals(await link.closed, undefined);
-  await assertRejects(() => bob.connect(town.at("alice")), Error);
-  await assertRejects(() => alice.connect(town.at("bob")), NotFoundError, "refused");
+  await assertRejects(() => bob.link(town.at("alice")), Error);
+  await assertRejects(() => alice.link(town.at("bob")), NotFoundError, "refused");
   await Deno.remove(dir, { recursive: true });
 });
 
@@ -294,7 +294,7 @@ Deno.test("Peer says in its handshake who it is and what it can do", async () =>
   await using town = new Town();
   const bob = await town.open("bob", { name: "Bob" });
   const alice = await town.open("alice", { name: "Alice" });
-  const { peer } = await alice.connect(town.at("bob"));
+  const { peer } = await alice.link(town.at("bob"));
   assertEquals([peer.peerId, peer.name], [bob.peerId, "Bob"]);
   assertEquals(peer.capabilities, ["transfer/1"]);
   assert(/^kith\/\d+\.\d+\.\d+$/.test(peer.agent), peer.agent);
@@ -354,7 +354,7 @@ class Town implements AsyncDisposable {
 
   /** The error of looking for somebody for as long as given. */
   async cannotReach(peer: Peer, target: string, timeoutMs = 5_000): Promise<NotFoundError> {
-    const looking = assertRejects(() => peer.connect(target, { timeoutMs }), NotFoundError);
+    const looking = assertRejects(() => peer.link(target, { timeoutMs }), NotFoundError);
     await this.clock.advance(timeoutMs);
     return await looking;
   }

@@ -4,7 +4,10 @@
  * @module
  */
 
-import { Peer, type ReachOptions } from "../peer.ts";
+import type { RequestOptions } from "../endpoint/outgoing.ts";
+import { printable } from "../log.ts";
+import { type Dialect, DIALECTS, Peer } from "../peer.ts";
+import type { ReachOptions } from "../reach.ts";
 import { Identity } from "../secure/identity.ts";
 import { Home, resolveHome } from "../state/home.ts";
 import { parseAddress } from "../transport/transport.ts";
@@ -23,7 +26,7 @@ export function openIdentity(
 /** A peer as the options ask for it. */
 export async function openPeer(
   invocation: Invocation,
-  more: { clientOnly: boolean; anonymous?: boolean },
+  more: { clientOnly: boolean; anonymous?: boolean; web?: boolean },
 ): Promise<Peer> {
   const { options, output } = invocation;
   const identity = more.anonymous ? Identity.generate() : openIdentity(invocation).identity;
@@ -36,8 +39,31 @@ export async function openPeer(
     port: options.port("port"),
     udpPort: options.port("udp-port"),
     discoveryPort: options.port("discovery-port"),
+    web: more.web ?? false,
+    httpPort: options.port("http-port"),
+    dialects: parseDialects(options),
     log: output.log,
   });
+}
+
+/** The dialects to serve, as the options ask for them. @throws {UsageError} when one is unknown. */
+function parseDialects(options: Options): readonly Dialect[] {
+  const list = options.text("dialect");
+  if (list === undefined || list === "native") return [];
+  if (list === "all") return DIALECTS;
+  return list.split(",").map((name) => {
+    const dialect = DIALECTS.find((known) => known === name);
+    if (dialect !== undefined) return dialect;
+    throw new UsageError(
+      `Option --dialect must be all or some of ${DIALECTS.join(",")}: it is ${printable(list, 60)}`,
+    );
+  });
+}
+
+/** How to wait for an answer, as the options ask for it. */
+export function requestOptions(options: Options, signal: AbortSignal): RequestOptions {
+  const timeoutMs = options.milliseconds("timeout");
+  return { signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
 }
 
 /** How to look for a peer, as the options ask for it. @throws {UsageError} when an address is none. */

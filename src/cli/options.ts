@@ -54,13 +54,22 @@ export const NETWORK_OPTIONS: OptionSpecs = {
 /** Options of verbs that look for a peer. */
 export const REACH_OPTIONS: OptionSpecs = {
   peer: { value: "HOST:PORT", help: "ask there instead of looking around", repeats: true },
-  timeout: { value: "SECONDS", help: "how long to look and connect (default: 10)" },
+  timeout: {
+    value: "SECONDS",
+    help: "how long to look and connect (default: 10), and to wait for an answer",
+  },
 };
 
 /** Options of verbs that listen. */
 export const LISTEN_OPTIONS: OptionSpecs = {
   port: { value: "N", help: "TCP port, 0 for any (default: 3485 or the next free one)" },
   "udp-port": { value: "N", help: "UDP port that answers leave from, 0 for any" },
+};
+
+/** Options of verbs that serve. */
+export const SERVE_OPTIONS: OptionSpecs = {
+  "http-port": { value: "N", help: "port for HTTP and WebSocket (default: 3488 or the next free)" },
+  dialect: { value: "LIST", help: "also speak witch, peerpy, or all (default: none)" },
 };
 
 /** A command line, read by a verb's options. */
@@ -128,6 +137,16 @@ export class Options {
     if (text === undefined) return undefined;
     if (/^\d{1,5}$/.test(text) && Number(text) <= 65535) return Number(text);
     throw new UsageError(`Option --${name} must be 0..65535: it is ${printable(text, 20)}`);
+  }
+
+  /** A whole number from 1. @throws {UsageError} when it is not one. */
+  integer(name: string): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+    throw new UsageError(
+      `Option --${name} must be a whole number from 1: it is ${printable(text, 20)}`,
+    );
   }
 
   /** One of some words. @throws {UsageError} when it is none of them. */

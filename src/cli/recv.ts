@@ -30,7 +30,7 @@ export async function run(invocation: Invocation): Promise<void> {
   let failure: unknown;
   try {
     for await (const event of receiver) {
-      show(event, output);
+      reportTransfer(event, output);
       if (!once || event.type === "received") continue;
       if (event.type === "failed") failure = event.error;
       break;
@@ -49,7 +49,7 @@ export async function run(invocation: Invocation): Promise<void> {
 
 function announce(peer: Peer, dir: string, output: Output): void {
   const tcp = peer.address?.port;
-  const udp = peer.discovery.address?.port;
+  const udp = peer.udpAddress?.port;
   const { peerId, name } = peer;
   output.result(
     { event: "ready", peerId, name, tcp, udp },
@@ -57,7 +57,8 @@ function announce(peer: Peer, dir: string, output: Output): void {
   );
 }
 
-function show(event: ReceiveEvent, output: Output): void {
+/** Prints what happened to a transfer. */
+export function reportTransfer(event: ReceiveEvent, output: Output): void {
   const from = printable(event.from.name || event.from.peerId, 64);
   if (event.type === "received") {
     const { path, bytes, sha256 } = event;
@@ -79,7 +80,7 @@ function show(event: ReceiveEvent, output: Output): void {
 }
 
 /** Who decides about an offer: `--yes`, a person at the terminal, or nobody, which is a refusal. */
-function decider(
+export function decider(
   { options, output, signal }: Invocation,
 ): (offer: Offer) => boolean | Promise<boolean> {
   // One question at a time.

@@ -13,6 +13,7 @@ import {
   type Options,
   type OptionSpecs,
   REACH_OPTIONS,
+  SERVE_OPTIONS,
 } from "./options.ts";
 import type { Output } from "./output.ts";
 
@@ -51,6 +52,10 @@ const NETWORK_PERMISSIONS = "--allow-net --allow-sys=networkInterfaces";
 const HOME_PERMISSIONS =
   "--allow-env=KITH_HOME,XDG_STATE_HOME,HOME,LOCALAPPDATA --allow-read=HOME --allow-write=HOME";
 
+const CALL_OPTIONS: OptionSpecs = {
+  dialect: { value: "NAME", help: "native, or witch for a witch-core server at HOST:PORT" },
+};
+
 /** Every verb, in the order that help shows them. */
 export const VERBS: Readonly<Record<string, Verb>> = {
   id: {
@@ -61,6 +66,70 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     permissions: HOME_PERMISSIONS,
     options: { ...COMMON_OPTIONS, ...IDENTITY_OPTIONS },
     load: () => import("./id.ts"),
+  },
+  up: {
+    usage: "",
+    summary: "run a peer until ^C: found, called, written to, and with --dir sent files",
+    example: "kith up --name bob --dir inbox --yes",
+    prints:
+      "ready: peerId, tcp, udp, http; then added, removed, message, received ... as it happens",
+    permissions:
+      `${NETWORK_PERMISSIONS},statfs ${HOME_PERMISSIONS} --allow-read=DIR --allow-write=DIR`,
+    options: {
+      ...COMMON_OPTIONS,
+      dir: { value: "DIR", help: "take files into this folder (default: take none)" },
+      yes: { help: "accept every file; without it a terminal is asked, and without one none is" },
+      project: { value: "ID", help: "connect to the other servers of this project" },
+      "max-clients": { value: "N", help: "refuse more clients than this (default: 256)" },
+      ...LISTEN_OPTIONS,
+      ...SERVE_OPTIONS,
+      ...NETWORK_OPTIONS,
+    },
+    load: () => import("./up.ts"),
+  },
+  ping: {
+    usage: "PEER",
+    summary: "how long an answer takes",
+    example: "kith ping bob --count 3",
+    prints: "rttMs, a line per ping",
+    permissions: `${NETWORK_PERMISSIONS} ${HOME_PERMISSIONS}`,
+    options: {
+      ...COMMON_OPTIONS,
+      count: { value: "N", help: "how many, one a second (default: 1)" },
+      ...CALL_OPTIONS,
+      ...REACH_OPTIONS,
+      ...NETWORK_OPTIONS,
+    },
+    load: () => import("./ping.ts"),
+  },
+  call: {
+    usage: "PEER ENDPOINT [JSON]",
+    summary: "call an endpoint (describe lists them); JSON - reads stdin",
+    example: `kith call bob echo '{"a": 1}'`,
+    prints: "result; with --stream a line per part: event item, result",
+    permissions: `${NETWORK_PERMISSIONS} ${HOME_PERMISSIONS}`,
+    options: {
+      ...COMMON_OPTIONS,
+      stream: { help: "print the parts of an answer as they come" },
+      ...CALL_OPTIONS,
+      ...REACH_OPTIONS,
+      ...NETWORK_OPTIONS,
+    },
+    load: () => import("./call.ts"),
+  },
+  msg: {
+    usage: "PEER TEXT",
+    summary: "send a text message",
+    example: "kith msg bob 'hello there'",
+    prints: "delivered, acknowledged",
+    permissions: `${NETWORK_PERMISSIONS} ${HOME_PERMISSIONS}`,
+    options: {
+      ...COMMON_OPTIONS,
+      dialect: { value: "NAME", help: "native, or peerpy for a peerpy peer at HOST:PORT" },
+      ...REACH_OPTIONS,
+      ...NETWORK_OPTIONS,
+    },
+    load: () => import("./msg.ts"),
   },
   discover: {
     usage: "",

@@ -27,7 +27,8 @@ import {
   type MulticastGroup,
   type Transport,
 } from "../transport/transport.ts";
-import { isLoopback, type LocalInterface, localInterfaces } from "./interfaces.ts";
+import { isLoopback } from "../endpoint/limits.ts";
+import { type LocalInterface, localInterfaces } from "./interfaces.ts";
 import {
   type DiscoveryMethod,
   encodeAnswer,
@@ -61,8 +62,8 @@ export interface DiscoveryOptions {
   hostname?: string | undefined;
   /** The port for questions. @default {3486} */
   port?: number | undefined;
-  /** Port of the socket that answers leave from, 0 for any. @default {0} */
-  udpPort?: number | undefined;
+  /** The socket that answers leave from: its port is where the peer takes datagrams. @default one of its own */
+  answerFrom?: AnswerSocket;
   /** Lists the interfaces. @default {localInterfaces} */
   interfaces?: () => LocalInterface[];
   /** Where time comes from. @default {systemClock} */
@@ -71,6 +72,14 @@ export interface DiscoveryOptions {
   log?: Logger;
   /** Counts `discovery.*`. @default {new Metrics()} */
   metrics?: Metrics;
+}
+
+/** A socket that answers leave from; discovery does not close it. */
+export interface AnswerSocket {
+  /** Where it is bound. */
+  readonly address: Address;
+  /** Sends one packet. */
+  send(packet: Uint8Array, to: Address): Promise<void>;
 }
 
 /** How to look. */
@@ -95,8 +104,8 @@ export class Discovery implements AsyncDisposable {
   readonly #searches = new Set<Search>();
   readonly #asked = new Set<string>();
   #obstacle: UnsupportedError | undefined;
-  #own: DatagramSocket | undefined;
-  #own6: DatagramSocket | undefined;
+  #own: AnswerSocket | undefined;
+  #own6: AnswerSocket | undefined;
   #closed = false;
 
   private constructor(options: DiscoveryOptions) {
@@ -113,7 +122,7 @@ export class Discovery implements AsyncDisposable {
   /**
    * Opens discovery and, where there is somebody to announce, starts to answer.
    *
-   * @throws {TransportError} when the `udpPort` asked for is taken.
+   * @throws {TransportError} when there is no socket to be had.
    * @throws {UnsupportedError} when interfaces may not be listed or UDP is not to be had.
    */
   static async open(options: DiscoveryOptions): Promise<Discovery> {
@@ -189,10 +198,11 @@ export class Discovery implements AsyncDisposable {
   }
 
   async #listen(announce: Announcement): Promise<void> {
-    const { hostname = "0.0.0.0", udpPort = 0 } = this.#options;
-    if (isWildcard(hostname)) this.#own = await this.#open({ port: udpPort });
-    else if (hostname.includes(":")) this.#own6 = await this.#open({ hostname, port: udpPort });
-    else this.#own = await this.#open({ hostname, port: udpPort });
+    const { hostname = "0.0.0.0", answerFrom } = this.#options;
+    const own = answerFrom ??
+      await this.#open({ hostname: isWildcard(hostname) ? "0.0.0.0" : hostname, port: 0 });
+    if (own.address.hostname.includes(":")) this.#own6 = own;
+    else this.#own = own;
     const interfaces = this.#interfaces();
     const answer = (datagram: Datagram) => this.#takeQuestion(announce, datagram);
     const v4 = interfaces.filter(({ family }) => family === "IPv4");

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isLoopback } from "../endpoint/limits.ts";
 import { UnsupportedError } from "../errors.ts";
 
 /** One address of one interface. */
@@ -76,9 +77,4 @@ export function broadcastOf(cidr: string): string | undefined {
   const host = 2 ** (32 - bits) - 1;
   const broadcast = ((a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d) | host) >>> 0;
   return [24, 16, 8, 0].map((shift) => (broadcast >>> shift) & 0xff).join(".");
-}
-
-/** Whether an address leads back to this machine. */
-export function isLoopback(address: string): boolean {
-  return address.startsWith("127.") || address === "::1" || address === "localhost";
 }

@@ -7,7 +7,7 @@
 import { randomBytes } from "node:crypto";
 import type { Clock, Timer } from "../clock.ts";
 import { type Address, formatAddress } from "../transport/transport.ts";
-import { isLoopback } from "./interfaces.ts";
+import { isLoopback } from "../endpoint/limits.ts";
 import type { DiscoveryMethod } from "./packets.ts";
 
 /** When questions are repeated, in milliseconds after the first: packets get lost, peers start late. */

@@ -4,29 +4,51 @@
  * @module
  */
 
-import { LimitError, PeerError } from "../errors.ts";
-import type { Logger } from "../log.ts";
+import { LimitError, PeerError, UnsupportedError } from "../errors.ts";
+import { type Logger, printable } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
+import type { Address } from "../transport/transport.ts";
 import type { MessageBody, NativeMessage } from "../wire/message.ts";
 import { decode, encode } from "../wire/msgpack.ts";
-import type { Handler, RequestContext } from "./dispatcher.ts";
+import type { Registration, RequestContext, Via } from "./dispatcher.ts";
 import { errorBody } from "./error_body.ts";
+import type { PeerInfo } from "./handshake.ts";
 import type { Link } from "./link.ts";
+import type { HandlerSlots } from "./slots.ts";
+import { Credit, isAsyncIterable } from "./stream.ts";
+import { termsOf } from "./terms.ts";
 
-/** Most requests of one peer at work at the same time on one connection; more are refused with `limit`. */
+/** Most messages of one peer at work at the same time on one connection; further ones wait. */
 export const MAX_ACTIVE_REQUESTS = 1024;
 
 /** A message at work. Its signal is made only when a handler asks for it, which few do. */
 export class Call implements RequestContext {
   readonly link: Link;
   readonly header: string;
+  readonly deadlineMs: number;
+  /** How much of an answer in parts may be sent; `undefined` where one was not asked for. */
+  readonly credit: Credit | undefined;
   #controller: AbortController | undefined;
   #reason: unknown;
 
   /** A call that came on `link`. */
-  constructor(link: Link, header: string) {
+  constructor(link: Link, header: string, deadlineMs: number, credit: number | undefined) {
     this.link = link;
     this.header = header;
+    this.deadlineMs = deadlineMs;
+    this.credit = credit === undefined ? undefined : new Credit(credit);
+  }
+
+  get remote(): Address {
+    return this.link.remote;
+  }
+
+  get via(): Via {
+    return this.link.via;
+  }
+
+  get peer(): PeerInfo {
+    return this.link.peer;
   }
 
   get signal(): AbortSignal {
@@ -41,6 +63,7 @@ export class Call implements RequestContext {
   cancel(reason: unknown): void {
     this.#reason = reason;
     this.#controller?.abort(reason);
+    this.credit?.cancel(reason);
   }
 }
 
@@ -50,81 +73,62 @@ export interface CallsOptions {
   log: Logger;
   /** Counts them. */
   metrics: Metrics;
-  /** Sends an answer. */
-  reply: (header: string, id: number, body: MessageBody) => void;
+  /** Whose turn it is. */
+  slots: HandlerSlots;
+  /** Sends an answer, or a part of one. @returns what to wait for before the next part. */
+  reply: (header: string, id: number, body: MessageBody) => Promise<void> | undefined;
 }
 
 /** The calls of one connection. */
 export class Calls {
+  /** When what is started from now on arrived: read once for many messages. */
+  arrivedMs = 0;
   readonly #link: Link;
-  readonly #log: Logger;
-  readonly #metrics: Metrics;
-  readonly #reply: CallsOptions["reply"];
+  readonly #options: CallsOptions;
   readonly #active = new Set<Call>();
   readonly #byId = new Map<number, Call>();
+  // For those who wait until a handler is done.
+  #room: PromiseWithResolvers<void> | undefined;
+  #over = false;
 
   /** No calls yet. */
-  constructor(link: Link, { log, metrics, reply }: CallsOptions) {
+  constructor(link: Link, options: CallsOptions) {
     this.#link = link;
-    this.#log = log;
-    this.#metrics = metrics;
-    this.#reply = reply;
+    this.#options = options;
+  }
+
+  /** How many are at work, those that are done at once not counted. */
+  get active(): number {
+    return this.#active.size;
   }
 
   /**
    * Calls an inline handler, whose body is made of views. @returns what to wait for before they may be overwritten.
    */
-  inline(handler: Handler, message: NativeMessage): Promise<void> | undefined {
-    const { header, msgId, body } = message;
-    const call = this.#begin(header, msgId);
-    try {
-      const result = handler(body, call);
-      if (result instanceof Promise) {
-        return result.then((value) => this.#succeed(call, msgId, owned(value)))
-          .catch((error) => this.#fail(call, msgId, error));
-      }
-      this.#succeed(call, msgId, owned(result));
-    } catch (error) {
-      this.#fail(call, msgId, error);
+  inline(registration: Registration, message: NativeMessage): Promise<void> | undefined {
+    return this.#run(registration, message, true);
+  }
+
+  /**
+   * Calls a handler that runs beside others: at once, or when it is its turn. A request that finds no room even to wait
+   * is refused with `limit`; a message that wants no answer makes the connection wait instead, so that none is lost.
+   *
+   * @returns what to wait for before the next message is read, if anything.
+   */
+  start(registration: Registration, message: NativeMessage): Promise<void> | undefined {
+    const { slots } = this.#options;
+    if (this.#active.size < MAX_ACTIVE_REQUESTS && slots.enter()) {
+      this.#occupy(registration, message);
+      return undefined;
     }
+    if (this.#active.size < MAX_ACTIVE_REQUESTS) {
+      const start = () => this.#occupy(registration, message);
+      if (slots.wait(this, registration.priority, start)) return undefined;
+    }
+    if (message.msgId === 0) return this.#startLater(registration, message);
+    this.#options.metrics.counter("link.refused").add();
+    this.#options.reply(":error", message.msgId, errorBody(tooManyActive()));
     return undefined;
-  }
-
-  /** Calls a handler that runs beside others. */
-  async start(handler: Handler, { header, msgId, body }: NativeMessage): Promise<void> {
-    const call = this.#begin(header, msgId);
-    try {
-      if (this.#active.size > MAX_ACTIVE_REQUESTS) throw tooManyActive();
-      this.#succeed(call, msgId, await handler(body, call));
-    } catch (error) {
-      this.#fail(call, msgId, error);
-    }
-  }
-
-  #begin(header: string, id: number): Call {
-    const call = new Call(this.#link, header);
-    this.#active.add(call);
-    if (id !== 0) this.#byId.set(id, call);
-    return call;
-  }
-
-  #succeed(call: Call, id: number, result: unknown): void {
-    this.#finish(call, id, ":ok", { result });
-  }
-
-  #fail(call: Call, id: number, error: unknown): void {
-    this.#metrics.counter("link.handler-errors").add();
-    if (!(error instanceof PeerError)) {
-      this.#log.error("a handler failed", { header: call.header, error: String(error) });
-    }
-    this.#finish(call, id, ":error", errorBody(error));
-  }
-
-  #finish(call: Call, id: number, header: string, body: MessageBody): void {
-    this.#active.delete(call);
-    if (id === 0) return;
-    if (this.#byId.get(id) === call) this.#byId.delete(id);
-    this.#reply(header, id, body);
   }
 
   /** Tells the handler of a request that nobody waits for its answer. */
@@ -132,9 +136,101 @@ export class Calls {
     this.#byId.get(id)?.cancel(reason);
   }
 
+  /** Lets the handler of a request send more of its answer. */
+  addCredit(id: number, amount: unknown): void {
+    this.#byId.get(id)?.credit?.add(amount);
+  }
+
   /** Tells every handler. */
   cancelAll(reason: unknown): void {
+    this.#options.slots.drop(this);
     for (const call of this.#active) call.cancel(reason);
+    this.#over = true;
+    this.#room?.resolve();
+  }
+
+  /** Resolves when nothing is at work, or nobody waits for it any more. */
+  async idle(): Promise<void> {
+    while (this.#active.size > 0 && !this.#over) await this.#untilOneIsDone();
+  }
+
+  /** Runs in a slot that is taken, and gives it back. */
+  #occupy(registration: Registration, message: NativeMessage): void {
+    const { slots } = this.#options;
+    const running = this.#run(registration, message, false);
+    if (running === undefined) slots.leave();
+    else void running.then(() => slots.leave());
+  }
+
+  async #startLater(registration: Registration, message: NativeMessage): Promise<void> {
+    await this.#untilOneIsDone();
+    if (!this.#over) await this.start(registration, message);
+  }
+
+  #untilOneIsDone(): Promise<void> {
+    return (this.#room ??= Promise.withResolvers()).promise;
+  }
+
+  /** Calls a handler. @returns what to wait for until it is done, `undefined` when it is. Never throws or rejects. */
+  #run(
+    { handler }: Registration,
+    { header, msgId, body }: NativeMessage,
+    borrowed: boolean,
+  ): Promise<void> | undefined {
+    try {
+      const terms = termsOf(body);
+      const deadlineMs = this.arrivedMs + terms.timeoutMs;
+      const call = new Call(this.#link, header, deadlineMs, terms.credit);
+      const result = handler(terms.body, call);
+      if (result instanceof Promise || isAsyncIterable(result)) {
+        return this.#finishLater(call, msgId, result, borrowed);
+      }
+      this.#succeed(msgId, borrowed ? owned(result) : result);
+    } catch (error) {
+      this.#fail(header, msgId, error);
+    }
+    return undefined;
+  }
+
+  async #finishLater(call: Call, id: number, result: unknown, borrowed: boolean): Promise<void> {
+    this.#active.add(call);
+    if (id !== 0) this.#byId.set(id, call);
+    try {
+      const value = await result;
+      if (isAsyncIterable(value)) await this.#stream(call, id, value);
+      else this.#succeed(id, borrowed ? owned(value) : value);
+    } catch (error) {
+      this.#fail(call.header, id, error);
+    } finally {
+      this.#active.delete(call);
+      if (this.#byId.get(id) === call) this.#byId.delete(id);
+      this.#room?.resolve();
+      this.#room = undefined;
+    }
+  }
+
+  async #stream(call: Call, id: number, values: AsyncIterable<unknown>): Promise<void> {
+    const { credit } = call;
+    if (id === 0 || credit === undefined) throw answersInParts(call.header);
+    for await (const value of values) {
+      await credit.take();
+      const room = this.#options.reply(":item", id, { value });
+      if (room !== undefined) await room;
+    }
+    this.#options.reply(":ok", id, {});
+  }
+
+  #succeed(id: number, result: unknown): void {
+    if (id !== 0) this.#options.reply(":ok", id, { result });
+  }
+
+  #fail(header: string, id: number, error: unknown): void {
+    const { log, metrics } = this.#options;
+    metrics.counter("link.handler-errors").add();
+    if (!(error instanceof PeerError)) {
+      log.error("a handler failed", { header: printable(header, 64), error: String(error) });
+    }
+    if (id !== 0) this.#options.reply(":error", id, errorBody(error));
   }
 }
 
@@ -148,6 +244,11 @@ function tooManyActive(): LimitError {
   return new LimitError("limit", text, {
     details: { limit: "maxActiveRequests", max: MAX_ACTIVE_REQUESTS },
   });
+}
+
+function answersInParts(header: string): UnsupportedError {
+  const name = printable(header, 64);
+  return new UnsupportedError(`Cannot call "${name}" so: it answers in parts, ask with stream`);
 }
 
 /** Whether a body carries byte arrays, at any depth. */

@@ -1,27 +1,62 @@
 /**
- * Which handler takes which message.
+ * Which handler takes which message, and what it passes through on the way there.
  *
  * @module
  */
 
+import { UnsupportedError } from "../errors.ts";
+import { printable } from "../log.ts";
+import type { Address } from "../transport/transport.ts";
 import type { MessageBody } from "../wire/message.ts";
+import type { PeerInfo } from "./handshake.ts";
+import type { Priority } from "./inbox.ts";
 import type { Link } from "./link.ts";
+
+/** How a message came. */
+export type Via = "tcp" | "websocket" | "udp" | "memory";
 
 /** What a handler knows about the message besides its body. */
 export interface RequestContext {
-  /** The connection it came on; answers go there by themselves. */
-  readonly link: Link;
   /** Its header. */
   readonly header: string;
+  /** Where it came from. */
+  readonly remote: Address;
+  /** How it came. */
+  readonly via: Via;
+  /** Who the other side says it is; `undefined` where there was no handshake, as over UDP. */
+  readonly peer: PeerInfo | undefined;
+  /** The connection it came on, `undefined` over UDP; answers go back by themselves. */
+  readonly link: Link | undefined;
+  /** When the caller gives up, in milliseconds on the endpoint's clock. */
+  readonly deadlineMs: number;
   /** Fires when the caller cancels, or the connection ends, before the answer is given. */
   readonly signal: AbortSignal;
 }
 
+/** The connection that a message came on. @throws {UnsupportedError} when it came over UDP, which has none. */
+export function linkOf({ link, header }: RequestContext): Link {
+  if (link !== undefined) return link;
+  throw new UnsupportedError(`"${printable(header, 64)}" needs a connection: ask over TCP`);
+}
+
 /**
- * Takes a message; what it returns, or its promise gives, is the answer where one is wanted. An error that it throws is
- * the caller's answer: a `PeerError` with its code, anything else as `internal` without its text.
+ * Takes a message; what it returns, or its promise gives, is the answer where one is wanted. An async iterable is an
+ * answer in many parts, for who asked with `stream`. An error that it throws is the caller's answer: a `PeerError` with
+ * its code, anything else as `internal` without its text.
  */
 export type Handler = (body: MessageBody, context: RequestContext) => unknown;
+
+/** What every message passes through before its handler. */
+export interface Middleware {
+  /** What `describe` calls it. */
+  readonly name: string;
+  /** Does its part and calls `next`, or throws; what it returns is the answer. */
+  readonly run: (
+    body: MessageBody,
+    context: RequestContext,
+    next: (body: MessageBody) => unknown,
+  ) => unknown;
+}
 
 /** How a handler is called. */
 export interface HandlerOptions {
@@ -31,19 +66,63 @@ export interface HandlerOptions {
    * handlers get copies and run side by side. @default {false}
    */
   inline?: boolean;
+  /** What goes first when more messages wait than handlers may be at work. @default {"request"} */
+  priority?: Priority;
 }
 
 /** A handler and how to call it. */
 export interface Registration {
-  /** The handler. */
+  /** The handler, inside the middleware. */
   readonly handler: Handler;
   /** See {@linkcode HandlerOptions}. */
   readonly inline: boolean;
+  /** See {@linkcode HandlerOptions}. */
+  readonly priority: Priority;
 }
 
-/** A table from headers to handlers. */
+/**
+ * A table from headers to handlers.
+ *
+ * @example
+ * ```ts
+ * import { Dispatcher } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dispatcher = new Dispatcher();
+ * using greet = dispatcher.handle("greet", ({ name }) => `hello, ${name}`);
+ * dispatcher.use({ name: "log", run: (body, _context, next) => next(body) });
+ * assertEquals(dispatcher.headers, ["greet"]);
+ * assertEquals(dispatcher.middleware, ["log"]);
+ * ```
+ */
 export class Dispatcher {
-  readonly #registrations = new Map<string, Registration>();
+  readonly #handlers = new Map<string, Registration>();
+  // What messages go to: the handlers above, each inside the middleware there is.
+  readonly #composed = new Map<string, Registration>();
+  readonly #middleware: Middleware[] = [];
+
+  /** The headers that have a handler. */
+  get headers(): string[] {
+    return [...this.#handlers.keys()];
+  }
+
+  /** The names of the middleware, outermost first. */
+  get middleware(): string[] {
+    return this.#middleware.map(({ name }) => name);
+  }
+
+  /** Puts a middleware around every handler, inside those there are. @returns what takes it out again. */
+  use(middleware: Middleware): Disposable {
+    this.#middleware.push(middleware);
+    this.#composed.clear();
+    return {
+      [Symbol.dispose]: () => {
+        const index = this.#middleware.indexOf(middleware);
+        if (index >= 0) this.#middleware.splice(index, 1);
+        this.#composed.clear();
+      },
+    };
+  }
 
   /**
    * Registers the handler of a header. @returns what takes it back.
@@ -51,26 +130,40 @@ export class Dispatcher {
    * @throws {TypeError} when the header has a handler, is empty, or begins with `:`, which is kith's own.
    */
   handle(header: string, handler: Handler, options: HandlerOptions = {}): Disposable {
-    const { inline = false } = options;
+    const { inline = false, priority = inline ? "bulk" : "request" } = options;
     if (header === "" || header.startsWith(":")) {
       throw new TypeError(
         `Cannot handle "${header}": a header is not empty and begins without ":"`,
       );
     }
-    if (this.#registrations.has(header)) {
+    if (this.#handlers.has(header)) {
       throw new TypeError(`Cannot handle "${header}": it has a handler already`);
     }
-    const registration: Registration = { handler, inline };
-    this.#registrations.set(header, registration);
+    const registration: Registration = { handler, inline, priority };
+    this.#handlers.set(header, registration);
     return {
       [Symbol.dispose]: () => {
-        if (this.#registrations.get(header) === registration) this.#registrations.delete(header);
+        if (this.#handlers.get(header) !== registration) return;
+        this.#handlers.delete(header);
+        this.#composed.delete(header);
       },
     };
   }
 
-  /** The handler of a header. */
+  /** The handler of a header, inside the middleware. */
   find(header: string): Registration | undefined {
-    return this.#registrations.get(header);
+    return this.#composed.get(header) ?? this.#compose(header);
+  }
+
+  #compose(header: string): Registration | undefined {
+    const registration = this.#handlers.get(header);
+    if (registration === undefined) return undefined;
+    const handler = this.#middleware.reduceRight<Handler>(
+      (inner, { run }) => (body, context) => run(body, context, (body) => inner(body, context)),
+      registration.handler,
+    );
+    const composed = { ...registration, handler };
+    this.#composed.set(header, composed);
+    return composed;
   }
 }

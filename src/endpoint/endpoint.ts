@@ -1,20 +1,14 @@
 /**
- * The endpoint: one port that links come in on, the links there are, and the handlers that serve them all.
+ * The endpoint: one port that connections come in on, the links there are, and the handlers that serve them all.
  *
  * @module
  */
 
-import { type Clock, systemClock } from "../clock.ts";
-import {
-  ClosedError,
-  HandshakeError,
-  InvalidPacketError,
-  LimitError,
-  PeerError,
-} from "../errors.ts";
-import { type Logger, printable, silentLogger } from "../log.ts";
+import { type Clock, systemClock, type Timer } from "../clock.ts";
+import { ClosedError, LimitError } from "../errors.ts";
+import { type Logger, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
-import { FramedConnection } from "../transport/framed.ts";
+import type { FramedConnection } from "../transport/framed.ts";
 import {
   type Address,
   type Connection,
@@ -22,40 +16,48 @@ import {
   type Listener,
   type Transport,
 } from "../transport/transport.ts";
-import { decodeWireData, encodeWireData, type NativeMessage, wireData } from "../wire/message.ts";
-import { identify, withinTime } from "./acceptor.ts";
-import { Dispatcher, type Handler, type HandlerOptions } from "./dispatcher.ts";
-import {
-  acceptBody,
-  commonVersion,
-  denyBody,
-  type Hello,
-  helloBody,
-  MAX_HANDSHAKE_BYTES,
-  parseAccept,
-  parseDeny,
-  parseHello,
-  type PeerInfo,
-  PREFACE,
-  VERSIONS,
-} from "./handshake.ts";
-import { Link } from "./link.ts";
+import { type Accepted, Acceptor, type Protocol, type Taker, withinTime } from "./acceptor.ts";
+import { Dispatcher, type Handler, type HandlerOptions, type Middleware } from "./dispatcher.ts";
+import type { Via } from "./dispatcher.ts";
+import { Greeter } from "./greeter.ts";
+import { type Hello, INSTANCE_BYTES, type PeerInfo, PREFACE } from "./handshake.ts";
+import { answerHttp } from "./http_hint.ts";
+import { ConnectionLimiter } from "./limits.ts";
+import { type Direction, DRAIN_MS, Link } from "./link.ts";
 import { listen } from "./listen.ts";
-
-/** How long a connection that is refused may take to learn why. */
-const LAST_WORDS_MS = 1_000;
+import { PeerTable } from "./peer_table.ts";
+import { HandlerSlots, MAX_HANDLERS } from "./slots.ts";
+import { Turns } from "./turns.ts";
 
 /** How many connections, and for how long; every limit that is hit is counted and named. */
 export interface EndpointLimits {
   /** Links at the same time; above any group of peers that share folders, below the usual 1024 descriptors. @default {512} */
   maxLinks?: number;
-  /** Connections that have not finished their handshake; they cost a descriptor and 16 KiB each. @default {64} */
+  /** Connections that have not finished their handshake, a descriptor and 16 KiB each; beyond, the oldest goes. @default {256} */
   maxPendingHandshakes?: number;
   /** Time for a whole handshake in milliseconds, as the PeerConnect acceptor has. @default {6000} */
   handshakeMs?: number;
   /** Largest message in bytes. @default {16777216} */
   maxFrameBytes?: number;
+  /** Handlers at work at the same time; further messages wait in an inbox per peer. @default {4096} */
+  maxHandlers?: number;
+  /** Pace of the heartbeat in milliseconds; a link that is silent for 2.5 of them is closed. `Infinity`: none. @default {10000} */
+  heartbeatMs?: number;
 }
+
+/** How to connect. */
+export interface ConnectLinkOptions {
+  /** Gives up when aborted. */
+  signal?: AbortSignal;
+  /**
+   * Make it the one link between the two that all may use: when there is one already, or the other side opens one at
+   * the same time, both end up with the same. Whoever uses it leaves it open. @default {false}
+   */
+  shared?: boolean;
+}
+
+/** Decides about a peer that wants to connect: throws a `PeerError` that the peer is told. */
+export type Guard = (hello: Hello, remote: Address) => void;
 
 /** What an endpoint needs. */
 export interface EndpointOptions {
@@ -81,35 +83,63 @@ export interface EndpointOptions {
 
 /** A port, its links and its handlers; see the module. */
 export class Endpoint implements AsyncDisposable {
-  /** Who we are. */
-  readonly self: PeerInfo;
+  /** The peers that it is connected to. */
+  readonly peers: PeerTable;
+  /** Where time comes from. */
+  readonly clock: Clock;
+  /** Where to say what happens. */
+  readonly log: Logger;
+  /** Counts `accept.*`, `link.*` and `peers.*`. */
+  readonly metrics: Metrics;
+  /** The port that HTTP and WebSocket are on, for who asks on the wrong one. */
+  webPort: number | undefined;
+  readonly #self: PeerInfo;
   readonly #transport: Transport;
   readonly #limits: Required<EndpointLimits>;
-  readonly #clock: Clock;
-  readonly #log: Logger;
-  readonly #metrics: Metrics;
   readonly #dispatcher = new Dispatcher();
+  readonly #greeter: Greeter;
+  readonly #acceptor: Acceptor;
+  readonly #slots: HandlerSlots;
+  readonly #turns = new Turns();
   readonly #links = new Set<Link>();
-  readonly #pending = new Map<Connection, Promise<void>>();
+  readonly #offered: string[] = [];
+  readonly #guards = new Set<Guard>();
+  readonly #listeners = new Set<(link: Link) => void>();
+  readonly #dialing = new Map<string, Promise<Link>>();
   readonly #closing = new AbortController();
   #listener: Listener | undefined;
   #accepting: Promise<void> = Promise.resolve();
+  #heart: Timer | undefined;
 
   private constructor(options: EndpointOptions) {
     const { transport, self, limits = {}, clock = systemClock } = options;
     const { log = silentLogger, metrics = new Metrics() } = options;
-    this.self = self;
+    const instance = crypto.getRandomValues(new Uint8Array(INSTANCE_BYTES)).toHex();
+    this.#self = { instance, ...self };
     this.#transport = transport;
     this.#limits = {
       maxLinks: 512,
-      maxPendingHandshakes: 64,
+      maxPendingHandshakes: 256,
       handshakeMs: 6_000,
       maxFrameBytes: 16 * 1024 * 1024,
+      maxHandlers: MAX_HANDLERS,
+      heartbeatMs: 10_000,
       ...limits,
     };
-    this.#clock = clock;
-    this.#log = log;
-    this.#metrics = metrics;
+    this.clock = clock;
+    this.log = log;
+    this.metrics = metrics;
+    this.peers = new PeerTable(this.#self, clock, metrics);
+    const { maxFrameBytes, maxPendingHandshakes, handshakeMs, maxHandlers } = this.#limits;
+    this.#greeter = new Greeter({ self: () => this.self, clock, maxFrameBytes });
+    this.#slots = new HandlerSlots(maxHandlers);
+    const limiter = new ConnectionLimiter(clock);
+    const times = { maxPendingHandshakes, handshakeMs };
+    const turnAway = (connection: Connection, why: LimitError) =>
+      this.#greeter.turnAway(connection, why);
+    this.#acceptor = new Acceptor({ clock, log, metrics, limiter, turnAway, ...times });
+    this.#acceptor.take("native", (accepted) => this.#welcome(accepted));
+    this.#acceptor.take("http", (accepted) => answerHttp(accepted, this.webPort));
   }
 
   /**
@@ -127,6 +157,12 @@ export class Endpoint implements AsyncDisposable {
     return endpoint;
   }
 
+  /** Who we are, with what is offered at the moment. */
+  get self(): PeerInfo {
+    const { capabilities } = this.#self;
+    return { ...this.#self, capabilities: [...new Set([...capabilities, ...this.#offered])] };
+  }
+
   /** Where it listens; `undefined` for a client. */
   get address(): Address | undefined {
     return this.#listener?.address;
@@ -137,9 +173,57 @@ export class Endpoint implements AsyncDisposable {
     return this.#links;
   }
 
+  /** The handlers and the middleware. */
+  get dispatcher(): Dispatcher {
+    return this.#dispatcher;
+  }
+
+  /** The slots that handlers run in. */
+  get slots(): HandlerSlots {
+    return this.#slots;
+  }
+
+  /** Whose turn it is, among those that read from sockets. */
+  get turns(): Turns {
+    return this.#turns;
+  }
+
   /** Registers the handler of a header, for every link. @returns what takes it back. @throws {TypeError} */
   handle(header: string, handler: Handler, options?: HandlerOptions): Disposable {
     return this.#dispatcher.handle(header, handler, options);
+  }
+
+  /** Puts a middleware around every handler. @returns what takes it out again. */
+  use(middleware: Middleware): Disposable {
+    return this.#dispatcher.use(middleware);
+  }
+
+  /** Registers who takes connections of another protocol. @returns what takes it back. @throws {TypeError} */
+  take(protocol: Protocol, taker: Taker): Disposable {
+    return this.#acceptor.take(protocol, taker);
+  }
+
+  /** Says in handshakes from now on that we can do something. @returns what takes it back. */
+  offer(capability: string): Disposable {
+    this.#offered.push(capability);
+    return {
+      [Symbol.dispose]: () => {
+        const index = this.#offered.indexOf(capability);
+        if (index >= 0) this.#offered.splice(index, 1);
+      },
+    };
+  }
+
+  /** Asks before a peer that connects is accepted. @returns what takes the guard off. */
+  guard(guard: Guard): Disposable {
+    this.#guards.add(guard);
+    return { [Symbol.dispose]: () => void this.#guards.delete(guard) };
+  }
+
+  /** Calls `listener` with every new link, before anything is read from it. @returns what ends that. */
+  onLink(listener: (link: Link) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
   /**
@@ -149,23 +233,44 @@ export class Endpoint implements AsyncDisposable {
    * `bad-channel` when what answers is no kith peer. @throws {TimeoutError} when the handshake takes too long.
    * @throws {LimitError} when there are `maxLinks` here or there. @throws {ClosedError} when the endpoint is closed.
    */
-  async connect(to: Address, options: { signal?: AbortSignal } = {}): Promise<Link> {
-    const closing = this.#closing.signal;
-    closing.throwIfAborted();
-    this.#checkLinks();
-    const signal = options.signal === undefined
-      ? closing
-      : AbortSignal.any([closing, options.signal]);
-    const connection = await this.#transport.connect(to, { signal });
+  async connect(to: Address, options: ConnectLinkOptions = {}): Promise<Link> {
+    const { shared = false, signal } = options;
+    const dial = async (signal: AbortSignal) => {
+      const connection = await this.#transport.connect(to, { signal });
+      return await this.attach(connection, { shared, signal });
+    };
+    if (!shared) return await dial(this.#until(signal));
+    const key = formatAddress(to);
+    const existing = [...this.#links].find((link) =>
+      link.shared && formatAddress(link.remote) === key
+    );
+    if (existing !== undefined) return existing;
+    const dialing = this.#dialing.get(key) ??
+      dial(this.#until(signal)).finally(() => this.#dialing.delete(key));
+    this.#dialing.set(key, dialing);
+    return await dialing;
+  }
+
+  /** Shakes hands as the one who connected, over a connection of any kind. @throws as {@linkcode Endpoint.connect}. */
+  async attach(
+    connection: Connection,
+    options: ConnectLinkOptions & { via?: Via } = {},
+  ): Promise<Link> {
+    const { shared = false, via = "tcp" } = options;
+    const signal = this.#until(options.signal);
     const abort = () => connection.close();
     signal.addEventListener("abort", abort, { once: true });
     if (signal.aborted) abort();
     try {
-      const greeted = withinTime(connection, this.#clock, this.#limits.handshakeMs, () => {
-        return this.#greet(connection);
+      this.#checkLinks();
+      const { handshakeMs } = this.#limits;
+      return await withinTime(connection, this.clock, handshakeMs, async () => {
+        const { peer, framed } = await this.#greeter.greet(connection, { shared });
+        this.#checkLinks(); // others may have been made meanwhile
+        return this.#link(framed, peer, { direction: "out", via, shared });
       });
-      return await greeted;
     } catch (error) {
+      connection.close();
       signal.throwIfAborted();
       throw error;
     } finally {
@@ -173,13 +278,32 @@ export class Endpoint implements AsyncDisposable {
     }
   }
 
+  /** Takes a connection as if it had come in on the port: its first bytes say what it speaks. */
+  adopt(connection: Connection, via: Via): void {
+    this.#acceptor.accept(connection, via);
+  }
+
+  /**
+   * Takes on nothing new, lets what is in flight finish, then closes.
+   *
+   * @param limitMs After this it closes all the same. @default {5000}
+   */
+  async drain(limitMs: number = DRAIN_MS): Promise<void> {
+    this.#listener?.close();
+    await Promise.all([...this.#links].map((link) => link.drain(limitMs)));
+    await this.close();
+  }
+
   /** Stops listening, gives up connecting and closes every link. Harmless when closed. */
   async close(): Promise<void> {
     this.#closing.abort(new ClosedError("Cannot connect: the endpoint is closed"));
     this.#listener?.close();
-    for (const connection of this.#pending.keys()) connection.close();
-    await Promise.all([...this.#links].map((link) => link.close()));
-    await Promise.all([this.#accepting, ...this.#pending.values()]);
+    this.#heart?.cancel();
+    await Promise.all([
+      this.#acceptor.close(),
+      this.#accepting,
+      ...[...this.#links].map((link) => link.close()),
+    ]);
   }
 
   /** The same as {@linkcode Endpoint.close}. */
@@ -191,150 +315,70 @@ export class Endpoint implements AsyncDisposable {
     for (;;) {
       const connection = await listener.accept();
       if (connection === undefined) return;
-      const full = this.#pending.size >= this.#limits.maxPendingHandshakes;
-      const met = full ? this.#turnAway(connection) : this.#admit(connection);
-      this.#pending.set(connection, met.finally(() => this.#pending.delete(connection)));
+      this.#acceptor.accept(connection, "tcp");
     }
   }
 
-  /** Refuses a connection unheard, in one write and without waiting for it to be read: there may be a flood of them. */
-  async #turnAway(connection: Connection): Promise<void> {
-    this.#metrics.counter("accept.refused.maxPendingHandshakes").add();
-    const { maxPendingHandshakes: max } = this.#limits;
-    const error = limitError(`There are ${max} handshakes already`, "maxPendingHandshakes", max);
-    const framed = this.#greeter(connection);
-    try {
-      await framed.send(encodeWireData(wireData(":deny", denyBody(error))));
-    } catch (cause) {
-      this.#log.debug("could not say why", { cause: String(cause) });
-    } finally {
-      framed.close();
-    }
-  }
-
-  async #admit(connection: Connection): Promise<void> {
-    try {
-      await withinTime(connection, this.#clock, this.#limits.handshakeMs, () => {
-        return this.#welcome(connection);
-      });
-      this.#metrics.counter("accept.linked").add();
-    } catch (error) {
-      const code = error instanceof PeerError ? error.code : "connect";
-      if (this.#closing.signal.aborted) return;
-      this.#metrics.counter(`accept.refused.${code}`).add();
-      this.#log.warn("refused a connection", {
-        from: formatAddress(connection.remote),
-        code,
-        why: error instanceof Error ? error.message : String(error),
-      });
-    }
-  }
-
-  /** The acceptor's side of the handshake. */
-  async #welcome(connection: Connection): Promise<void> {
-    const { rest } = await identify(connection);
-    const greeter = this.#greeter(connection);
-    greeter.reader.push(rest);
-    try {
-      const { header, body } = await receiveMessage(greeter);
-      if (header !== ":hello") throw unexpected(header, ":hello");
-      const hello = parseHello(body);
-      const version = this.#admissible(hello);
-      // Nothing waits between the check and the link, or others could be admitted in between.
-      const framed = this.#framed(greeter);
-      framed.writer.frame(encodeWireData(wireData(":accept", acceptBody(this.self, version))));
-      this.#link(framed, hello);
-      await framed.flush();
-    } catch (error) {
-      if (error instanceof PeerError && !(error instanceof ClosedError)) {
-        greeter.writer.frame(encodeWireData(wireData(":deny", denyBody(error))));
-        await greeter.hangUp(LAST_WORDS_MS);
-      }
-      throw error;
-    }
-  }
-
-  /** The dialer's side of the handshake. */
-  async #greet(connection: Connection): Promise<Link> {
-    const greeter = this.#greeter(connection);
-    greeter.writer.encoder.raw(PREFACE);
-    greeter.writer.frame(encodeWireData(wireData(":hello", helloBody(this.self))));
-    // Who is turned away unheard cannot write, but can read why.
-    greeter.flush().catch(() => {});
-    const { header, body } = await receiveMessage(greeter).catch((cause) => {
-      throw notKith(connection.remote, cause);
+  /** The acceptor's side of a native connection. */
+  async #welcome({ connection, first, via, established }: Accepted): Promise<void> {
+    const rest = first.subarray(PREFACE.length);
+    await this.#greeter.welcome(connection, rest, (hello, framed) => {
+      this.#checkLinks();
+      for (const guard of this.#guards) guard(hello, connection.remote);
+      const { versions: _, shared, ...peer } = hello;
+      this.#link(framed, peer, { direction: "in", via, shared });
+      established();
     });
-    if (header === ":deny") throw parseDeny(body);
-    if (header !== ":accept") throw unexpected(header, ":accept");
-    const peer = parseAccept(body);
-    commonVersion(VERSIONS, { min: peer.version, max: peer.version });
-    this.#checkLinks(); // others may have been made meanwhile
-    return this.#link(this.#framed(greeter), peer);
-  }
-
-  #admissible(hello: Hello): number {
-    this.#checkLinks();
-    return commonVersion(VERSIONS, hello.versions);
   }
 
   #checkLinks(): void {
     const { maxLinks } = this.#limits;
     if (this.#links.size < maxLinks) return;
-    throw limitError(`There are ${maxLinks} links already`, "maxLinks", maxLinks);
+    throw new LimitError("limit", `There are ${maxLinks} links already (maxLinks)`, {
+      details: { limit: "maxLinks", max: maxLinks },
+    });
   }
 
-  /** The connection until both sides know each other: it carries small messages only. */
-  #greeter(connection: Connection): FramedConnection {
-    const maxFrameBytes = Math.min(this.#limits.maxFrameBytes, MAX_HANDSHAKE_BYTES);
-    return new FramedConnection(connection, { maxFrameBytes, clock: this.#clock });
-  }
-
-  /** The connection from then on, with what has come already. */
-  #framed({ connection, reader }: FramedConnection): FramedConnection {
-    const { maxFrameBytes } = this.#limits;
-    const framed = new FramedConnection(connection, { maxFrameBytes, clock: this.#clock });
-    framed.reader.push(reader.buffer.subarray(reader.stop, reader.stop + reader.pendingBytes));
-    return framed;
-  }
-
-  #link(framed: FramedConnection, peer: PeerInfo): Link {
+  #link(
+    framed: FramedConnection,
+    peer: PeerInfo,
+    how: { direction: Direction; via: Via; shared: boolean },
+  ): Link {
     this.#closing.signal.throwIfAborted();
+    const { clock, log, metrics } = this;
     const link = new Link({
       framed,
       peer,
       dispatcher: this.#dispatcher,
-      clock: this.#clock,
-      log: this.#log,
-      metrics: this.#metrics,
+      clock,
+      log,
+      metrics,
+      slots: this.#slots,
+      turns: this.#turns,
+      onSlow: () => this.peers.report({ type: "slow-consumer", peer }),
+      ...how,
     });
     this.#links.add(link);
     void link.closed.then(() => this.#links.delete(link));
-    return link;
+    for (const listener of this.#listeners) listener(link);
+    this.#keepBeating();
+    return this.peers.add(link);
   }
-}
 
-async function receiveMessage(framed: FramedConnection): Promise<NativeMessage> {
-  const frame = await framed.receive();
-  if (frame === undefined) throw new ClosedError("The connection ended during the handshake");
-  return decodeWireData(frame);
-}
+  /** One timer for the heartbeats of all links, while there are any. */
+  #keepBeating(): void {
+    const halfMs = this.#limits.heartbeatMs / 2;
+    if (this.#heart !== undefined || halfMs === Infinity || this.#closing.signal.aborted) return;
+    this.#heart = this.clock.after(halfMs, () => {
+      this.#heart = undefined;
+      for (const link of [...this.#links]) link.beat(halfMs);
+      if (this.#links.size > 0) this.#keepBeating();
+    });
+  }
 
-function unexpected(header: string, wanted: string): InvalidPacketError {
-  return new InvalidPacketError(
-    "bad-message",
-    `Cannot shake hands: "${printable(header, 40)}" came instead of "${wanted}"`,
-  );
-}
-
-function limitError(text: string, limit: string, max: number): LimitError {
-  return new LimitError("limit", `${text} (${limit})`, { details: { limit, max } });
-}
-
-function notKith(remote: Address, cause: unknown): unknown {
-  if (!(cause instanceof InvalidPacketError || cause instanceof ClosedError)) return cause;
-  return new HandshakeError(
-    "bad-channel",
-    `Cannot connect: what answers at ${formatAddress(remote)} is no kith peer`,
-    { cause },
-  );
+  #until(signal: AbortSignal | undefined): AbortSignal {
+    const closing = this.#closing.signal;
+    closing.throwIfAborted();
+    return signal === undefined ? closing : AbortSignal.any([closing, signal]);
+  }
 }

@@ -2,8 +2,8 @@
  * How two kith peers begin: who we are, which versions and capabilities we speak, and the answer to that.
  *
  * ```
- * dialer    KITH/1\n  :hello {min, max, peer, name, caps, agent}  ->
- *                                  <-  :accept {version, peer, name, caps, agent}   acceptor
+ * dialer    KITH/1\n  :hello {min, max, shared, peer, inst, name, caps, agent}  ->
+ *                            <-  :accept {version, peer, inst, name, caps, agent}   acceptor
  *                                  <-  :deny {code, reason}, then close
  * ```
  *
@@ -33,6 +33,9 @@ export const MAX_NAME_CHARS = 64;
 const MAX_CAPABILITIES = 64;
 const MAX_CAPABILITY_CHARS = 64;
 
+/** Bytes of an instance id: enough that no two running programs draw the same. */
+export const INSTANCE_BYTES = 8;
+
 /** Versions from `min` to `max`, both included. */
 export interface VersionRange {
   /** The oldest. */
@@ -51,17 +54,25 @@ export interface PeerInfo {
   readonly capabilities: readonly string[];
   /** Its software, such as `kith/0.1.0`. */
   readonly agent: string;
+  /** Which of the programs that run with this identity it is: 16 hexadecimal digits, drawn at start. */
+  readonly instance?: string;
 }
 
 /** A parsed HELLO. */
 export interface Hello extends PeerInfo {
   /** Versions that the dialer speaks. */
   readonly versions: VersionRange;
+  /** Whether it wants this to be the one connection between the two. */
+  readonly shared: boolean;
 }
 
 /** The body of HELLO. */
-export function helloBody(self: PeerInfo, versions: VersionRange = VERSIONS): MessageBody {
-  return { min: versions.min, max: versions.max, ...infoBody(self) };
+export function helloBody(
+  self: PeerInfo,
+  options: { versions?: VersionRange; shared?: boolean } = {},
+): MessageBody {
+  const { versions = VERSIONS, shared = false } = options;
+  return { min: versions.min, max: versions.max, shared, ...infoBody(self) };
 }
 
 /** The body of ACCEPT. */
@@ -77,7 +88,7 @@ export function denyBody(error: PeerError): MessageBody {
 /** Reads a HELLO. @throws {InvalidPacketError} naming the field that is wrong. */
 export function parseHello(body: MessageBody): Hello {
   const versions = { min: versionOf(body, "min"), max: versionOf(body, "max") };
-  return { ...parseInfo(body), versions };
+  return { ...parseInfo(body), versions, shared: body.shared === true };
 }
 
 /** Reads an ACCEPT. @throws {InvalidPacketError} naming the field that is wrong. */
@@ -125,19 +136,24 @@ function infoBody(self: PeerInfo): MessageBody {
     name: self.name,
     caps: self.capabilities,
     agent: self.agent,
+    ...(self.instance === undefined ? {} : { inst: Uint8Array.fromHex(self.instance) }),
   };
 }
 
 function parseInfo(body: MessageBody): PeerInfo {
-  const { peer, name, caps, agent } = body;
+  const { peer, name, caps, agent, inst } = body;
   if (!(peer instanceof Uint8Array) || peer.length !== PEER_ID_BYTES) {
     throw badField("peer", `it is not ${PEER_ID_BYTES} bytes`);
+  }
+  if (inst !== undefined && !(inst instanceof Uint8Array && inst.length === INSTANCE_BYTES)) {
+    throw badField("inst", `it is not ${INSTANCE_BYTES} bytes`);
   }
   return {
     peerId: peer.toHex(),
     name: parseText("name", name, MAX_NAME_CHARS),
     capabilities: parseCapabilities(caps),
     agent: parseText("agent", agent, MAX_NAME_CHARS),
+    ...(inst === undefined ? {} : { instance: inst.toHex() }),
   };
 }
 

@@ -21,12 +21,14 @@ const MAX_USES = 2 ** 36;
 export interface Waiting<T> {
   /** For the error that says what was not answered: `"greet" of bob`. */
   readonly what: string;
-  /** When it gives up, on the clock of the table. */
+  /** When it gives up, on the clock of the table. It may move; see `expireAt`. */
   readonly deadlineMs: number;
   /** Takes the answer. */
   resolve(value: T): void;
   /** Takes the failure. */
   reject(error: unknown): void;
+  /** Takes a part of an answer in many parts. */
+  item?(value: unknown): void;
 }
 
 interface Slot<T> {
@@ -42,6 +44,7 @@ export class InFlight<T> {
   #timer: Timer | undefined;
   #timerAtMs = Infinity;
   #size = 0;
+  #empty: PromiseWithResolvers<void> | undefined;
 
   /** Makes an empty table. */
   constructor(clock: Clock) {
@@ -69,8 +72,14 @@ export class InFlight<T> {
     slot.uses = slot.uses % MAX_USES + 1;
     slot.waiting = waiting;
     this.#size++;
-    this.#arm(waiting.deadlineMs);
+    this.expireAt(waiting.deadlineMs);
     return slot.uses * SLOTS + index;
+  }
+
+  /** The request that waits under that id. */
+  find(id: number): Waiting<T> | undefined {
+    const slot = this.#slots[id % SLOTS];
+    return slot?.uses === Math.floor(id / SLOTS) ? slot.waiting : undefined;
   }
 
   /** Takes a request out, answered or given up. @returns it, or `undefined` when no request waits under that id. */
@@ -83,7 +92,19 @@ export class InFlight<T> {
     slot.waiting = undefined;
     this.#free.push(index);
     this.#size--;
+    if (this.#size === 0 && this.#empty !== undefined) {
+      this.#empty.resolve();
+      this.#empty = undefined;
+    }
     return waiting;
+  }
+
+  /** Resolves when nothing waits. */
+  async idle(): Promise<void> {
+    while (this.#size > 0) {
+      this.#empty ??= Promise.withResolvers();
+      await this.#empty.promise;
+    }
   }
 
   /** Rejects all and stops the timer. */
@@ -94,7 +115,8 @@ export class InFlight<T> {
     for (const id of this.#ids()) this.take(id)?.reject(error);
   }
 
-  #arm(atMs: number): void {
+  /** Looks at the deadlines at that time, on the clock of the table: for one that is earlier than it was. */
+  expireAt(atMs: number): void {
     if (atMs >= this.#timerAtMs) return;
     this.#timer?.cancel();
     this.#timerAtMs = atMs;
@@ -112,7 +134,7 @@ export class InFlight<T> {
       if (deadlineMs > nowMs + 1) earliestMs = Math.min(earliestMs, deadlineMs);
       else this.#giveUp(id);
     }
-    if (earliestMs < Infinity) this.#arm(earliestMs);
+    if (earliestMs < Infinity) this.expireAt(earliestMs);
   }
 
   #giveUp(id: number): void {

@@ -1,13 +1,17 @@
 /**
  * A native connection between two peers: messages out, messages in, requests matched with their answers.
  *
- * | header    | id       | body                       |                                                      |
- * |-----------|----------|----------------------------|------------------------------------------------------|
- * | any other | 0        | the caller's               | a message that wants no answer                       |
- * | any other | 1 and up | the caller's               | a request                                            |
- * | `:ok`     | its id   | `{ result }`               | the answer                                           |
- * | `:error`  | its id   | `{ code, message, details }` | the answer is an error; id 0: about the connection |
- * | `:cancel` | its id   | `{}`                       | the caller has given up                              |
+ * | header    | id       | body                         |                                                      |
+ * |-----------|----------|------------------------------|------------------------------------------------------|
+ * | any other | 0        | the caller's                 | a message that wants no answer                       |
+ * | any other | 1 and up | the caller's                 | a request; its terms under the reserved key `:`      |
+ * | `:ok`     | its id   | `{ result }`                 | the answer, or the end of one in parts               |
+ * | `:item`   | its id   | `{ value }`                  | a part of an answer                                  |
+ * | `:credit` | its id   | `{ n }`                      | that many more parts may come                        |
+ * | `:error`  | its id   | `{ code, message, details }` | the answer is an error; id 0: about the connection   |
+ * | `:cancel` | its id   | `{}`                         | the caller has given up                              |
+ * | `:ping`   | 1 and up | `{}`                         | answered at once: still here, and how long it takes  |
+ * | `:drain`  | 0        | `{}`                         | no new requests will come from this side             |
  *
  * @module
  */
@@ -33,28 +37,23 @@ import {
   readMessage,
   writeMessage,
 } from "../wire/message.ts";
-import { Calls, holdsBytes } from "./calls.ts";
-import type { Dispatcher } from "./dispatcher.ts";
+import { Calls } from "./calls.ts";
+import type { Dispatcher, Via } from "./dispatcher.ts";
 import { errorBody, remoteError } from "./error_body.ts";
 import type { PeerInfo } from "./handshake.ts";
-import { InFlight } from "./inflight.ts";
-
-/** How long a request waits for its answer unless told otherwise. */
-export const REQUEST_TIMEOUT_MS = 5_000;
+import { Outgoing, type RequestOptions, type StreamOptions } from "./outgoing.ts";
+import { Pulse } from "./pulse.ts";
+import { HandlerSlots } from "./slots.ts";
+import { MESSAGES_A_TURN, Turns } from "./turns.ts";
 
 /** Bytes that may wait for a peer that sends requests and does not read the answers: four of the largest messages. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 
-/** How long a connection that is closed for an error may take to say so to the other side. */
-const LAST_WORDS_MS = 1_000;
+/** How long {@linkcode Link.drain} waits for what is in flight unless told otherwise. */
+export const DRAIN_MS = 5_000;
 
-/** How to wait for an answer. */
-export interface RequestOptions {
-  /** Gives up after this many milliseconds. @default {5000} */
-  timeoutMs?: number;
-  /** Gives up when aborted, and tells the other side. */
-  signal?: AbortSignal;
-}
+/** Who opened a connection: we did, or the other side. */
+export type Direction = "out" | "in";
 
 /** What a link is made of. */
 export interface LinkOptions {
@@ -70,6 +69,18 @@ export interface LinkOptions {
   log?: Logger;
   /** Counts `link.*`. @default {new Metrics()} */
   metrics?: Metrics;
+  /** Who opened it. @default {"out"} */
+  direction?: Direction;
+  /** What carries it. @default {"tcp"} */
+  via?: Via;
+  /** Whether it is the one connection between the two. @default {false} */
+  shared?: boolean;
+  /** The slots that its handlers share with others. @default slots of its own */
+  slots?: HandlerSlots;
+  /** The connections that it takes turns with. @default none */
+  turns?: Turns;
+  /** Told when the other side is cut off because it does not read. @default nobody */
+  onSlow?: () => void;
 }
 
 /** A native connection; see the module. */
@@ -78,33 +89,59 @@ export class Link implements AsyncDisposable {
   readonly peer: PeerInfo;
   /** When and why it ended: resolves always, to the error that ended it, or `undefined` when either side closed it. */
   readonly closed: Promise<unknown>;
+  /** Who opened it. */
+  readonly direction: Direction;
+  /** What carries it. */
+  readonly via: Via;
+  /** Whether it is the one connection between the two, which others may be using. */
+  readonly shared: boolean;
   readonly #framed: FramedConnection;
   readonly #dispatcher: Dispatcher;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #metrics: Metrics;
-  readonly #inFlight: InFlight<unknown>;
+  readonly #turns: Turns;
+  readonly #outgoing: Outgoing;
   readonly #calls: Calls;
-  // Bodies are handed to inline handlers as views, to everyone else as copies.
-  readonly #borrowing = new Decoder({ borrow: true });
-  readonly #copying = new Decoder();
+  readonly #pulse: Pulse;
+  readonly #onSlow: () => void;
+  readonly #decoder = new Decoder({ slabs: true });
   readonly #closed = Promise.withResolvers<unknown>();
+  readonly #otherDrains = Promise.withResolvers<void>();
+  #draining: Promise<void> | undefined;
   #ended = false;
   #failure: unknown;
 
   /** Starts reading, as soon as who makes the link has it. */
   constructor(options: LinkOptions) {
     const { framed, peer, dispatcher, clock = systemClock } = options;
-    const { log = silentLogger, metrics = new Metrics() } = options;
+    const { log = silentLogger, metrics = new Metrics(), turns = new Turns() } = options;
+    const { direction = "out", via = "tcp", shared = false, slots = new HandlerSlots() } = options;
     this.peer = peer;
+    this.direction = direction;
+    this.via = via;
+    this.shared = shared;
     this.#framed = framed;
     this.#dispatcher = dispatcher;
     this.#clock = clock;
     this.#log = log;
     this.#metrics = metrics;
-    this.#inFlight = new InFlight(clock);
-    this.#calls = new Calls(this, { log, metrics, reply: (...answer) => this.#reply(...answer) });
+    this.#turns = turns;
+    this.#onSlow = options.onSlow ?? (() => {});
+    this.#outgoing = new Outgoing({
+      clock,
+      label: () => this.label,
+      check: (header) => this.#check(header),
+      write: (header, id, body) => this.#write(header, id, body),
+      tell: (header, id, body) => {
+        if (!this.#isOver) this.#write(header, id, body);
+      },
+    });
+    const reply = (...answer: [string, number, MessageBody]) => this.#reply(...answer);
+    this.#calls = new Calls(this, { log, metrics, slots, reply });
+    this.#pulse = new Pulse(clock);
     this.closed = this.#closed.promise;
+    turns.join();
     void this.#run();
   }
 
@@ -133,6 +170,18 @@ export class Link implements AsyncDisposable {
     return this.#framed.congested ? this.#framed.room() : undefined;
   }
 
+  /**
+   * Sends a message that is encoded already: to many it is then encoded once. As {@linkcode Link.post}.
+   *
+   * @param message From `encodeWireData`, with id 0.
+   */
+  async forward(message: Uint8Array): Promise<void> {
+    if (this.#isOver) throw this.#overError("forward");
+    this.#framed.writer.frame(message);
+    if (!this.#framed.flushing) this.#framed.flush().catch(this.#onWriteError);
+    if (this.#framed.congested) await this.#framed.room();
+  }
+
   /** Waits until everything sent so far is handed to the operating system. @throws {ClosedError} */
   flush(): Promise<void> {
     return this.#framed.flush();
@@ -145,34 +194,67 @@ export class Link implements AsyncDisposable {
    * @throws {TimeoutError} after `timeoutMs`. @throws {ClosedError} when the link ends first.
    */
   request(header: string, body: MessageBody, options: RequestOptions = {}): Promise<unknown> {
-    const { timeoutMs = REQUEST_TIMEOUT_MS, signal } = options;
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    if (this.#isOver) return Promise.reject(this.#overError(header));
-    return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        if (this.#inFlight.take(id) === undefined) return;
-        this.#cancel(id);
-        reject(signal?.reason);
-      };
-      const done = () => signal?.removeEventListener("abort", onAbort);
-      const id = this.#inFlight.add({
-        what: `"${header}" of ${this.label}`,
-        deadlineMs: this.#clock.now() + timeoutMs,
-        resolve: (value) => (done(), resolve(value)),
-        reject: (error) => {
-          done();
-          if (error instanceof TimeoutError) this.#cancel(id);
-          reject(error);
-        },
-      });
-      try {
-        this.#write(header, id, body);
-      } catch (error) {
-        this.#inFlight.take(id);
-        return reject(error);
-      }
-      signal?.addEventListener("abort", onAbort, { once: true });
-    });
+    return this.#outgoing.request(header, body, options);
+  }
+
+  /**
+   * Sends a request whose answer comes in parts, no faster than they are taken: at most `window` are on their way.
+   * Leaving the loop cancels it. An answer that is not in parts is the only part.
+   *
+   * @throws as {@linkcode Link.request}, from the loop.
+   */
+  stream(
+    header: string,
+    body: MessageBody,
+    options: StreamOptions = {},
+  ): AsyncGenerator<unknown, void, void> {
+    return this.#outgoing.stream(header, body, options);
+  }
+
+  /**
+   * How long an answer takes at the moment, in milliseconds, smoothed over the last heartbeats; `undefined` before the
+   * first. The estimate is RFC 6298's.
+   */
+  get rttMs(): number | undefined {
+    return this.#pulse.rttMs;
+  }
+
+  /** Asks the other side whether it is there. @returns the round trip in milliseconds. @throws as `request`. */
+  async ping(options: RequestOptions = {}): Promise<number> {
+    const startedMs = this.#clock.now();
+    await this.request(":ping", {}, options);
+    const rttMs = this.#clock.now() - startedMs;
+    this.#pulse.measured(rttMs);
+    return rttMs;
+  }
+
+  /**
+   * One half of a heartbeat: sends a ping every other time, and ends the link when nothing at all came from the other
+   * side for four halves. To be called at a steady pace.
+   *
+   * @param halfMs The pace.
+   */
+  beat(halfMs: number): void {
+    if (this.#isOver) return;
+    const verdict = this.#pulse.beat(halfMs);
+    if (verdict === "ping") {
+      // Whoever is silent is found out by its silence; an answer that is late says no more.
+      this.ping({ timeoutMs: 4 * halfMs }).catch(() => {});
+    } else if (verdict === "dead") {
+      this.#metrics.counter("link.stale").add();
+      const text = `${this.label} was silent for ${Math.round(4 * halfMs)} ms`;
+      this.#failure = new TimeoutError(text, { details: { limit: "heartbeatMs" } });
+      this.#end();
+    }
+  }
+
+  /**
+   * Lets what is in flight finish, in both directions, takes on nothing new, and closes. Harmless when repeated.
+   *
+   * @param limitMs After this the link is closed all the same. @default {5000}
+   */
+  drain(limitMs: number = DRAIN_MS): Promise<void> {
+    return this.#draining ??= this.#drain(limitMs);
   }
 
   /**
@@ -182,7 +264,7 @@ export class Link implements AsyncDisposable {
   async close(): Promise<void> {
     if (!this.#ended) {
       this.#stop();
-      await this.#framed.hangUp(LAST_WORDS_MS);
+      await this.#framed.hangUp();
       this.#closed.resolve(undefined);
     }
     await this.closed;
@@ -195,12 +277,19 @@ export class Link implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { reader } = this.#framed;
+    const turns = this.#turns;
     await undefined;
     try {
       do {
+        this.#pulse.heard();
+        this.#calls.arrivedMs = this.#clock.now();
+        let left = MESSAGES_A_TURN;
         while (!this.#ended && reader.advance()) {
           const busy = this.#receive();
-          if (busy !== undefined) await busy;
+          if (busy !== undefined) await this.#pulse.during(busy);
+          if (--left > 0 || !turns.contended) continue;
+          left = MESSAGES_A_TURN;
+          await turns.next();
         }
         if (reader.buffer.length > KEPT_BYTES) this.#releaseBuffer();
       } while (!this.#ended && await this.#framed.fill());
@@ -225,11 +314,13 @@ export class Link implements AsyncDisposable {
   /** Nothing goes in or out any more for those who use the link. */
   #stop(): void {
     this.#ended = true;
+    this.#turns.leave();
+    this.#otherDrains.resolve();
     const failure = this.#failure;
     const error = failure instanceof PeerError && !(failure instanceof InvalidPacketError)
       ? failure
       : new ClosedError(`The connection to ${this.label} has ended`, { cause: failure });
-    this.#inFlight.close(error);
+    this.#outgoing.close(error);
     this.#calls.cancelAll(error);
   }
 
@@ -243,17 +334,26 @@ export class Link implements AsyncDisposable {
     });
     if (this.#isOver) return;
     this.#write(":error", 0, errorBody(error));
-    await this.#framed.hangUp(LAST_WORDS_MS);
+    await this.#framed.hangUp();
   }
 
   /** The reader is about to give a large buffer up: nobody else may hold it. */
   #releaseBuffer(): void {
-    this.#borrowing.release();
-    this.#copying.release();
+    this.#decoder.release();
   }
 
-  #cancel(id: number): void {
-    if (!this.#isOver) this.#write(":cancel", id, {});
+  async #drain(limitMs: number): Promise<void> {
+    if (!this.#isOver) this.#write(":drain", 0, {});
+    const done = Promise.all([
+      this.#otherDrains.promise,
+      this.#outgoing.idle(),
+      this.#calls.idle(),
+    ]);
+    const late = Promise.withResolvers<void>();
+    const timer = this.#clock.after(limitMs, late.resolve);
+    await Promise.race([done, late.promise, this.closed]);
+    timer.cancel();
+    await this.close();
   }
 
   get #isOver(): boolean {
@@ -262,6 +362,13 @@ export class Link implements AsyncDisposable {
 
   #overError(header: string): ClosedError {
     return new ClosedError(`Cannot send "${printable(header, 64)}": the link has ended`);
+  }
+
+  /** Whether something new may be asked. */
+  #check(header: string): void {
+    if (this.#isOver) throw this.#overError(header);
+    if (this.#draining === undefined) return;
+    throw new ClosedError(`Cannot send "${printable(header, 64)}": the link is draining`);
   }
 
   #write(header: string, id: number, body: MessageBody): void {
@@ -287,36 +394,38 @@ export class Link implements AsyncDisposable {
   /** Takes the frame that the reader stands on. @returns what to wait for before the next one is read. */
   #receive(): Promise<void> | undefined {
     const { buffer, start, stop } = this.#framed.reader;
-    const borrowing = this.#borrowing;
-    borrowing.reset(buffer, start, stop);
-    const message = readMessage(borrowing);
+    this.#decoder.reset(buffer, start, stop);
+    const message = readMessage(this.#decoder, this.#borrows);
     const { header, msgId } = message;
-    if (header.charCodeAt(0) === 0x3a) return this.#receiveOwn(this.#copyOf(message));
+    if (isOwn(header)) return this.#receiveOwn(message);
     const registration = this.#dispatcher.find(header);
     if (registration === undefined) return this.#refuseUnknown(header, msgId);
-    if (registration.inline) return this.#calls.inline(registration.handler, message);
-    void this.#calls.start(registration.handler, this.#copyOf(message));
-    return undefined;
+    if (registration.inline) return this.#calls.inline(registration, message);
+    return this.#calls.start(registration, message);
   }
 
-  // Reads the frame again with the decoder that copies; only messages that carry bytes need it.
-  #copyOf(message: NativeMessage): NativeMessage {
-    const { buffer, start, stop } = this.#framed.reader;
-    if (!holdsBytes(message.body)) return message;
-    this.#copying.reset(buffer, start, stop);
-    return readMessage(this.#copying);
-  }
+  // Bodies are handed to inline handlers, and to nobody, as views; to everyone else as copies.
+  readonly #borrows = (header: unknown): boolean => {
+    if (typeof header !== "string" || isOwn(header)) return false;
+    return this.#dispatcher.find(header)?.inline ?? true;
+  };
 
-  #receiveOwn({ header, msgId, body }: NativeMessage): undefined {
-    if (header === ":ok") {
-      this.#inFlight.take(msgId)?.resolve(body.result);
+  #receiveOwn(message: NativeMessage): undefined {
+    const { header, msgId, body } = message;
+    if (header === ":ok" || header === ":item" || (header === ":error" && msgId !== 0)) {
+      this.#outgoing.settle(message);
     } else if (header === ":error") {
-      const error = remoteError(body);
-      if (msgId !== 0) return void this.#inFlight.take(msgId)?.reject(error);
-      this.#failure = error;
+      this.#failure = remoteError(body);
       this.#end();
+    } else if (header === ":credit") {
+      this.#calls.addCredit(msgId, body.n);
     } else if (header === ":cancel") {
       this.#calls.cancel(msgId, new ClosedError("The caller has cancelled the request"));
+    } else if (header === ":ping") {
+      if (msgId !== 0) this.#reply(":ok", msgId, {});
+    } else if (header === ":drain") {
+      this.#otherDrains.resolve();
+      void this.drain();
     } else {
       // A later version may send what this one does not know: it must not end the connection.
       this.#metrics.counter("link.unknown-control").add();
@@ -335,8 +444,9 @@ export class Link implements AsyncDisposable {
   }
 
   /** Ends the connection to a peer that keeps asking and does not listen. */
-  #cutOff(): void {
+  #cutOff(): undefined {
     this.#metrics.counter("link.slow-consumer").add();
+    this.#onSlow();
     this.#failure = new LimitError(
       "slow-consumer",
       `${this.label} does not read: more than ${MAX_UNREAD_BYTES} bytes wait (maxUnreadBytes)`,
@@ -345,16 +455,23 @@ export class Link implements AsyncDisposable {
     this.#end();
   }
 
-  #reply(header: string, id: number, body: MessageBody): void {
+  /** Answers. @returns what to wait for before sending more, where much is waiting to leave. */
+  #reply(header: string, id: number, body: MessageBody): Promise<void> | undefined {
     if (this.#isOver) return;
     if (this.#framed.writer.pendingBytes > MAX_UNREAD_BYTES) return this.#cutOff();
     try {
       this.#write(header, id, body);
+      return this.#framed.congested ? this.#framed.room() : undefined;
     } catch (error) {
       // The answer cannot be encoded or is too large: the caller learns that instead.
       this.#log.error("an answer could not be sent", { error: String(error) });
       const { code, message } = errorBody(error);
       this.#write(":error", id, { code, message });
+      return undefined;
     }
   }
+}
+
+function isOwn(header: string): boolean {
+  return header.charCodeAt(0) === 0x3a;
 }

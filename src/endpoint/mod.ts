@@ -4,22 +4,67 @@
  * @module
  */
 
+export {
+  type Accepted,
+  Acceptor,
+  type AcceptorOptions,
+  type Protocol,
+  type Taker,
+} from "./acceptor.ts";
 export { MAX_ACTIVE_REQUESTS } from "./calls.ts";
 export {
   Dispatcher,
   type Handler,
   type HandlerOptions,
+  linkOf,
+  type Middleware,
   type Registration,
   type RequestContext,
+  type Via,
 } from "./dispatcher.ts";
-export { Endpoint, type EndpointLimits, type EndpointOptions } from "./endpoint.ts";
+export {
+  type ConnectLinkOptions,
+  Endpoint,
+  type EndpointLimits,
+  type EndpointOptions,
+  type Guard,
+} from "./endpoint.ts";
 export {
   commonVersion,
+  type Hello,
   MAX_NAME_CHARS,
   type PeerInfo,
   PREFACE,
   type VersionRange,
   VERSIONS,
 } from "./handshake.ts";
-export { Link, type LinkOptions, REQUEST_TIMEOUT_MS, type RequestOptions } from "./link.ts";
+export { FairInbox, type Priority } from "./inbox.ts";
+export { type Direction, DRAIN_MS, Link, type LinkOptions } from "./link.ts";
 export { DEFAULT_TCP_PORT } from "./listen.ts";
+export type { RequestOptions, StreamOptions } from "./outgoing.ts";
+export { type PeerEvent, type PeerRecord, PeerTable } from "./peer_table.ts";
+export { HandlerSlots, MAX_HANDLERS } from "./slots.ts";
+export { STREAM_WINDOW } from "./stream.ts";
+export { MAX_CREDIT, REQUEST_TIMEOUT_MS } from "./terms.ts";
+export { Turns } from "./turns.ts";
+export { connectWeb, DEFAULT_HTTP_PORT, WEB_PATH, WebPort, type WebPortOptions } from "./web.ts";
+export { MAX_QUEUED_JOBS, WorkerPool, type WorkerPoolOptions } from "./worker_pool.ts";
+export {
+  ConnectionLimiter,
+  type ConnectionRates,
+  isLoopback,
+  type RateOptions,
+  subnetOf,
+  TokenBuckets,
+} from "./limits.ts";
+export { DatagramCalls, type DatagramCallsOptions, MAX_REPLIES } from "./datagram_calls.ts";
+export { type DatagramRequestOptions } from "./datagram_outgoing.ts";
+export {
+  type RegisterOptions as RegisterCodeOptions,
+  type RequestEvent,
+  type RequestHandler,
+  RequestsDispatcher,
+  type RequestsDispatcherOptions,
+} from "./requests_dispatcher.ts";
+export { RequestsEndPoint, type RequestsEndPointOptions } from "./requests_endpoint.ts";
+export { UdpPort, type UdpPortOptions } from "./udp_port.ts";

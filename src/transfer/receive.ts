@@ -16,7 +16,7 @@
 
 import { type Clock, systemClock, type Timer } from "../clock.ts";
 import { Channel } from "../channel.ts";
-import type { RequestContext } from "../endpoint/dispatcher.ts";
+import { linkOf, type RequestContext } from "../endpoint/dispatcher.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Link } from "../endpoint/link.ts";
 import type { PeerInfo } from "../endpoint/handshake.ts";
@@ -130,10 +130,10 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     handlers.use(endpoint.handle("transfer.run", (body, call) => receiver.#run(body, call)));
     const inline = { inline: true };
     handlers.use(
-      endpoint.handle("transfer.data", (body, { link }) => receiver.#data(body, link), inline),
+      endpoint.handle("transfer.data", (body, call) => receiver.#data(body, linkOf(call)), inline),
     );
     handlers.use(
-      endpoint.handle("transfer.end", (body, { link }) => receiver.#end(body, link), inline),
+      endpoint.handle("transfer.end", (body, call) => receiver.#end(body, linkOf(call)), inline),
     );
     return receiver;
   }
@@ -167,7 +167,8 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
   }
 
   async #offer({ manifest: value }: MessageBody, call: RequestContext): Promise<MessageBody> {
-    const { link, signal } = call;
+    const { signal } = call;
+    const link = linkOf(call);
     const manifest = parseManifest(value, { maxTotalBytes: this.#maxTotalBytes });
     this.#checkRoom(manifest);
     if (!await this.#decide({ from: link.peer, label: link.label, manifest })) {
@@ -244,8 +245,9 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     this.#active.delete(active.id);
   }
 
-  async #run({ id }: MessageBody, { link, signal }: RequestContext): Promise<MessageBody> {
-    const active = this.#find(id, link);
+  async #run({ id }: MessageBody, call: RequestContext): Promise<MessageBody> {
+    const { signal } = call;
+    const active = this.#find(id, linkOf(call));
     if (active === undefined) throw badField("id");
     const giveUp = () => this.#giveUp(active, signal.reason);
     signal.addEventListener("abort", giveUp, { once: true });

@@ -18,6 +18,9 @@ export const HIGH_WATER_BYTES = 512 * 1024;
 /** Where {@linkcode FramedConnection.hangUp} puts what nobody wants, a read at a time. */
 const WASTE_BYTES = 16 * 1024;
 
+/** How long a connection that is closed may take to say why, or to learn it. */
+const LAST_WORDS_MS = 1_000;
+
 /** How frames are carried. */
 export interface FramedOptions {
   /** Largest payload in bytes, both ways. @default {16777216} */
@@ -184,9 +187,9 @@ export class FramedConnection implements AsyncDisposable {
    * Closes so that what was sent last arrives: says that no more will come and reads to the end first, for a connection
    * that is closed with bytes unread is reset, and a reset can overtake last words.
    *
-   * @param limitMs How long that may take before it is closed all the same.
+   * @param limitMs How long that may take before it is closed all the same. @default {1000}
    */
-  async hangUp(limitMs: number): Promise<void> {
+  async hangUp(limitMs: number = LAST_WORDS_MS): Promise<void> {
     const giveUp = this.#clock.after(limitMs, () => this.close());
     try {
       await this.flush();

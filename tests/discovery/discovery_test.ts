@@ -170,15 +170,16 @@ Deno.test("Discovery.open opens although the port for questions cannot be had, a
   taken.close();
 });
 
-Deno.test("Discovery.open fails when its own port is taken, and leaves nothing open", async () => {
+Deno.test("Discovery answers from the socket it is given, and leaves it open", async () => {
   await using lan = new Lan();
-  const taken = await lan.network.host("bob").datagram({ port: 5_000 });
-  const { transport, open } = counting(lan.network.host("bob"));
-  await assertRejects(() => lan.announce("bob", 1, { transport, udpPort: 5_000 }), TransportError);
-  assertEquals(open.size, 0);
-  taken.close();
-  const bob = await lan.announce("bob", 1, { transport, udpPort: 5_000 });
+  const answerFrom = await lan.network.host("bob").datagram({ port: 5_000 });
+  const bob = await lan.announce("bob", 1, { answerFrom });
   assertEquals(bob.address?.port, 5_000);
+  const carol = await lan.announce("carol", 3333);
+  assertEquals(namesOf(await lan.search(carol)), ["bob"]);
+  await bob.close();
+  await answerFrom.send(Uint8Array.of(1), { hostname: "carol", port: 9 });
+  answerFrom.close();
 });
 
 Deno.test("Discovery.open fails when interfaces may not be listed, and leaves nothing open", async () => {

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ManualClock } from "../../src/clock.ts";
-import { identify, withinTime } from "../../src/endpoint/acceptor.ts";
+import { identify, type Protocol, withinTime } from "../../src/endpoint/acceptor.ts";
 import { PREFACE } from "../../src/endpoint/handshake.ts";
 import { ClosedError, InvalidPacketError, TimeoutError } from "../../src/errors.ts";
 import { connectionPair } from "./fixture.ts";
@@ -15,10 +15,10 @@ Deno.test("identify finds the preface, in one piece or in single bytes, and hand
       }
       raw.close();
     })();
-    const { protocol, rest } = await identify(accepted);
+    const { protocol, first } = await identify(accepted);
     assertEquals(protocol, "native");
     const into = new Uint8Array(16);
-    let seen = [...rest];
+    let seen = [...first.subarray(PREFACE.length)];
     for (let read = await accepted.read(into); read !== null; read = await accepted.read(into)) {
       seen = [...seen, ...into.subarray(0, read)];
     }
@@ -30,8 +30,8 @@ Deno.test("identify finds the preface, in one piece or in single bytes, and hand
 Deno.test("identify refuses at the first byte that fits no protocol, and shows it harmless", async () => {
   const cases: readonly (readonly [Uint8Array, string])[] = [
     [Uint8Array.of(0xff, 0xff, 0xff, 0xff), "ff ff ff ff"],
-    [new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"), "47 45 54 20 2f 20 48 54"],
-    [new TextEncoder().encode("{"), "7b"],
+    [new TextEncoder().encode("GOT / HTTP/1.1\r\n\r\n"), "47 4f 54 20 2f 20 48 54"],
+    [new TextEncoder().encode("HELP|"), "48 45 4c 50 7c"],
     [new TextEncoder().encode("KITH/2\n"), "4b 49 54 48 2f 32 0a"],
     [new TextEncoder().encode("KITH/1\r\n"), "4b 49 54 48 2f 31 0d 0a"],
   ];
@@ -42,6 +42,38 @@ Deno.test("identify refuses at the first byte that fits no protocol, and shows i
     assertEquals([error.code, error.details.first], ["bad-frame", shown]);
     raw.close();
     accepted.close();
+  }
+});
+
+Deno.test("identify tells protocols apart by their first bytes, in one piece or in single bytes", async () => {
+  const beginnings: readonly (readonly [string, Protocol])[] = [
+    ["KITH/1\n", "native"],
+    ["{", "witch"],
+    ["HELLO|", "peerpy"],
+    ["\0\0\0\x09", "peerconnect"],
+    ["\x01\xff\xff\xff", "peerconnect"],
+    ["GET ", "http"],
+    ["HEAD ", "http"],
+    ["POST ", "http"],
+    ["PUT ", "http"],
+    ["PATCH ", "http"],
+    ["PRI ", "http"],
+  ];
+  for (const [text, wanted] of beginnings) {
+    for (const pieceBytes of [1, 100]) {
+      const [raw, accepted] = await connectionPair();
+      const bytes = Uint8Array.from(text, (char) => char.charCodeAt(0));
+      const writing = (async () => {
+        for (let at = 0; at < bytes.length; at += pieceBytes) {
+          await raw.write(bytes.subarray(at, at + pieceBytes));
+        }
+      })();
+      const { protocol, first } = await identify(accepted);
+      assertEquals([protocol, first], [wanted, bytes]);
+      await writing;
+      raw.close();
+      accepted.close();
+    }
   }
 });
 

@@ -1,6 +1,7 @@
-import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { Call } from "../../src/endpoint/calls.ts";
-import { Dispatcher } from "../../src/endpoint/dispatcher.ts";
+import { Dispatcher, type Middleware } from "../../src/endpoint/dispatcher.ts";
+import { AuthError, RemoteError } from "../../src/errors.ts";
 import { linkPair } from "./fixture.ts";
 
 Deno.test("Dispatcher finds the handler of a header, until it is taken back", () => {
@@ -36,7 +37,7 @@ Deno.test("Dispatcher has no handlers but those it was given", () => {
 
 Deno.test("Call gives the same signal before and after it is cancelled", async () => {
   await using pair = await linkPair();
-  const asked = new Call(pair.client.link, "greet");
+  const asked = new Call(pair.client.link, "greet", 5_000, undefined);
   const { signal } = asked;
   assertEquals(signal.aborted, false);
   const reason = new Error("nobody waits");
@@ -44,8 +45,49 @@ Deno.test("Call gives the same signal before and after it is cancelled", async (
   assertStrictEquals(asked.signal, signal);
   assertStrictEquals(signal.reason, reason);
 
-  const late = new Call(pair.client.link, "greet");
+  const late = new Call(pair.client.link, "greet", 5_000, undefined);
   late.cancel(reason);
   assert(late.signal.aborted);
   assertStrictEquals(late.signal.reason, reason);
+});
+
+Deno.test("Dispatcher puts middleware around handlers, the first outermost, and takes it out again", async () => {
+  await using pair = await linkPair();
+  const { dispatcher } = pair.server;
+  const seen: string[] = [];
+  dispatcher.handle("greet", ({ name }) => `hello, ${name}`);
+  const note = (name: string): Middleware => ({
+    name,
+    run: async (body, context, next) => {
+      seen.push(`${name} ${context.header}`);
+      return `${await next(body)} (${name})`;
+    },
+  });
+  using _outer = dispatcher.use(note("outer"));
+  const inner = dispatcher.use(note("inner"));
+  assertEquals(dispatcher.middleware, ["outer", "inner"]);
+  const { link } = pair.client;
+  assertEquals(await link.request("greet", { name: "bob" }), "hello, bob (inner) (outer)");
+  assertEquals(seen, ["outer greet", "inner greet"]);
+  inner[Symbol.dispose]();
+  assertEquals(await link.request("greet", { name: "bob" }), "hello, bob (outer)");
+  assertEquals(dispatcher.middleware, ["outer"]);
+});
+
+Deno.test("Dispatcher's middleware may change the body, answer by itself, or refuse with a code", async () => {
+  await using pair = await linkPair();
+  const { dispatcher } = pair.server;
+  dispatcher.handle("greet", ({ name }) => `hello, ${name}`);
+  dispatcher.use({
+    name: "door",
+    run: ({ name }, _context, next) => {
+      if (name === "mallory") throw new AuthError("not-allowed", "Not you");
+      return name === "echo" ? "echo" : next({ name: `dear ${name}` });
+    },
+  });
+  const { link } = pair.client;
+  assertEquals(await link.request("greet", { name: "bob" }), "hello, dear bob");
+  assertEquals(await link.request("greet", { name: "echo" }), "echo");
+  const error = await assertRejects(() => link.request("greet", { name: "mallory" }), RemoteError);
+  assertEquals([error.code, error.message], ["not-allowed", "Not you"]);
 });

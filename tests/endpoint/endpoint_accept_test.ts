@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { helloBody, PREFACE } from "../../src/endpoint/handshake.ts";
 import { LimitError } from "../../src/errors.ts";
+import type { Connection } from "../../src/transport/transport.ts";
 import type { MessageBody } from "../../src/wire/message.ts";
 import { infoOf, isSettled, Served, SERVER, settle, Stranger } from "./fixture.ts";
 
@@ -19,7 +20,7 @@ Deno.test("Endpoint takes messages that come together with the HELLO, once the l
   await using served = await Served.open();
   const closed = Promise.withResolvers<unknown>();
   served.endpoint.handle("early", (_, { link }) => {
-    assert(served.endpoint.links.has(link), "the link is not known yet");
+    assert(link !== undefined && served.endpoint.links.has(link), "the link is not known yet");
     void link.closed.then(closed.resolve);
     return "fine";
   }, { inline: true });
@@ -39,10 +40,8 @@ Deno.test("Endpoint closes and counts garbage, and other links go on", async () 
   const link = await (await served.client()).connect(SERVER);
   const garbage = [
     Uint8Array.of(0xff, 0xff, 0xff, 0xff),
-    "GET / HTTP/1.1\r\nHost: server\r\n\r\n",
-    "{",
-    "HELLO|bob|1|\n",
-    Uint8Array.of(0, 0, 0, 1, 7),
+    "HELP|",
+    "TRACEROUTE",
     "KITH/9\n",
   ];
   for (const [at, bytes] of garbage.entries()) {
@@ -58,7 +57,7 @@ Deno.test("Endpoint closes and counts garbage, and other links go on", async () 
   byteWise.close();
   const count = garbage.length + 1;
   assertEquals(served.metrics.snapshot(), {
-    "accept.linked": 1,
+    "accept.established": 1,
     "accept.refused.bad-frame": count,
   });
   const refusals = served.log.lines.filter(({ message }) => message === "refused a connection");
@@ -138,23 +137,93 @@ Deno.test("Endpoint takes a DENY's time from who does not leave, and no more", a
   stranger.close();
 });
 
-Deno.test("Endpoint refuses handshakes beyond maxPendingHandshakes, and names the limit at both ends", async () => {
+Deno.test("Endpoint closes and counts a dialect that is off, and answers a probe by closing", async () => {
+  await using served = await Served.open();
+  for (const bytes of ["{}\n", "HELLO|peer_name=a:1", Uint8Array.of(0, 0, 0, 1, 7)]) {
+    const stranger = new Stranger(await served.stranger());
+    await stranger.raw(bytes);
+    assertEquals(await stranger.receive(), undefined);
+    stranger.close();
+  }
+  assertEquals(served.metrics.snapshot(), { "accept.refused.unsupported": 3 });
+  const probe = new Stranger(await served.stranger());
+  for (const _ of [1, 2, 3, 4]) await probe.raw(Uint8Array.of(0));
+  assertEquals(await probe.receive(), undefined);
+  probe.close();
+  assertEquals(served.metrics.snapshot(), {
+    "accept.refused.unsupported": 3,
+    "accept.probes": 1,
+  });
+});
+
+Deno.test("Endpoint tells who speaks HTTP to it where the web port is", async () => {
+  await using served = await Served.open();
+  for (const webPort of [undefined, 3488]) {
+    served.endpoint.webPort = webPort;
+    const browser = await served.stranger();
+    await browser.write(new TextEncoder().encode("GET / HTTP/1.1\r\nHost: server\r\n\r\n"));
+    const answer = new TextDecoder().decode(await readAll(browser));
+    assert(answer.startsWith("HTTP/1.1 421 Misdirected Request\r\n"), answer);
+    assertStringIncludes(answer, webPort === undefined ? "no web port" : "on port 3488");
+    const [head = "", body = ""] = answer.split("\r\n\r\n");
+    assertStringIncludes(head, `Content-Length: ${body.length}`);
+    browser.close();
+  }
+});
+
+Deno.test("Endpoint makes room for a newcomer when too many handshakes hang, and the oldest goes", async () => {
   await using served = await Served.open({ limits: { maxPendingHandshakes: 3, handshakeMs: 500 } });
-  const silent = await Promise.all([1, 2, 3].map(() => served.stranger()));
+  const silent: Connection[] = [];
+  for (let at = 0; at < 3; at++) silent.push(await served.stranger());
   await settle();
   const client = await served.client();
-  const error = await assertRejects(
-    () => client.connect(SERVER),
-    LimitError,
-    "maxPendingHandshakes",
-  );
-  assertEquals([error.code, error.details.reason], ["limit", "limit"]);
-  assertEquals(served.metrics.snapshot(), { "accept.refused.maxPendingHandshakes": 1 });
-  silent[0]?.close();
-  await settle();
   await (await client.connect(SERVER)).close();
+  const [first, second] = silent;
+  assertEquals(await first?.read(new Uint8Array(1)), null);
+  assertEquals(served.metrics.snapshot(), {
+    "accept.established": 1,
+    "accept.evicted": 1,
+    "accept.refused.rate": 1,
+  });
+  const left = second?.read(new Uint8Array(1));
   await served.clock.advance(500);
+  assertEquals(await left, null);
   assertEquals(served.metrics.snapshot()["accept.refused.timeout"], 2);
+  for (const connection of silent) connection.close();
+});
+
+Deno.test("Endpoint refuses an address whose handshakes fail too often, and says so, until time has passed", async () => {
+  await using served = await Served.open();
+  const client = await served.client("stranger");
+  for (let at = 0; at < 32; at++) {
+    const stranger = new Stranger(await served.stranger());
+    await stranger.raw("garbage");
+    assertEquals(await stranger.receive(), undefined);
+    stranger.close();
+  }
+  const error = await assertRejects(() => client.connect(SERVER), LimitError, "failuresPerAddress");
+  assertEquals(error.code, "rate");
+  assertEquals(served.metrics.snapshot()["accept.refused.rate"], 1);
+  const other = await served.client("other");
+  await (await other.connect(SERVER)).close();
+  await served.clock.advance(1_000);
+  await (await client.connect(SERVER)).close();
+});
+
+Deno.test("Endpoint accepts an honest client at once in the middle of 10,000 silent connections", async () => {
+  await using served = await Served.open();
+  const silent: Connection[] = [];
+  for (let at = 0; at < 10_000; at++) {
+    silent.push(await served.stranger());
+    if (at !== 9_000) continue;
+    const link = await (await served.client()).connect(SERVER);
+    assertEquals(served.endpoint.links.size, 1);
+    await link.close();
+  }
+  await settle();
+  const { "accept.evicted": evicted = 0, "accept.refused.rate": refused = 0 } = served.metrics
+    .snapshot();
+  assert(evicted >= 32 && refused >= 10_000 - 256, `${evicted} ${refused}`);
   for (const connection of silent) connection.close();
 });
 
@@ -176,6 +245,16 @@ Deno.test("Endpoint refuses links beyond maxLinks, also when all come at once, a
   await link?.close();
   await (await clients[7]?.connect(SERVER))?.close();
 });
+
+async function readAll(connection: Connection): Promise<Uint8Array> {
+  const into = new Uint8Array(4096);
+  let count = 0;
+  for (;;) {
+    const read = await connection.read(into.subarray(count));
+    if (read === null) return into.subarray(0, count);
+    count += read;
+  }
+}
 
 /** A handshake as a dialer writes it, perhaps followed by a message. */
 async function helloBytes(

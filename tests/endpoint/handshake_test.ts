@@ -73,14 +73,21 @@ Deno.test("commonVersion refuses ranges that do not meet or run backwards, and n
 });
 
 Deno.test("HELLO and ACCEPT say who it is and which versions, over the wire and back", () => {
-  const hello = parseHello(overTheWire(helloBody(ALICE, range(1, 7))));
-  assertEquals(hello, { ...ALICE, versions: range(1, 7) });
+  const hello = parseHello(overTheWire(helloBody(ALICE, { versions: range(1, 7) })));
+  assertEquals(hello, { ...ALICE, versions: range(1, 7), shared: false });
   assertEquals(parseAccept(overTheWire(acceptBody(ALICE, 3))), { ...ALICE, version: 3 });
 });
 
 Deno.test("HELLO may lack what is optional, and have more than this version knows", () => {
   const { min, max, peer } = helloBody(ALICE);
-  const bare = { ...ALICE, name: "", capabilities: [], agent: "", versions: range(1, 1) };
+  const bare = {
+    ...ALICE,
+    name: "",
+    capabilities: [],
+    agent: "",
+    versions: range(1, 1),
+    shared: false,
+  };
   assertEquals(parseHello({ min, max, peer }), bare);
   assertEquals(parseHello({ min, max, peer, name: null, caps: null, agent: null }), bare);
   const future = { ...helloBody(ALICE), caps: ["transfer/9", "☃"], mood: "good" };
@@ -92,7 +99,7 @@ Deno.test("HELLO and ACCEPT of the largest allowed contents fit a handshake mess
   const capabilities = Array.from({ length: 64 }, () => widest);
   const self = { ...ALICE, name: widest, agent: widest, capabilities };
   assertEquals(parseHello(overTheWire(helloBody(self))).capabilities.length, 64);
-  const bytes = encodeWireData(wireData(":hello", helloBody(self, range(0, 65_535))));
+  const bytes = encodeWireData(wireData(":hello", helloBody(self, { versions: range(0, 65_535) })));
   assert(bytes.length <= MAX_HANDSHAKE_BYTES, `${bytes.length}`);
 });
 

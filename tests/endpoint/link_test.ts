@@ -5,7 +5,7 @@ import {
   assertStrictEquals,
   assertStringIncludes,
 } from "@std/assert";
-import { REQUEST_TIMEOUT_MS } from "../../src/endpoint/link.ts";
+import { REQUEST_TIMEOUT_MS } from "../../src/endpoint/terms.ts";
 import {
   ClosedError,
   LimitError,

@@ -1,0 +1,73 @@
+/**
+ * `kith call`
+ *
+ * @module
+ */
+
+import { InvalidPacketError, PeerError } from "../errors.ts";
+import { printable } from "../log.ts";
+import { MAX_FRAME_BYTES } from "../wire/frame.ts";
+import { decodeJson } from "../wire/json.ts";
+import { openCallee } from "./caller.ts";
+import { fromNotation, toNotation } from "./notation.ts";
+import { requestOptions } from "./open_peer.ts";
+import { UsageError } from "./options.ts";
+import type { Output } from "./output.ts";
+import type { Invocation } from "./verbs.ts";
+
+/** Longest JSON that is read: bytes are twice as long in it as in a message. */
+const MAX_INPUT_BYTES = 2 * MAX_FRAME_BYTES;
+
+/** Calls one endpoint and prints the answer. */
+export async function run(invocation: Invocation): Promise<void> {
+  const { options, output, signal } = invocation;
+  const [target, name, text, ...more] = options.args;
+  if (!target || !name || more.length > 0) {
+    throw new UsageError("PEER and ENDPOINT are wanted, and perhaps JSON");
+  }
+  if (name.startsWith(":")) throw new UsageError('No endpoint begins with ":"');
+  const data = text === undefined
+    ? undefined
+    : parseData(text === "-" ? await readInput(signal) : text);
+  await using callee = await openCallee(invocation, target);
+  const asking = requestOptions(options, signal);
+  if (!options.has("stream")) return print({}, await callee.call(name, data, asking), output);
+  for await (const part of callee.stream(name, data, asking)) {
+    print({ event: "item" }, part, output);
+  }
+}
+
+/** What an endpoint is given. @throws {UsageError} when it is not JSON. */
+export function parseData(json: string | Uint8Array): unknown {
+  try {
+    return fromNotation(decodeJson(json, { maxBytes: MAX_INPUT_BYTES, what: "data as JSON" }));
+  } catch (error) {
+    if (!(error instanceof PeerError)) throw error;
+    throw new UsageError(error.message);
+  }
+}
+
+/** Text for people: a string as it is, anything else as JSON, and nothing that a terminal obeys but lines and tabs. */
+export function readable(shown: unknown): string {
+  const text = typeof shown === "string" ? shown : JSON.stringify(shown, null, 2);
+  return text.replace(/[^\n\t]+/g, (part) => printable(part, Infinity));
+}
+
+function print(event: Record<string, unknown>, value: unknown, output: Output): void {
+  const result = toNotation(value === undefined ? null : value);
+  try {
+    output.result({ ...event, result }, readable(result));
+  } catch (cause) {
+    // Nested too deeply for JSON: that is the other side's doing, and no mistake on the command line.
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new InvalidPacketError("too-large", `Cannot print the answer: ${cause.message}`, {
+      cause,
+    });
+  }
+}
+
+/** All of stdin. */
+async function readInput(signal: AbortSignal): Promise<Uint8Array> {
+  const interruptible = new TransformStream<Uint8Array, Uint8Array<ArrayBuffer>>();
+  return await new Response(Deno.stdin.readable.pipeThrough(interruptible, { signal })).bytes();
+}

@@ -1,0 +1,326 @@
+/**
+ * Requests on their way out over UDP: what waits for an answer, sent again until there is one.
+ *
+ * The first repetition comes after `retryMs`, each further one after twice the time, up to a second, each up to half as
+ * late again by chance, so that many who lost their packets at once do not meet again. All have the id of the first.
+ * One timer serves all requests.
+ *
+ * @module
+ */
+
+import type { Clock, Timer } from "../clock.ts";
+import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
+import { printable } from "../log.ts";
+import type { Counter, Metrics } from "../metrics.ts";
+import { type Address, formatAddress } from "../transport/transport.ts";
+import { MAX_DATAGRAM_OUT_BYTES } from "../wire/datagram.ts";
+import type { MessageBody, NativeMessage } from "../wire/message.ts";
+import { MAX_SLAB_COPY_BYTES, Slabs } from "../wire/slabs.ts";
+import { remoteError } from "./error_body.ts";
+import { MAX_IN_FLIGHT } from "./inflight.ts";
+import { REQUEST_TIMEOUT_MS, withTerms } from "./terms.ts";
+
+/** Before a request is sent again for the first time: above the round trip of any network that is in order. */
+export const RETRY_MS = 200;
+
+/**
+ * Longest wait for an answer over UDP: well below the 30 s that the other side keeps it for, so that whoever still asks
+ * again finds it.
+ */
+export const MAX_DATAGRAM_TIMEOUT_MS = 25_000;
+
+/** How many times a request's own bytes its answer may have: what QUIC allows before an address is proven (RFC 9000, 8.1). */
+export const AMPLIFICATION = 3;
+
+/** Most between two repetitions: doubling on, five seconds would see five, of which one in thirty fails where 30 % are lost. */
+const MAX_RETRY_MS = 1_000;
+
+/** The largest packet of an answer. */
+const MAX_ANSWER_BYTES = MAX_DATAGRAM_OUT_BYTES + 5;
+
+/** Pace of the timer at most: to look at 65,536 requests takes half a millisecond. */
+const LOOK_MS = 5;
+
+/** How to wait for an answer over UDP. */
+export interface DatagramRequestOptions {
+  /** Gives up after this many milliseconds, at most 25,000. @default {5000} */
+  timeoutMs?: number;
+  /** Sends again after this many milliseconds, then after twice as many, and so on up to a second. @default {200} */
+  retryMs?: number;
+  /** Gives up when aborted, and tells the other side. */
+  signal?: AbortSignal;
+}
+
+/** What {@linkcode DatagramOutgoing} needs. */
+export interface DatagramOutgoingOptions {
+  /** Where time and chance come from. */
+  clock: Clock;
+  /** Counts `requests.*`. */
+  metrics: Metrics;
+  /** Makes a packet, which is there until the next is made. @throws {InvalidPacketError} `too-large`. */
+  encode: (header: string, id: number, body: MessageBody) => Uint8Array;
+  /** The message in a packet that `encode` made. */
+  decode: (packet: Uint8Array) => NativeMessage;
+  /** Sends a packet. */
+  send: (packet: Uint8Array, to: Address) => Promise<void>;
+}
+
+/** See the module. */
+export class DatagramOutgoing {
+  readonly #options: DatagramOutgoingOptions;
+  readonly #stray: Counter;
+  readonly #inFlight = new Map<number, Asked>();
+  readonly #ids = new RandomIds();
+  readonly #slabs = new Slabs();
+  #timer: Timer | undefined;
+  #timerAtMs = Infinity;
+  #closed = false;
+
+  /** Nothing is asked yet. */
+  constructor(options: DatagramOutgoingOptions) {
+    this.#options = options;
+    this.#stray = options.metrics.counter("requests.stray");
+  }
+
+  /** How many requests wait for their answers. */
+  get size(): number {
+    return this.#inFlight.size;
+  }
+
+  /** Asks, and waits for the answer. */
+  request(
+    to: Address,
+    header: string,
+    body: MessageBody,
+    options: DatagramRequestOptions,
+  ): Promise<unknown> {
+    const { timeoutMs = REQUEST_TIMEOUT_MS, retryMs = RETRY_MS, signal } = options;
+    return new Promise((resolve, reject) => {
+      assertWithin("timeoutMs", timeoutMs, MAX_DATAGRAM_TIMEOUT_MS);
+      assertWithin("retryMs", retryMs, Infinity);
+      signal?.throwIfAborted();
+      this.#assertRoom();
+      const id = this.#freeId();
+      const packet = this.#packet(header, id, withTerms(body, timeoutMs));
+      const nowMs = this.#options.clock.now();
+      const asked = new Asked(id, header, to, packet, nowMs + timeoutMs, retryMs, resolve, reject);
+      if (signal !== undefined) asked.listen(signal, (reason) => this.#giveUp(asked, reason));
+      this.#inFlight.set(id, asked);
+      this.#schedule(asked, nowMs);
+      this.#lookAt(asked.dueMs);
+      this.#options.send(packet, to).catch((error) => {
+        // A request that cannot even be sent is not waited for.
+        if (this.#inFlight.delete(id)) asked.reject(error);
+      });
+    });
+  }
+
+  /** Takes `:ok`, `:error` or `:pad`. What comes from elsewhere than was asked, or was not asked for, is only counted. */
+  settle({ header, msgId, body }: NativeMessage, from: Address): void {
+    const asked = this.#inFlight.get(msgId);
+    if (asked === undefined || !isSameAddress(asked.to, from)) return this.#stray.add();
+    if (header === ":pad") return this.#pad(asked, body.bytes);
+    this.#inFlight.delete(msgId);
+    if (header === ":ok") asked.resolve(body.result);
+    else asked.reject(remoteError(body));
+  }
+
+  /** Rejects everything that waits and takes nothing more. */
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    const asked = [...this.#inFlight.values()];
+    this.#inFlight.clear();
+    for (const each of asked) each.reject(new ClosedError(`Cannot call ${each.what}: closed`));
+  }
+
+  #assertRoom(): void {
+    if (this.#closed) throw new ClosedError("Cannot request: the calls over UDP are closed");
+    if (this.#inFlight.size < MAX_IN_FLIGHT) return;
+    throw new LimitError("limit", `Cannot request: ${MAX_IN_FLIGHT} are in flight (maxInFlight)`, {
+      details: { limit: "maxInFlight", max: MAX_IN_FLIGHT },
+    });
+  }
+
+  #freeId(): number {
+    for (;;) {
+      const id = this.#ids.next();
+      if (!this.#inFlight.has(id)) return id;
+    }
+  }
+
+  /** Makes a packet of its own, to be sent more than once. */
+  #packet(header: string, id: number, body: MessageBody): Uint8Array {
+    const packet = this.#options.encode(header, id, body);
+    const { length } = packet;
+    return length <= MAX_SLAB_COPY_BYTES ? this.#slabs.copy(packet, 0, length) : packet.slice();
+  }
+
+  /** Sends what may as well be lost. */
+  #tell(packet: Uint8Array, to: Address): void {
+    this.#options.send(packet, to).catch(() => {
+      this.#options.metrics.counter("requests.send-errors").add();
+    });
+  }
+
+  /** Stops waiting and tells the other side. */
+  #giveUp(asked: Asked, reason: unknown): void {
+    if (!this.#inFlight.delete(asked.id)) return;
+    asked.reject(reason);
+    this.#tell(this.#packet(":cancel", asked.id, {}), asked.to);
+  }
+
+  /**
+   * The answer is there, and larger than a request as small as ours may bring about: asks again with one that is large
+   * enough, once.
+   */
+  #pad(asked: Asked, bytes: unknown): void {
+    if (asked.padded || typeof bytes !== "number") return;
+    if (!(bytes <= MAX_ANSWER_BYTES)) return;
+    const missing = Math.ceil(bytes / AMPLIFICATION) - asked.packet.length;
+    if (missing <= 0) return;
+    const { header, msgId, body } = this.#options.decode(asked.packet);
+    const terms = body[":"] as MessageBody | undefined;
+    const padded = { ...body, ":": { ...terms, pad: new Uint8Array(missing) } };
+    asked.packet = this.#packet(header, msgId, padded);
+    asked.padded = true;
+    this.#tell(asked.packet, asked.to);
+  }
+
+  #schedule(asked: Asked, nowMs: number): void {
+    const { clock } = this.#options;
+    asked.retryAtMs = nowMs + asked.retryMs * (1 + clock.random() / 2);
+    asked.retryMs = Math.max(asked.retryMs, Math.min(asked.retryMs * 2, MAX_RETRY_MS));
+  }
+
+  /** Looks at all that wait, at that time. */
+  #lookAt(atMs: number): void {
+    if (atMs >= this.#timerAtMs) return;
+    const { clock } = this.#options;
+    this.#timer?.cancel();
+    this.#timerAtMs = atMs;
+    this.#timer = clock.after(Math.max(LOOK_MS, atMs - clock.now()), () => this.#look());
+  }
+
+  #look(): void {
+    this.#timerAtMs = Infinity;
+    const nowMs = this.#options.clock.now() + 1; // a timer may fire a fraction of a millisecond early
+    let nextMs = Infinity;
+    for (const asked of this.#inFlight.values()) {
+      if (asked.deadlineMs <= nowMs) {
+        this.#giveUp(asked, new TimeoutError(`Cannot call ${asked.what}: no answer in time`));
+        continue;
+      }
+      if (asked.retryAtMs <= nowMs) {
+        this.#schedule(asked, nowMs);
+        this.#tell(asked.packet, asked.to);
+      }
+      nextMs = Math.min(nextMs, asked.dueMs);
+    }
+    this.#lookAt(nextMs);
+  }
+}
+
+/** A request that waits for its answer. */
+class Asked {
+  readonly id: number;
+  readonly to: Address;
+  readonly deadlineMs: number;
+  packet: Uint8Array;
+  padded = false;
+  retryAtMs = 0;
+  retryMs: number;
+  readonly #header: string;
+  readonly #resolve: (value: unknown) => void;
+  readonly #reject: (error: unknown) => void;
+  #forgetSignal: (() => void) | undefined;
+
+  constructor(
+    id: number,
+    header: string,
+    to: Address,
+    packet: Uint8Array,
+    deadlineMs: number,
+    retryMs: number,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.id = id;
+    this.#header = header;
+    this.to = to;
+    this.packet = packet;
+    this.deadlineMs = deadlineMs;
+    this.retryMs = retryMs;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  /** For errors: `"greet" of 192.0.2.7:3486`. */
+  get what(): string {
+    return `"${printable(this.#header, 64)}" of ${printable(formatAddress(this.to), 100)}`;
+  }
+
+  /** When something has to be done about it. */
+  get dueMs(): number {
+    return Math.min(this.retryAtMs, this.deadlineMs);
+  }
+
+  /** Calls `onAbort` when the signal fires before the answer comes. */
+  listen(signal: AbortSignal, onAbort: (reason: unknown) => void): void {
+    const listener = () => onAbort(signal.reason);
+    signal.addEventListener("abort", listener, { once: true });
+    this.#forgetSignal = () => signal.removeEventListener("abort", listener);
+  }
+
+  resolve(value: unknown): void {
+    this.#forgetSignal?.();
+    this.#resolve(value);
+  }
+
+  reject(error: unknown): void {
+    this.#forgetSignal?.();
+    this.#reject(error);
+  }
+}
+
+/** Random numbers in 1..2^53-1 that nobody can guess, fetched many at a time: one by one they cost a microsecond each. */
+class RandomIds {
+  readonly #words = new Uint32Array(512);
+  #at = this.#words.length;
+
+  next(): number {
+    if (this.#at === this.#words.length) {
+      crypto.getRandomValues(this.#words);
+      this.#at = 0;
+    }
+    const high = (this.#words[this.#at++] ?? 0) & 0x1f_ffff;
+    const low = this.#words[this.#at++] ?? 0;
+    return high * 2 ** 32 + low || this.next();
+  }
+}
+
+/** Whether two addresses are of the same socket, however they are written. */
+function isSameAddress(a: Address, b: Address): boolean {
+  if (a.port !== b.port) return false;
+  return a.hostname === b.hostname || canonical(a.hostname) === canonical(b.hostname);
+}
+
+/**
+ * One spelling for each address: that of the URL standard, where IPv4 in IPv6's form (RFC 4291, 2.5.5.2) is IPv4. Zones
+ * are left out, because the runtime does not tell them of what it received.
+ */
+function canonical(hostname: string): string {
+  const host = hostname.replace(/%.*/, "").toLowerCase();
+  if (!host.includes(":")) return host;
+  const six = URL.parse(`http://[${host}]`)?.hostname.slice(1, -1) ?? host;
+  const [, high, low] = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(six) ?? [];
+  if (high === undefined || low === undefined) return six;
+  const groups = [parseInt(high, 16), parseInt(low, 16)];
+  return groups.flatMap((group) => [group >> 8, group & 0xff]).join(".");
+}
+
+function assertWithin(name: string, value: number, max: number): void {
+  if (value > 0 && value <= max) return;
+  const range = max === Infinity ? "above 0" : `above 0 and at most ${max}`;
+  throw new RangeError(`${name} must be ${range} over UDP: current value is ${value}`);
+}

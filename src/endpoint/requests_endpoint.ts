@@ -1,0 +1,237 @@
+/**
+ * The UDP port: packets in, checked and made into events; packets out.
+ *
+ * ```
+ * service code (1 byte) | length, unsigned, 32 bit, big-endian | WireData of that length
+ * ```
+ *
+ * Packets of native codes, 0x10 to 0x1f, must be exact and hold one native message; those of other codes are read as
+ * PeerConnect does. What is malformed is counted and dropped, and so is what nobody takes.
+ *
+ * Source: the PeerConnect requests module, `RequestsEndPoint`.
+ *
+ * @module
+ */
+
+import { type Clock, sleep, systemClock } from "../clock.ts";
+import { ClosedError, InvalidPacketError } from "../errors.ts";
+import { type Logger, printable, silentLogger } from "../log.ts";
+import { Metrics } from "../metrics.ts";
+import {
+  type Address,
+  type Datagram,
+  type DatagramSocket,
+  formatAddress,
+  type Transport,
+} from "../transport/transport.ts";
+import { decodeDatagram, encodeDatagram, SOFT_DATAGRAM_BYTES } from "../wire/datagram.ts";
+import { Decoder } from "../wire/decoder.ts";
+import { decodeWireData, readMessage, type WireData } from "../wire/message.ts";
+import type { RequestsDispatcher } from "./requests_dispatcher.ts";
+import { MESSAGES_A_TURN, Turns } from "./turns.ts";
+
+/**
+ * Packets read before everybody else has a turn: more than are handled in one, so that a flood fills the inbox of its
+ * sender, where it hurts nobody, and not the kernel's buffer, where it pushes out what others send.
+ */
+const PACKETS_A_TURN = 4 * MESSAGES_A_TURN;
+
+/** Service code and length. */
+const HEADER_BYTES = 5;
+
+/** Pause after an error of the socket, which may stay for a while. */
+const RECEIVE_PAUSE_MS = 100;
+
+/** What a {@linkcode RequestsEndPoint} needs. */
+export interface RequestsEndPointOptions {
+  /** The network. */
+  transport: Transport;
+  /** Who takes what comes in. */
+  dispatcher: RequestsDispatcher;
+  /** Address to bind. @default {"0.0.0.0"} */
+  hostname?: string | undefined;
+  /** Port to bind, 0 for any. @default {0} */
+  port?: number | undefined;
+  /** Who else has turns. @default nobody */
+  turns?: Turns;
+  /** Where time comes from. @default {systemClock} */
+  clock?: Clock;
+  /** Where to say what was dropped. @default {silentLogger} */
+  log?: Logger;
+  /** Counts `requests.*`. @default {new Metrics()} */
+  metrics?: Metrics;
+}
+
+/**
+ * A UDP port for requests; see the module.
+ *
+ * @example
+ * ```ts
+ * import { RequestsDispatcher, RequestsEndPoint } from "@kith/kith";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { encodeWireData, SERVICE_CODE, wireData } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const dispatcher = new RequestsDispatcher();
+ * await using alice = await RequestsEndPoint.open({ transport: network.host("alice"), dispatcher });
+ * await using bob = await RequestsEndPoint.open({
+ *   transport: network.host("bob"),
+ *   dispatcher: new RequestsDispatcher(),
+ * });
+ *
+ * const heard = Promise.withResolvers<unknown>();
+ * dispatcher.register(SERVICE_CODE.gossip, ({ request }) => heard.resolve(request.body));
+ * await bob.send(SERVICE_CODE.gossip, encodeWireData(wireData("rumor", { n: 1 })), alice.address);
+ * assertEquals(await heard.promise, { n: 1 });
+ * ```
+ */
+export class RequestsEndPoint implements AsyncDisposable {
+  readonly #socket: DatagramSocket;
+  readonly #dispatcher: RequestsDispatcher;
+  readonly #turns: Turns;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #metrics: Metrics;
+  readonly #decoder = new Decoder({ slabs: true });
+  readonly #closing = new AbortController();
+  readonly #receiving: Promise<void>;
+  // All of the buffer that the socket receives into: as long as it stays the same, the decoder need not be set up anew.
+  #buffer = new Uint8Array(0);
+
+  private constructor(socket: DatagramSocket, options: RequestsEndPointOptions) {
+    const { dispatcher, turns = new Turns(), clock = systemClock } = options;
+    const { log = silentLogger, metrics = new Metrics() } = options;
+    this.#socket = socket;
+    this.#dispatcher = dispatcher;
+    this.#turns = turns;
+    this.#clock = clock;
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#receiving = this.#receiveAll();
+  }
+
+  /**
+   * Opens a port and starts to receive.
+   *
+   * @throws {TransportError} when the port is taken or the address is not ours.
+   * @throws {UnsupportedError} when the program may not listen there.
+   */
+  static async open(options: RequestsEndPointOptions): Promise<RequestsEndPoint> {
+    const { transport, hostname, port = 0 } = options;
+    const socket = await transport.datagram(hostname === undefined ? { port } : { hostname, port });
+    return new RequestsEndPoint(socket, options);
+  }
+
+  /** Where it is bound, with the real port. */
+  get address(): Address {
+    return this.#socket.address;
+  }
+
+  /**
+   * Sends a payload to who takes a service code there.
+   *
+   * @throws {InvalidPacketError} `too-large` for more than 64,512 bytes. @throws {RangeError} when the code is no byte.
+   * @throws {TransportError} when the packet cannot leave. @throws {ClosedError} when the port is closed.
+   */
+  async send(code: number, payload: Uint8Array, to: Address): Promise<void> {
+    await this.sendPacket(encodeDatagram(code, payload), to);
+  }
+
+  /**
+   * Sends a packet that has its code and its length already, as `encodeDatagram` makes them. The bytes belong to the
+   * socket until it resolves. One that the network may have to fragment is counted, as `requests.large`.
+   *
+   * @throws as {@linkcode RequestsEndPoint.send}.
+   */
+  sendPacket(packet: Uint8Array, to: Address): Promise<void> {
+    if (packet.length > SOFT_DATAGRAM_BYTES) this.#metrics.counter("requests.large").add();
+    return this.#socket.send(packet, to);
+  }
+
+  /** Closes the port; nothing more is received or sent. Harmless when closed. */
+  async close(): Promise<void> {
+    this.#closing.abort(new ClosedError("The port for requests is closed"));
+    this.#socket.close();
+    await this.#receiving;
+  }
+
+  /** The same as {@linkcode RequestsEndPoint.close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #receiveAll(): Promise<void> {
+    this.#turns.join();
+    for (let left = PACKETS_A_TURN; !this.#closing.signal.aborted; left--) {
+      if (left === 0) {
+        left = PACKETS_A_TURN;
+        await this.#turns.next();
+      }
+      try {
+        const datagram = await this.#socket.receive();
+        if (datagram === undefined) break;
+        this.#take(datagram);
+      } catch (error) {
+        await this.#survive(error);
+      }
+    }
+    this.#turns.leave();
+  }
+
+  #take({ data, from }: Datagram): void {
+    const code = data[0];
+    if (code !== undefined && !this.#dispatcher.has(code)) {
+      this.#metrics.counter("requests.unknown-code").add();
+      return;
+    }
+    try {
+      const request = this.#read(data);
+      const rootCode = data[0] as number;
+      this.#dispatcher.submit({ rootCode, request, fromAddr: from, packetBytes: data.length });
+    } catch (error) {
+      if (!(error instanceof InvalidPacketError)) throw error;
+      this.#metrics.counter("requests.malformed").add();
+      const { code, message } = error;
+      this.#log.debug("dropped a malformed packet", { from: shown(from), code, message });
+    }
+  }
+
+  /** The message in a packet. @throws {InvalidPacketError} when it is malformed. */
+  #read(packet: Uint8Array): WireData {
+    if (!isNative(packet[0])) {
+      const { payload } = decodeDatagram(packet, { code: true, exact: false });
+      return decodeWireData(payload, { dialect: "peerconnect" });
+    }
+    // What is exact needs no further look; of what is not, the decoder of packets says what is wrong.
+    if (!isExact(packet)) decodeDatagram(packet, { code: true, exact: true });
+    if (packet.buffer !== this.#buffer.buffer) {
+      this.#buffer = new Uint8Array(packet.buffer as ArrayBuffer);
+    }
+    const { byteOffset, length } = packet;
+    this.#decoder.reset(this.#buffer, byteOffset + HEADER_BYTES, byteOffset + length);
+    return readMessage(this.#decoder);
+  }
+
+  /** An error concerns one packet, or passes: the port stays open. */
+  async #survive(error: unknown): Promise<void> {
+    const { signal } = this.#closing;
+    this.#metrics.counter("requests.receive-errors").add();
+    this.#log.error("could not receive a packet", { error: printable(String(error)) });
+    await sleep(this.#clock, RECEIVE_PAUSE_MS, { signal }).catch(() => {}); // closed meanwhile
+  }
+}
+
+function isNative(code = 0): boolean {
+  return code >= 0x10 && code <= 0x1f;
+}
+
+/** Whether a packet is as long as it says. Allocates nothing, because every packet is asked. */
+function isExact(packet: Uint8Array): boolean {
+  const { 1: a = 0, 2: b = 0, 3: c = 0, 4: d = 0, length } = packet;
+  return length >= HEADER_BYTES && (a << 24 | b << 16 | c << 8 | d) >>> 0 === length - HEADER_BYTES;
+}
+
+function shown(address: Address): string {
+  return printable(formatAddress(address), 100);
+}

@@ -1,0 +1,72 @@
+/**
+ * What a caller asks of a call besides its content: it travels in the body, under the reserved key `:`.
+ *
+ * | field     | means                                                                  | default |
+ * |-----------|------------------------------------------------------------------------|---------|
+ * | `timeout` | milliseconds until the caller gives up                                 | 5000    |
+ * | `credit`  | the answer may come in parts, this many before more credit is given    | none    |
+ *
+ * @module
+ */
+
+import { InvalidPacketError } from "../errors.ts";
+import type { MessageBody } from "../wire/message.ts";
+
+/** How long a request waits for its answer unless told otherwise. */
+export const REQUEST_TIMEOUT_MS = 5_000;
+
+/** Most parts of an answer that may be on their way. */
+export const MAX_CREDIT = 65_536;
+
+const KEY = ":";
+
+/** The terms of a call, and its body without them. */
+export interface CallTerms {
+  /** What the handler gets. */
+  readonly body: MessageBody;
+  /** When the caller gives up, in milliseconds from when it asked. */
+  readonly timeoutMs: number;
+  /** Parts that may be sent; `undefined` where the answer is to come whole. */
+  readonly credit: number | undefined;
+}
+
+/** Puts terms into a body; the default ones cost nothing. @throws {TypeError} when the body uses the reserved key. */
+export function withTerms(body: MessageBody, timeoutMs: number, credit?: number): MessageBody {
+  if (body[KEY] !== undefined) {
+    throw new TypeError(`Cannot request: the body key "${KEY}" is reserved`);
+  }
+  if (timeoutMs === REQUEST_TIMEOUT_MS && credit === undefined) return body;
+  const terms: MessageBody = {};
+  // A float of JavaScript would go as one; who waits for ever says nothing of milliseconds.
+  if (Number.isFinite(timeoutMs)) terms.timeout = Math.ceil(timeoutMs);
+  else terms.timeout = 0;
+  if (credit !== undefined) terms.credit = credit;
+  return { ...body, [KEY]: terms };
+}
+
+/** Takes the terms out of a body. @throws {InvalidPacketError} `bad-message` naming what is wrong. */
+export function termsOf(body: MessageBody): CallTerms {
+  const terms = body[KEY];
+  if (terms === undefined) return { body, timeoutMs: REQUEST_TIMEOUT_MS, credit: undefined };
+  const { [KEY]: _, ...rest } = body;
+  if (typeof terms !== "object" || terms === null) throw bad("it is not a map");
+  const { timeout = REQUEST_TIMEOUT_MS, credit } = terms as MessageBody;
+  return {
+    body: rest,
+    timeoutMs: naturalOf("timeout", timeout, Number.MAX_SAFE_INTEGER) || Infinity,
+    credit: credit === undefined ? undefined : naturalOf("credit", credit, MAX_CREDIT),
+  };
+}
+
+function naturalOf(field: string, value: unknown, max: number): number {
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value <= max) {
+    return value;
+  }
+  throw bad(`${field} is not an integer 0..${max}`);
+}
+
+function bad(why: string): InvalidPacketError {
+  return new InvalidPacketError("bad-message", `Cannot read the terms of a call: ${why}`, {
+    details: { field: KEY },
+  });
+}

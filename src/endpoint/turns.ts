@@ -1,0 +1,40 @@
+/**
+ * Taking turns: one connection with a full buffer must not keep the others waiting until it is empty.
+ *
+ * @module
+ */
+
+import { setImmediate } from "node:timers";
+
+/** Messages that a connection may handle before the others have their turn, where there are others. */
+export const MESSAGES_A_TURN = 64;
+
+/** The connections that share one event loop. */
+export class Turns {
+  #members = 0;
+
+  /** Whether somebody else may be waiting. */
+  get contended(): boolean {
+    return this.#members > 1;
+  }
+
+  /** One more takes part. */
+  join(): void {
+    this.#members++;
+  }
+
+  /** One less. */
+  leave(): void {
+    this.#members--;
+  }
+
+  /** Lets everybody who has something to do, sockets included, do it first. */
+  next(): Promise<void> {
+    return nextTurn();
+  }
+}
+
+/** Lets everybody who has something to do, sockets included, do it first. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

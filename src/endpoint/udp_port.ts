@@ -1,0 +1,98 @@
+/**
+ * The UDP port of an endpoint: requests without a connection, to the same handlers, and whatever else has a service code
+ * of its own.
+ *
+ * @module
+ */
+
+import type { Address, Transport } from "../transport/transport.ts";
+import type { MessageBody } from "../wire/message.ts";
+import { DatagramCalls } from "./datagram_calls.ts";
+import type { DatagramRequestOptions } from "./datagram_outgoing.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { RequestsDispatcher } from "./requests_dispatcher.ts";
+import { RequestsEndPoint } from "./requests_endpoint.ts";
+
+/** How to open a {@linkcode UdpPort}. */
+export interface UdpPortOptions {
+  /** The network. */
+  transport: Transport;
+  /** Address to bind. @default every IPv4 address of the machine */
+  hostname?: string | undefined;
+  /** Port, 0 for any. @default {0} */
+  port?: number | undefined;
+}
+
+/** An endpoint's UDP port; see the module. */
+export class UdpPort implements AsyncDisposable {
+  /** Who takes the events of which service code. */
+  readonly requests: RequestsDispatcher;
+  readonly #port: RequestsEndPoint;
+  readonly #calls: DatagramCalls;
+
+  private constructor(requests: RequestsDispatcher, port: RequestsEndPoint, calls: DatagramCalls) {
+    this.requests = requests;
+    this.#port = port;
+    this.#calls = calls;
+  }
+
+  /**
+   * Opens the port, and serves the endpoint's handlers on it.
+   *
+   * @throws {TransportError} when the port is taken or the address is not ours.
+   * @throws {UnsupportedError} when the program may not listen there.
+   */
+  static async open(endpoint: Endpoint, options: UdpPortOptions): Promise<UdpPort> {
+    const { clock, log, metrics, slots, turns, dispatcher } = endpoint;
+    const requests = new RequestsDispatcher({ slots, turns, log, metrics });
+    const port = await RequestsEndPoint.open({
+      transport: options.transport,
+      dispatcher: requests,
+      clock,
+      log,
+      metrics,
+      turns,
+      ...(options.hostname === undefined ? {} : { hostname: options.hostname }),
+      ...(options.port === undefined ? {} : { port: options.port }),
+    });
+    const calls = new DatagramCalls({ endpoint: port, requests, dispatcher, clock, log, metrics });
+    return new UdpPort(requests, port, calls);
+  }
+
+  /** Where it is bound, with the real port. */
+  get address(): Address {
+    return this.#port.address;
+  }
+
+  /** Sends a request, again and again until its answer comes. @throws as `DatagramCalls.request`. */
+  request(
+    to: Address,
+    header: string,
+    body: MessageBody,
+    options?: DatagramRequestOptions,
+  ): Promise<unknown> {
+    return this.#calls.request(to, header, body, options);
+  }
+
+  /** Sends a message that wants no answer, once. @throws as `DatagramCalls.notify`. */
+  notify(to: Address, header: string, body: MessageBody): Promise<void> {
+    return this.#calls.notify(to, header, body);
+  }
+
+  /** Sends a whole packet, as `encodeDatagram` makes it. @throws {TransportError | ClosedError} when it cannot leave. */
+  send(packet: Uint8Array, to: Address): Promise<void> {
+    return this.#port.sendPacket(packet, to);
+  }
+
+  /** Closes the port; requests that wait are rejected. Harmless when closed. */
+  async close(): Promise<void> {
+    this.#calls.close();
+    await this.#port.close();
+    this.requests[Symbol.dispose]();
+  }
+
+  /** The same as {@linkcode UdpPort.close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * The web port: native connections over WebSocket, beside whatever else is served over HTTP.
+ *
+ * A WebSocket at `/kith` carries the same bytes as a TCP connection, preface, handshake and frames, in binary messages
+ * whose borders mean nothing.
+ *
+ * @module
+ */
+
+import { TransportError } from "../errors.ts";
+import { printable } from "../log.ts";
+import { type HttpServer, serveHttp } from "../transport/http.ts";
+import { asConnection } from "../transport/message_connection.ts";
+import type { Address, MessageSocket } from "../transport/transport.ts";
+import { connectWebSocket, upgradeWebSocket } from "../transport/websocket.ts";
+import { withinTime } from "./acceptor.ts";
+import type { ConnectLinkOptions, Endpoint } from "./endpoint.ts";
+import type { Link } from "./link.ts";
+
+/** The port for HTTP and WebSocket unless told otherwise; a busy one means the next free one. */
+export const DEFAULT_HTTP_PORT = 3488;
+
+/** Where native connections come in. */
+export const WEB_PATH = "/kith";
+
+/** Ports tried after the default one before any free one is taken. */
+const PORTS_TRIED = 32;
+
+/** Time until what is connected to says that it speaks WebSocket, as long as a handshake may take. */
+const UPGRADE_MS = 6_000;
+
+/** How long those who are connected may take to agree that the port closes. */
+const LAST_WORDS_MS = 1_000;
+
+/** What a {@linkcode WebPort} needs. */
+export interface WebPortOptions {
+  /** Address to listen on. @default {"0.0.0.0"} */
+  hostname?: string | undefined;
+  /** Port, 0 for any. @default {3488 or the next free one} */
+  port?: number | undefined;
+}
+
+/** Serves an endpoint over HTTP; see the module. */
+export class WebPort implements AsyncDisposable {
+  readonly #endpoint: Endpoint;
+  readonly #server: HttpServer;
+  readonly #visitors: Visitors;
+
+  private constructor(endpoint: Endpoint, server: HttpServer, visitors: Visitors) {
+    this.#endpoint = endpoint;
+    this.#server = server;
+    this.#visitors = visitors;
+  }
+
+  /**
+   * Starts to serve.
+   *
+   * @throws {TransportError} when a port that was asked for is taken or may not be used.
+   */
+  static async open(endpoint: Endpoint, options: WebPortOptions = {}): Promise<WebPort> {
+    const { hostname, port } = options;
+    const visitors = new Visitors(endpoint);
+    const serve = (port: number) =>
+      serveHttp((request, remote) => visitors.answer(request, remote), {
+        port,
+        logger: endpoint.log,
+        ...(hostname === undefined ? {} : { hostname }),
+      });
+    const server = port === undefined ? await onDefaultPort(serve) : await serve(port);
+    endpoint.webPort = server.address.port;
+    return new WebPort(endpoint, server, visitors);
+  }
+
+  /** Where it listens. */
+  get address(): Address {
+    return this.#server.address;
+  }
+
+  /** Closes the port and the links on it, within a second or so. Harmless when closed. */
+  async close(): Promise<void> {
+    if (this.#endpoint.webPort === this.address.port) this.#endpoint.webPort = undefined;
+    await this.#visitors.leave();
+    await this.#server.close();
+  }
+
+  /** The same as {@linkcode WebPort.close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/**
+ * Connects to a peer's web port.
+ *
+ * @param url Such as `ws://127.0.0.1:3488/kith`; without a path that one is meant.
+ * @throws as `Endpoint.connect`. @throws {TypeError} when it is no WebSocket URL.
+ */
+export async function connectWeb(
+  endpoint: Endpoint,
+  url: string | URL,
+  options: ConnectLinkOptions = {},
+): Promise<Link> {
+  const target = new URL(url);
+  // The runtime would take `http:` for `ws:`.
+  if (!/^wss?:$/.test(target.protocol)) {
+    const scheme = printable(target.protocol, 20);
+    throw new TypeError(`Cannot connect to a web port: ${scheme} is neither ws: nor wss:`);
+  }
+  if (target.pathname === "/") target.pathname = WEB_PATH;
+  const { clock } = endpoint;
+  const late = new AbortController();
+  const signal = AbortSignal.any([late.signal, ...(options.signal ? [options.signal] : [])]);
+  const waiting = { close: () => late.abort() };
+  const socket = await withinTime(
+    waiting,
+    clock,
+    UPGRADE_MS,
+    () => connectWebSocket(target, { signal }),
+  );
+  return await endpoint.attach(asConnection(socket), { ...options, via: "websocket" });
+}
+
+/** Who asks for something at the port, and the WebSockets of those who were let in. */
+class Visitors {
+  readonly #endpoint: Endpoint;
+  readonly #sockets = new Set<MessageSocket>();
+  #closed = false;
+
+  constructor(endpoint: Endpoint) {
+    this.#endpoint = endpoint;
+  }
+
+  answer(request: Request, remote: Address): Response {
+    const { pathname } = new URL(request.url);
+    if (pathname !== WEB_PATH) return new Response("Nothing is here\n", { status: 404 });
+    if (this.#closed) return new Response("Closing\n", { status: 503 });
+    // A page of another site must not use a visitor's peer: browsers say where a page is from, programs do not.
+    const origin = request.headers.get("origin");
+    if (origin !== null && URL.parse(origin)?.host !== request.headers.get("host")) {
+      this.#endpoint.metrics.counter("accept.refused.origin").add();
+      return new Response("Cross-origin connections are not allowed\n", { status: 403 });
+    }
+    // The heartbeat of the link does what the socket's own would.
+    const { socket, response } = upgradeWebSocket(request, remote, { idleTimeoutMs: 0 });
+    this.#sockets.add(socket);
+    void socket.closed.then(() => this.#sockets.delete(socket));
+    this.#endpoint.adopt(asConnection(socket), "websocket");
+    return response;
+  }
+
+  /** Lets nobody in any more and closes the WebSockets; those that do not agree to it in time are left open. */
+  async leave(): Promise<void> {
+    this.#closed = true;
+    for (const socket of this.#sockets) socket.close();
+    const late = Promise.withResolvers<void>();
+    const timer = this.#endpoint.clock.after(LAST_WORDS_MS, late.resolve);
+    await Promise.race([Promise.all([...this.#sockets].map(({ closed }) => closed)), late.promise]);
+    timer.cancel();
+  }
+}
+
+async function onDefaultPort(serve: (port: number) => Promise<HttpServer>): Promise<HttpServer> {
+  for (let port = DEFAULT_HTTP_PORT; port < DEFAULT_HTTP_PORT + PORTS_TRIED; port++) {
+    try {
+      return await serve(port);
+    } catch (error) {
+      if (!(error instanceof TransportError && error.details.inUse === true)) throw error;
+    }
+  }
+  return await serve(0);
+}

@@ -1,0 +1,260 @@
+/**
+ * From what a person calls a peer to a connection with it.
+ *
+ * @module
+ */
+
+import type { Discovery } from "./discovery/discovery.ts";
+import type { FoundPeer } from "./discovery/search.ts";
+import type { Endpoint } from "./endpoint/endpoint.ts";
+import type { Link } from "./endpoint/link.ts";
+import type { RequestOptions } from "./endpoint/outgoing.ts";
+import { UdpPort } from "./endpoint/udp_port.ts";
+import { connectWeb } from "./endpoint/web.ts";
+import { NotFoundError, PeerError } from "./errors.ts";
+import { printable } from "./log.ts";
+import {
+  type Address,
+  type Connection,
+  formatAddress,
+  parseAddress,
+  type Transport,
+} from "./transport/transport.ts";
+import type { MessageBody } from "./wire/message.ts";
+
+/** How long to look for a peer and connect to it unless told otherwise. */
+export const CONNECT_TIMEOUT_MS = 10_000;
+
+/** How long to go on looking after a match by name or prefix, for a second one that would make it ambiguous. */
+const AMBIGUITY_MS = 200;
+
+/** How to reach a peer. */
+export interface ReachOptions {
+  /** Time for finding it and connecting to it, in milliseconds. @default {10000} */
+  timeoutMs?: number;
+  /** Gives up when aborted. */
+  signal?: AbortSignal;
+  /** Ask at these addresses instead of looking around. */
+  peers?: readonly Address[];
+}
+
+/** What {@linkcode Reach} needs. */
+export interface ReachParts {
+  /** Connects. */
+  endpoint: Endpoint;
+  /** Looks around. */
+  discovery: Discovery;
+  /** Connects to what is no kith peer. */
+  transport: Transport;
+  /** Asks over UDP. @default one that is opened when it is first wanted */
+  udp: UdpPort | undefined;
+  /** The address that one binds. */
+  hostname: string | undefined;
+}
+
+/** Finds peers and connects to them. */
+export class Reach implements AsyncDisposable {
+  readonly #endpoint: Endpoint;
+  readonly #discovery: Discovery;
+  readonly #transport: Transport;
+  readonly #hostname: string | undefined;
+  #udp: Promise<UdpPort> | undefined;
+
+  /** Looks with what it is given. */
+  constructor({ endpoint, discovery, transport, udp, hostname }: ReachParts) {
+    this.#endpoint = endpoint;
+    this.#discovery = discovery;
+    this.#transport = transport;
+    this.#hostname = hostname;
+    this.#udp = udp === undefined ? undefined : Promise.resolve(udp);
+  }
+
+  /**
+   * Connects to a peer.
+   *
+   * @param target A peer id or an unambiguous beginning of one, a name, `host:port`, or a `ws:` address.
+   * @throws {NotFoundError} `no-peer` when nobody fits, or more than one; `details.tried` says where we looked.
+   * @throws {HandshakeError | LimitError | TimeoutError} when it is there and refuses, or answers too slowly.
+   */
+  async link(target: string, options: ReachOptions = {}): Promise<Link> {
+    const { peers = [] } = options;
+    return await this.#within(options, async (signal) => {
+      if (/^wss?:\/\//.test(target)) return await this.#connectWeb(target, signal);
+      const address = parseAddress(target);
+      if (address !== undefined) return await this.#connectTo(target, [address], signal);
+      if (peers.length > 0) return await this.#connectTo(target, peers, signal);
+      const found = await this.#lookFor(target, signal);
+      return await this.#connectTo(found.peerId, found.addresses, signal);
+    });
+  }
+
+  /**
+   * Connects to what is no kith peer.
+   *
+   * @param target `host:port`.
+   * @throws {TypeError} when it is none. @throws {NotFoundError} `no-peer` when nobody answers there.
+   */
+  async dial(target: string, options: ReachOptions = {}): Promise<Connection> {
+    const address = parseAddress(target);
+    if (address === undefined) throw new TypeError(`"${printable(target, 80)}" is no host:port`);
+    return await this.#within(options, async (signal) => {
+      try {
+        return await this.#transport.connect(address, { signal });
+      } catch (error) {
+        throw this.#unreachable(target, signal, error);
+      }
+    });
+  }
+
+  /**
+   * Asks over UDP, again and again until an answer comes.
+   *
+   * @param target `udp://host:port`.
+   * @throws {TypeError} when it is none. Further as `DatagramCalls.request`.
+   */
+  async ask(
+    target: string,
+    header: string,
+    body: MessageBody,
+    options: RequestOptions = {},
+  ): Promise<unknown> {
+    const address = parseAddress(target.replace(/^udp:\/\//, ""));
+    if (address === undefined) throw new TypeError(`"${printable(target, 80)}" is no host:port`);
+    const { timeoutMs, signal } = options;
+    const udp = await this.#openUdp();
+    return await udp.request(address, header, body, {
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
+  /** Closes the UDP port, if there is one. Harmless when closed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (await this.#udp?.catch(() => undefined))?.close();
+  }
+
+  #openUdp(): Promise<UdpPort> {
+    const [transport, hostname] = [this.#transport, this.#hostname];
+    return this.#udp ??= UdpPort.open(this.#endpoint, { transport, hostname });
+  }
+
+  async #within<T>(options: ReachOptions, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { timeoutMs = CONNECT_TIMEOUT_MS } = options;
+    const deadline = new AbortController();
+    const timer = this.#endpoint.clock.after(timeoutMs, () => deadline.abort(LATE));
+    const signal = options.signal === undefined
+      ? deadline.signal
+      : AbortSignal.any([deadline.signal, options.signal]);
+    try {
+      return await work(signal);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async #lookFor(target: string, signal: AbortSignal): Promise<FoundPeer> {
+    const matches = new Map<string, FoundPeer>();
+    const others = new Set<string>();
+    const enough = new AbortController();
+    let timer = this.#endpoint.clock.after(0, () => {});
+    try {
+      const searching = AbortSignal.any([signal, enough.signal]);
+      for await (const found of this.#discovery.find({ signal: searching })) {
+        if (!fits(found, target)) {
+          if (others.size < 8) others.add(printable(found.name || found.peerId, 40));
+          continue;
+        }
+        if (found.peerId === target) return found;
+        if (matches.size === 0) {
+          timer = this.#endpoint.clock.after(AMBIGUITY_MS, () => enough.abort());
+        }
+        matches.set(found.peerId, found);
+      }
+    } finally {
+      timer.cancel();
+    }
+    throwUnlessLate(signal);
+    const [match] = matches.values();
+    if (match !== undefined && matches.size === 1) return match;
+    if (matches.size > 1) throw ambiguous(target, [...matches.keys()]);
+    const { asked, obstacle } = this.#discovery;
+    if (asked.length === 0 && obstacle !== undefined) throw obstacle;
+    throw notFound(target, asked, [...others]);
+  }
+
+  async #connectTo(
+    target: string,
+    addresses: readonly Address[],
+    signal: AbortSignal,
+  ): Promise<Link> {
+    const failures: string[] = [];
+    let lastError: unknown;
+    for (const address of addresses) {
+      try {
+        const link = await this.#endpoint.connect(address, { signal });
+        if (parseAddress(target) !== undefined || fits(link.peer, target)) return link;
+        await link.close();
+        failures.push(`${formatAddress(address)}: another peer is there`);
+      } catch (error) {
+        throwUnlessLate(signal);
+        lastError = error;
+        const why = error === LATE ? "no answer in time" : (error as Error).message;
+        failures.push(`${formatAddress(address)}: ${why}`);
+      }
+    }
+    if (lastError instanceof PeerError && lastError.code !== "connect") throw lastError;
+    throw notFound(target, failures, []);
+  }
+
+  async #connectWeb(url: string, signal: AbortSignal): Promise<Link> {
+    try {
+      return await connectWeb(this.#endpoint, url, { signal });
+    } catch (error) {
+      throw this.#unreachable(url, signal, error);
+    }
+  }
+
+  /** The error for a single address that could not be connected to. */
+  #unreachable(target: string, signal: AbortSignal, error: unknown): unknown {
+    if (signal.aborted && signal.reason !== LATE) return signal.reason;
+    if (error === LATE) return notFound(target, ["no answer in time"], []);
+    const silent = error instanceof PeerError && error.code === "connect";
+    return silent ? notFound(target, [error.message], []) : error;
+  }
+}
+
+/** Why our own deadline aborts, to tell it from a caller's signal. */
+const LATE = new Error("the time is over");
+
+function throwUnlessLate(signal: AbortSignal): void {
+  if (signal.aborted && signal.reason !== LATE) throw signal.reason;
+}
+
+function fits(peer: { peerId: string; name: string }, target: string): boolean {
+  return peer.name === target ||
+    (/^[0-9a-f]{4,40}$/.test(target) && peer.peerId.startsWith(target));
+}
+
+function notFound(
+  target: string,
+  tried: readonly string[],
+  found: readonly string[],
+): NotFoundError {
+  const where = tried.length > 0 ? `tried ${tried.join("; ")}` : "there was no way to look";
+  const others = found.length > 0 ? `; others answered: ${found.join(", ")}` : "";
+  return new NotFoundError(
+    "no-peer",
+    `Cannot reach peer "${printable(target, 80)}": ${where}${others}`,
+    { details: { tried, found } },
+  );
+}
+
+function ambiguous(target: string, peerIds: readonly string[]): NotFoundError {
+  return new NotFoundError(
+    "no-peer",
+    `"${printable(target, 80)}" is not one peer but ${peerIds.length}: ${
+      peerIds.join(", ")
+    }; use the peer id`,
+    { details: { found: peerIds } },
+  );
+}
