@@ -30,8 +30,8 @@ export interface Race {
   readonly name: string;
   /** What the speeds count. */
   readonly unit: Unit;
-  /** The median ratio that is wanted. */
-  readonly atLeast: number;
+  /** The median ratio that is wanted; without it the ratio is only shown. */
+  readonly atLeast?: number;
   /** Most rounds, for what takes seconds each. @default {Infinity} */
   readonly maxRounds?: number;
   /** Makes both sides ready. @throws {Unavailable} when one of them cannot be had here. */
@@ -123,7 +123,7 @@ async function race(question: Race, { rounds, random }: AskOptions): Promise<Ans
     ours: spread(speeds.ours).median,
     baseline,
     result,
-    holds: result.median >= question.atLeast,
+    ...(question.atLeast !== undefined && { holds: result.median >= question.atLeast }),
     ...(contest.note && { note: contest.note() }),
   };
 }
@@ -141,6 +141,10 @@ async function gauge(question: Gauge, rounds: number): Promise<Answer> {
 }
 
 function heading(question: Question): Pick<Answer, "question" | "unit" | "target"> {
-  const target = question.type === "race" ? `>= ${question.atLeast}` : `<= ${question.atMost}`;
-  return { question: question.name, unit: question.unit, target };
+  return { question: question.name, unit: question.unit, target: targetOf(question) };
+}
+
+function targetOf(question: Question): string {
+  if (question.type === "gauge") return `<= ${question.atMost}`;
+  return question.atLeast === undefined ? "-" : `>= ${question.atLeast}`;
 }

@@ -18,6 +18,7 @@ import { seededRandom } from "../src/clock.ts";
 import { allocationQuestions } from "./cases/allocation.ts";
 import { codecQuestions } from "./cases/codec.ts";
 import { fileQuestion } from "./cases/file.ts";
+import { requestQuestions } from "./cases/requests.ts";
 import { streamQuestions } from "./cases/stream.ts";
 import { type Answer, ask, type Question } from "./question.ts";
 import { tableHead, tableRow } from "./table.ts";
@@ -29,6 +30,7 @@ const MAX_SEED = 0xffffffff;
 const questions: readonly Question[] = [
   ...codecQuestions,
   ...streamQuestions,
+  ...requestQuestions,
   fileQuestion,
   ...allocationQuestions,
 ];

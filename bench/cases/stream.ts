@@ -5,7 +5,7 @@
  */
 
 import { BULK_BYTES } from "../bodies.ts";
-import { Child } from "../child.ts";
+import { Pair } from "../pair.ts";
 import type { Contest, Race } from "../question.ts";
 
 /** Every question about a connection. */
@@ -31,8 +31,8 @@ function oneWay(what: string, body: string, atLeast: number): Race {
   const name = `one-way ${what} vs naive @std/msgpack`;
   const open = async () => {
     const [ours, baseline] = await Promise.all([
-      Pair.start("bench/children/one_way_ours.ts", body),
-      Pair.start("bench/children/one_way_naive.ts", body),
+      Pair.start("bench/children/one_way_ours.ts", { send: [body] }),
+      Pair.start("bench/children/one_way_naive.ts", { send: [body] }),
     ]);
     // About a third of a second each.
     return contestOf(ours, baseline, { ours: 1_000_000, baseline: 15_000, scale: 1 });
@@ -49,8 +49,8 @@ interface Load {
 
 async function contestOf(ours: Pair, baseline: Pair, load: Load): Promise<Contest> {
   const contest = {
-    ours: () => ours.round(load.ours, load.scale),
-    baseline: () => baseline.round(load.baseline, load.scale),
+    ours: () => round(ours, load.ours, load.scale),
+    baseline: () => round(baseline, load.baseline, load.scale),
     async [Symbol.asyncDispose]() {
       await Promise.all([ours[Symbol.asyncDispose](), baseline[Symbol.asyncDispose]()]);
     },
@@ -60,30 +60,8 @@ async function contestOf(ours: Pair, baseline: Pair, load: Load): Promise<Contes
   return contest;
 }
 
-/** The two processes of `children/pair.ts`. */
-class Pair implements AsyncDisposable {
-  readonly #receiver: Child;
-  readonly #sender: Child;
-
-  constructor(receiver: Child, sender: Child) {
-    this.#receiver = receiver;
-    this.#sender = sender;
-  }
-
-  static async start(script: string, ...args: string[]): Promise<Pair> {
-    const receiver = new Child(script, ["receive"]);
-    const { port } = await receiver.answer() as { port: number };
-    return new Pair(receiver, new Child(script, ["send", String(port), ...args]));
-  }
-
-  /** Sends `count` messages. @returns how much went through in a second. */
-  async round(count: number, scale: number): Promise<number> {
-    const { seconds } = await this.#sender.ask(String(count)) as { seconds: number };
-    return count * scale / seconds;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#sender[Symbol.asyncDispose](); // closes the connection, which ends the receiver
-    await this.#receiver[Symbol.asyncDispose]();
-  }
+/** Sends `count` messages. @returns how much went through in a second. */
+async function round(pair: Pair, count: number, scale: number): Promise<number> {
+  const { seconds } = await pair.ask(String(count)) as { seconds: number };
+  return count * scale / seconds;
 }
