@@ -195,8 +195,8 @@ export class ServerPeer implements AsyncDisposable, AsyncIterable<MeshEvent> {
    * What happens from now on. The messages of one server come in the order in which it sent them.
    *
    * Overflow policy: where 256 events or 4 MiB of messages wait, the connections that more come on are held back, and
-   * whatever else uses them; where 1024 events wait, who wants to join is refused with `limit`. Nothing is kept while
-   * nobody reads.
+   * whatever else uses them: an answer of the same server that the reader waits for is held back too. Where 1024 events
+   * wait, who wants to join is refused with `limit`. Nothing is kept while nobody reads.
    *
    * @throws {TypeError} when somebody reads already.
    */
@@ -236,6 +236,7 @@ export class ServerPeer implements AsyncDisposable, AsyncIterable<MeshEvent> {
     for (const member of this.#members.list()) sayGoodbye(this.#members.linkTo(member));
     this.#members.clear();
     this.#events?.close();
+    this.#events = undefined;
     await this.#finder.close();
   }
 
@@ -278,13 +279,12 @@ export class ServerPeer implements AsyncDisposable, AsyncIterable<MeshEvent> {
       return this.#admit(link, await link.request("mesh.join", introduction, { signal }));
     } catch (error) {
       const { peer } = link;
-      const known = this.#members.get(peer);
-      if (known !== undefined && !signal.aborted) return known; // it has asked us
       const isReplaced = error instanceof ClosedError && !signal.aborted;
       const other = isReplaced ? this.#endpoint.peers.shared(peer) : undefined;
-      if (other !== undefined && other !== link) return await this.#ask(other, signal);
+      if (other !== undefined && other !== link) return await this.#askToJoin(other, signal);
       // It may let us in, or have done so, without our knowing.
-      if (known === undefined && !(error instanceof RemoteError)) sayGoodbye(link);
+      const isStranger = this.#members.get(peer) === undefined;
+      if (isStranger && !(error instanceof RemoteError)) sayGoodbye(link);
       throw joinError(link, error);
     }
   }

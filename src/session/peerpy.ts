@@ -11,7 +11,7 @@
  * The first data of a stream, whichever side sends it, fixes the size for both; from then on there are no headers. When
  * both sides send first at the same time each sends a header: what begins like one, in the place of the first data after
  * ours, is taken for it. A stream whose size both sides know beforehand never has headers. A stream gets no PING: it
- * would land within the data.
+ * would land within the data. (An original that has sent first may still wait for a header, and swallow the first answer.)
  *
  * An original reads each 8 KiB with one receive and takes it for whole, so longer bodies may reach it shortened;
  * everything is therefore written in one piece with its header. Nothing in the format ends a session: the connection

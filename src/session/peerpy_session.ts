@@ -194,7 +194,7 @@ export class PeerpySession implements Session {
 
   #announced({ dataSize, dataType }: TextData): number {
     checkType(this.terms, dataType);
-    
+    if (dataType === "raw") throw noPickles();
     this.#size.received(dataSize);
     this.#mayCross = false;
     this.#typeIn = dataType;

@@ -94,11 +94,12 @@ export class Sessions implements AsyncDisposable, AsyncIterable<Session> {
   /** Takes sessions from now on. @throws {TypeError} when somebody takes an endpoint's sessions already. */
   static open(endpoint: Endpoint, options: SessionsOptions): Sessions {
     const sessions = new Sessions(endpoint, options);
-    const handlers = sessions.#handlers;
+    using handlers = new DisposableStack();
     handlers.use(endpoint.handle("session.open", (body, call) => sessions.#open(body, call)));
     for (const dialect of new Set(options.dialects)) {
       handlers.use(endpoint.take(dialect, (accepted) => sessions.#takePeerpy(accepted)));
     }
+    sessions.#handlers.use(handlers.move());
     return sessions;
   }
 

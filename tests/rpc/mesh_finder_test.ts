@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { sleep } from "../../src/clock.ts";
 import { HandshakeError, PeerError, RemoteError, TransportError } from "../../src/errors.ts";
 import { ServerFinder, type ServerFinderOptions } from "../../src/rpc/mesh_finder.ts";
 import { type Address, formatAddress } from "../../src/transport/mod.ts";
@@ -199,4 +200,31 @@ Deno.test("ServerFinder says that a directory fails, and asks it again", async (
     "Error: No network 2",
   ]);
   assertEquals(search.asked.length, 2);
+});
+
+Deno.test("ServerFinder ends a search that does not end by itself with what it finds next", async () => {
+  let ended = 0;
+  const clock = new CountingClock();
+  const directory = {
+    async *find() {
+      try {
+        for (;;) {
+          await sleep(clock, 1_000);
+          yield { peerId: idOf("a"), addresses: [addressOf("a")] };
+        }
+      } finally {
+        ended++;
+      }
+    },
+  };
+  await using search = new Search(everybody, { clock, directory });
+  for (const [seconds, expected] of [[4.5, 0], [1, 1], [9, 1], [1, 2]] as const) {
+    await clock.advance(seconds * 1_000);
+    assertEquals(ended, expected);
+  }
+  assertEquals(search.asked, ["a:1"]);
+  const closing = search[Symbol.asyncDispose]();
+  await clock.advance(10_000);
+  await closing;
+  assertEquals(clock.timers, 0);
 });

@@ -4,8 +4,10 @@
  * @module
  */
 
+import { assertEquals } from "@std/assert";
 import { Endpoint, type EndpointLimits } from "../../src/endpoint/endpoint.ts";
 import type { PeerInfo } from "../../src/endpoint/handshake.ts";
+import type { Link } from "../../src/endpoint/link.ts";
 import { type MeshEvent, ServerPeer, type ServerPeerOptions } from "../../src/rpc/mesh.ts";
 import type { ServerDirectory } from "../../src/rpc/mesh_finder.ts";
 import { type Address, MemoryNetwork } from "../../src/transport/mod.ts";
@@ -164,6 +166,25 @@ export class MeshWorld implements AsyncDisposable {
   }
 }
 
+/** Servers that have joined each other. */
+export async function joined(
+  world: MeshWorld,
+  names: readonly string[],
+  optionsOf: (name: string) => NodeOptions = () => ({}),
+): Promise<Node[]> {
+  const nodes: Node[] = [];
+  for (const name of names) nodes.push(await world.join(name, optionsOf(name)));
+  await world.clock.advance(1_000);
+  for (const { mesh } of nodes) assertEquals(mesh.peers().length, names.length - 1);
+  return nodes;
+}
+
+/** A link to a server from somebody who takes part in no mesh. */
+export async function fakeLink(world: MeshWorld, to: Node, shared = true): Promise<Link> {
+  const fake = await world.endpoint("fake");
+  return await world.run(fake.connect(addressOf(to.name), { shared }));
+}
+
 /** Reads events until there are no more. */
 export async function read(
   mesh: ServerPeer,
@@ -175,9 +196,7 @@ export async function read(
 /** An event in a word or two. */
 export function describe(event: MeshEvent): string {
   const { type, peer } = event;
-  return type === "message"
-    ? `${peer.name}: ${JSON.stringify(event.data)}`
-    : `${type} ${peer.name}`;
+  return type === "message" ? `${peer.name}: ${Deno.inspect(event.data)}` : `${type} ${peer.name}`;
 }
 
 /** How often something was counted. */

@@ -2,7 +2,13 @@
  * Originals that call: bytes by hand against an endpoint that takes the dialect.
  */
 
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { Endpoint } from "../../src/endpoint/endpoint.ts";
 import {
   ClosedError,
@@ -13,6 +19,7 @@ import {
 } from "../../src/errors.ts";
 import { connectSession } from "../../src/session/native.ts";
 import type { SessionOffer } from "../../src/session/session.ts";
+import { Sessions } from "../../src/session/sessions.ts";
 import { UNPADDED_SILENCE_MS } from "../../src/session/text_reader.ts";
 import { netTransport } from "../../src/transport/mod.ts";
 import { infoOf, isSettled, settle } from "../endpoint/fixture.ts";
@@ -528,6 +535,19 @@ Deno.test("Sessions leaves the dialect off unless it is asked for", async () => 
   await original.write(padded("HELLO|peer_name=127.0.0.1:1&data_type=json"));
   assertEquals(await ended(original), true);
   assertEquals(loopback.endpoint.metrics.snapshot()["accept.refused.unsupported"], 1);
+});
+
+Deno.test("Sessions.open leaves nothing behind when something is taken already", async () => {
+  await using scene = await Scene.open();
+  const { endpoint } = scene.served;
+  const accept = () => true;
+  assertThrows(() => Sessions.open(endpoint, { accept }), TypeError, "session.open");
+  await scene.sessions.close();
+  const taken = endpoint.take("peerpy", () => Promise.resolve());
+  assertThrows(() => Sessions.open(endpoint, { accept, ...PEERPY }), TypeError, "peerpy");
+  taken[Symbol.dispose]();
+  await Sessions.open(endpoint, { accept, ...PEERPY }).close();
+  await Sessions.open(endpoint, { accept, ...PEERPY }).close();
 });
 
 Deno.test("Sessions takes native sessions and those of originals on one port", async () => {

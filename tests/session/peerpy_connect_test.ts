@@ -268,6 +268,19 @@ Deno.test("Session that we opened sends a PING when it is idle", async () => {
   assertEquals((await called.original.read(139 + 128)).subarray(139), PING);
 });
 
+Deno.test("Session that we opened sends no PING to an original that does not read", async () => {
+  const clock = new ManualClock();
+  await using called = await open({ clock, dataType: "bytes" });
+  const sending = called.session.send(new Uint8Array(1_000_000));
+  await clock.advance(20_000);
+  assertEquals((await called.original.read(1_000_128)).length, 1_000_128);
+  await sending;
+  const closing = called.session.close();
+  assertEquals(await called.original.read(1), new Uint8Array(0));
+  called.original.close();
+  await closing;
+});
+
 Deno.test("Two kith peers speak the dialect with each other, both ways", async () => {
   await using loopback = await Loopback.open();
   for (const options of [{}, { strict: true }, { dataType: "bytes", stream: true }] as const) {
