@@ -194,7 +194,10 @@ Deno.test("garbage on the port closes its own connection and no other", async ()
   const [sent, got] = await Promise.all([ann.ended(), bob.ended()]);
   assertEquals([sent.code, got.code], [0, 0], sent.stderr + got.stderr);
   assertShaped([...sent.events, ...got.events]);
-  assertEquals(got.events.at(-1)?.counters, { "accept.established": 1, "accept.refused.bad-frame": 1 });
+  assertEquals(got.events.at(-1)?.counters, {
+    "accept.established": 1,
+    "accept.refused.bad-frame": 1,
+  });
   assertEquals(sent.events.at(-1)?.sha256, sha256Of(await Deno.readFile(film)));
   assertEquals(listing(dir).map(({ path, sha256 }) => [path, sha256]), [
     ["film", String(sent.events.at(-1)?.sha256)],
