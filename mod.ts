@@ -73,6 +73,7 @@ export { CONNECT_TIMEOUT_MS, type ReachOptions } from "./src/reach.ts";
 export { serve, type ServeOptions, StandaloneServer } from "./src/serve.ts";
 export {
   type Announcement,
+  type AnswerSocket,
   Discovery,
   DISCOVERY_METHODS,
   DISCOVERY_PORT,

@@ -52,7 +52,9 @@ export async function run(invocation: Invocation): Promise<void> {
   ]);
   // Before that it ends only when it fails, as when nobody reads what is printed any more.
   await Promise.race([interrupted(signal), work]);
-  await sessions.close(); // in order, as long as there are links
+  // In order, as long as there are links to say so on.
+  receiver?.close();
+  await sessions.close();
   await peer.endpoint.drain(DRAIN_MS);
   await peer.close();
   await work;

@@ -4,6 +4,7 @@
  * @module
  */
 
+export { type AnswerSocket } from "./discovery.ts";
 export {
   Discovery,
   DISCOVERY_PORT,

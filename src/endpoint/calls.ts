@@ -157,14 +157,23 @@ export class Calls {
   /** Runs in a slot that is taken, and gives it back. */
   #occupy(registration: Registration, message: NativeMessage): void {
     const { slots } = this.#options;
+    const done = () => {
+      slots.leave();
+      this.#wake();
+    };
     const running = this.#run(registration, message, false);
-    if (running === undefined) slots.leave();
-    else void running.then(() => slots.leave());
+    if (running === undefined) done();
+    else void running.then(done);
   }
 
   async #startLater(registration: Registration, message: NativeMessage): Promise<void> {
     await this.#untilOneIsDone();
     if (!this.#over) await this.start(registration, message);
+  }
+
+  #wake(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
   }
 
   #untilOneIsDone(): Promise<void> {
@@ -204,8 +213,7 @@ export class Calls {
     } finally {
       this.#active.delete(call);
       if (this.#byId.get(id) === call) this.#byId.delete(id);
-      this.#room?.resolve();
-      this.#room = undefined;
+      this.#wake();
     }
   }
 

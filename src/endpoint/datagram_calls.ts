@@ -27,7 +27,7 @@ import { InvalidPacketError } from "../errors.ts";
 import { type Logger, printable, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
 import type { Address } from "../transport/transport.ts";
-import { MAX_DATAGRAM_OUT_BYTES, SERVICE_CODE } from "../wire/datagram.ts";
+import { MAX_DATAGRAM_OUT_BYTES, SERVICE_CODE, SOFT_DATAGRAM_BYTES } from "../wire/datagram.ts";
 import { Encoder } from "../wire/encoder.ts";
 import {
   decodeWireData,
@@ -65,8 +65,9 @@ export interface DatagramCallsOptions {
 }
 
 const HEADER_BYTES = 5;
-/** An encoder that has grown beyond this is not kept. */
-const KEPT_BYTES = 128 * 1024;
+const NO_LENGTH = new Uint8Array(HEADER_BYTES - 1);
+/** Packets share buffers of this size, each of which stays in memory as long as one of its packets is needed. */
+const SHARED_BYTES = 8 * 1024;
 
 /**
  * Calls over UDP, in both directions; see the module for what they promise.
@@ -105,7 +106,9 @@ export class DatagramCalls implements Disposable {
   readonly #outgoing: DatagramOutgoing;
   readonly #incoming: DatagramIncoming;
   readonly #registration: Disposable;
-  readonly #encoder = new Encoder();
+  // The last that was found to be numeric: most requests go where the one before went.
+  #lastHostname = "";
+  readonly #encoder = new Encoder({ initialBytes: SHARED_BYTES });
 
   /** Starts to answer. @throws {TypeError} when somebody takes code 0x14 already. */
   constructor(options: DatagramCallsOptions) {
@@ -155,10 +158,13 @@ export class DatagramCalls implements Disposable {
     body: MessageBody,
     options: DatagramRequestOptions = {},
   ): Promise<unknown> {
-    if (isName(to.hostname) && !isName(this.#endpoint.address.hostname)) {
-      return Promise.reject(
-        new TypeError(`Cannot request from "${to.hostname}": give its address`),
-      );
+    const { hostname } = to;
+    if (hostname !== this.#lastHostname) {
+      if (isName(hostname) && !isName(this.#endpoint.address.hostname)) {
+        const text = `Cannot request of "${hostname}" over UDP: give its address, not a name`;
+        return Promise.reject(new TypeError(text));
+      }
+      this.#lastHostname = hostname;
     }
     return this.#outgoing.request(to, header, body, options);
   }
@@ -169,7 +175,7 @@ export class DatagramCalls implements Disposable {
    * @throws as {@linkcode DatagramCalls.request}, as far as it concerns sending.
    */
   async notify(to: Address, header: string, body: MessageBody): Promise<void> {
-    await this.#endpoint.sendPacket(this.#encode(header, 0, body).slice(), to);
+    await this.#endpoint.sendPacket(this.#encode(header, 0, body), to);
   }
 
   /** Rejects what waits, tells handlers at work, and answers nothing more. The port stays open. Harmless when closed. */
@@ -206,18 +212,26 @@ export class DatagramCalls implements Disposable {
     return undefined;
   }
 
-  /** Makes a packet, which is there until the next is made. @throws {InvalidPacketError} `too-large`. */
+  /** Makes a packet, encoded where it stays. @throws {InvalidPacketError} `too-large`. */
   #encode(header: string, id: number, body: MessageBody): Uint8Array {
     const encoder = this.#encoder;
-    if (encoder.bytes.length > KEPT_BYTES) encoder.replaceBuffer(new Uint8Array(KEPT_BYTES));
-    encoder.truncate(0);
-    encoder.byte(SERVICE_CODE.requests);
-    for (let i = 1; i < HEADER_BYTES; i++) encoder.byte(0);
-    writeMessage(encoder, header, id, body);
-    const payloadBytes = encoder.length - HEADER_BYTES;
-    if (payloadBytes > MAX_DATAGRAM_OUT_BYTES) throw tooLarge(header, payloadBytes);
-    encoder.patchUint32(1, payloadBytes);
-    return encoder.bytes.subarray(0, encoder.length);
+    const { bytes, length: start } = encoder;
+    if (bytes.length - start < SOFT_DATAGRAM_BYTES || bytes.length > SHARED_BYTES) {
+      encoder.replaceBuffer(new Uint8Array(SHARED_BYTES));
+      return this.#encode(header, id, body);
+    }
+    try {
+      encoder.byte(SERVICE_CODE.requests);
+      encoder.raw(NO_LENGTH);
+      writeMessage(encoder, header, id, body);
+      const payloadBytes = encoder.length - start - HEADER_BYTES;
+      if (payloadBytes > MAX_DATAGRAM_OUT_BYTES) throw tooLarge(header, payloadBytes);
+      encoder.patchUint32(start + 1, payloadBytes);
+    } catch (error) {
+      encoder.truncate(start);
+      throw error;
+    }
+    return encoder.bytes.subarray(start, encoder.length);
   }
 }
 

@@ -33,7 +33,7 @@ export interface DatagramIncomingOptions {
   metrics: Metrics;
   /** Answers kept for who asks again. */
   maxReplies: number;
-  /** Makes a packet, which is there until the next is made. @throws {InvalidPacketError} `too-large`. */
+  /** Makes a packet. @throws {InvalidPacketError} `too-large`. */
   encode: (header: string, id: number, body: MessageBody) => Uint8Array;
   /** Sends a packet. It never throws. */
   send: (packet: Uint8Array, to: Address) => void;
@@ -83,7 +83,7 @@ export class DatagramIncoming {
 
   /** Answers at once, without a handler. */
   pong(event: RequestEvent, id: number): void {
-    if (id !== 0) this.#answer(event, id, this.#options.encode(":ok", id, {}).slice());
+    if (id !== 0) this.#answer(event, id, this.#options.encode(":ok", id, {}));
   }
 
   /** Tells every handler that its answer will not be sent, and forgets those that were. */
@@ -154,8 +154,8 @@ export class DatagramIncoming {
   /** Keeps the answer for who asks again, and sends it unless nobody waits for it. */
   #conclude(call: DatagramCall, header: string, body: MessageBody): void {
     if (call.id === 0 || this.#closed) return;
-    const encoded = this.#encodeAnswer(header, call.id, body);
-    const packet = this.#replies.put(call.id, call.remote, encoded, call.arrivedMs);
+    const packet = this.#encodeAnswer(header, call.id, body);
+    this.#replies.put(call.id, call.remote, packet, call.arrivedMs);
     if (!call.cancelled) this.#answer(call.event, call.id, packet);
   }
 
@@ -163,7 +163,7 @@ export class DatagramIncoming {
   #refuse(event: RequestEvent, id: number, error: unknown): void {
     this.#options.metrics.counter("requests.refused").add();
     if (id === 0) return;
-    this.#answer(event, id, this.#encodeAnswer(":error", id, errorBody(error)).slice());
+    this.#answer(event, id, this.#encodeAnswer(":error", id, errorBody(error)));
   }
 
   /** The packet of an answer, or of an error that says why it cannot be sent. */
@@ -187,7 +187,7 @@ export class DatagramIncoming {
     const maxBytes = AMPLIFICATION * (packetBytes ?? Infinity);
     if (packet.length <= maxBytes) return send(packet, fromAddr);
     metrics.counter("requests.amplification").add();
-    const hint = encode(":pad", id, { bytes: packet.length }).slice();
+    const hint = encode(":pad", id, { bytes: packet.length });
     if (hint.length <= maxBytes) send(hint, fromAddr);
   }
 }

@@ -15,7 +15,6 @@ import type { Counter, Metrics } from "../metrics.ts";
 import { type Address, formatAddress } from "../transport/transport.ts";
 import { MAX_DATAGRAM_OUT_BYTES } from "../wire/datagram.ts";
 import type { MessageBody, NativeMessage } from "../wire/message.ts";
-import { MAX_SLAB_COPY_BYTES, Slabs } from "../wire/slabs.ts";
 import { remoteError } from "./error_body.ts";
 import { MAX_IN_FLIGHT } from "./inflight.ts";
 import { REQUEST_TIMEOUT_MS, withTerms } from "./terms.ts";
@@ -57,7 +56,7 @@ export interface DatagramOutgoingOptions {
   clock: Clock;
   /** Counts `requests.*`. */
   metrics: Metrics;
-  /** Makes a packet, which is there until the next is made. @throws {InvalidPacketError} `too-large`. */
+  /** Makes a packet. @throws {InvalidPacketError} `too-large`. */
   encode: (header: string, id: number, body: MessageBody) => Uint8Array;
   /** The message in a packet that `encode` made. */
   decode: (packet: Uint8Array) => NativeMessage;
@@ -71,7 +70,6 @@ export class DatagramOutgoing {
   readonly #stray: Counter;
   readonly #inFlight = new Map<number, Asked>();
   readonly #ids = new RandomIds();
-  readonly #slabs = new Slabs();
   #timer: Timer | undefined;
   #timerAtMs = Infinity;
   #closed = false;
@@ -101,7 +99,7 @@ export class DatagramOutgoing {
       signal?.throwIfAborted();
       this.#assertRoom();
       const id = this.#freeId();
-      const packet = this.#packet(header, id, withTerms(body, timeoutMs));
+      const packet = this.#options.encode(header, id, withTerms(body, timeoutMs));
       const nowMs = this.#options.clock.now();
       const asked = new Asked(id, header, to, packet, nowMs + timeoutMs, retryMs, resolve, reject);
       if (signal !== undefined) asked.listen(signal, (reason) => this.#giveUp(asked, reason));
@@ -149,13 +147,6 @@ export class DatagramOutgoing {
     }
   }
 
-  /** Makes a packet of its own, to be sent more than once. */
-  #packet(header: string, id: number, body: MessageBody): Uint8Array {
-    const packet = this.#options.encode(header, id, body);
-    const { length } = packet;
-    return length <= MAX_SLAB_COPY_BYTES ? this.#slabs.copy(packet, 0, length) : packet.slice();
-  }
-
   /** Sends what may as well be lost. */
   #tell(packet: Uint8Array, to: Address): void {
     this.#options.send(packet, to).catch(() => {
@@ -167,7 +158,7 @@ export class DatagramOutgoing {
   #giveUp(asked: Asked, reason: unknown): void {
     if (!this.#inFlight.delete(asked.id)) return;
     asked.reject(reason);
-    this.#tell(this.#packet(":cancel", asked.id, {}), asked.to);
+    this.#tell(this.#options.encode(":cancel", asked.id, {}), asked.to);
   }
 
   /**
@@ -182,7 +173,7 @@ export class DatagramOutgoing {
     const { header, msgId, body } = this.#options.decode(asked.packet);
     const terms = body[":"] as MessageBody | undefined;
     const padded = { ...body, ":": { ...terms, pad: new Uint8Array(missing) } };
-    asked.packet = this.#packet(header, msgId, padded);
+    asked.packet = this.#options.encode(header, msgId, padded);
     asked.padded = true;
     this.#tell(asked.packet, asked.to);
   }

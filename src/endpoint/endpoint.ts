@@ -241,14 +241,15 @@ export class Endpoint implements AsyncDisposable {
     };
     if (!shared) return await dial(this.#until(signal));
     const key = formatAddress(to);
-    const existing = [...this.#links].find((link) =>
-      link.shared && formatAddress(link.remote) === key
-    );
+    const existing = [...this.#links].find((link) => {
+      return link.shared && formatAddress(link.remote) === key;
+    });
     if (existing !== undefined) return existing;
+    // Whoever gives up does so for itself: others may be waiting for the same link.
     const dialing = this.#dialing.get(key) ??
-      dial(this.#until(signal)).finally(() => this.#dialing.delete(key));
+      dial(this.#until(undefined)).finally(() => this.#dialing.delete(key));
     this.#dialing.set(key, dialing);
-    return await dialing;
+    return await unlessAborted(dialing, signal);
   }
 
   /** Shakes hands as the one who connected, over a connection of any kind. @throws as {@linkcode Endpoint.connect}. */
@@ -381,4 +382,15 @@ export class Endpoint implements AsyncDisposable {
     closing.throwIfAborted();
     return signal === undefined ? closing : AbortSignal.any([closing, signal]);
   }
+}
+
+/** A promise that rejects with the signal's reason when that aborts first. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }

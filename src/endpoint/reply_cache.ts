@@ -8,7 +8,7 @@ import type { Address } from "../transport/transport.ts";
 
 /** What a {@linkcode ReplyCache} keeps. */
 export interface ReplyCacheOptions {
-  /** Most answers; the latest half of them is kept for `minAgeMs`. @default {32768} */
+  /** Most answers, of which the latest half is sure to be kept. @default {32768} */
   maxReplies?: number;
   /** Most bytes of all answers together, of which the same is true. @default {4194304} */
   maxBytes?: number;
@@ -26,16 +26,19 @@ const FIRST_BYTES = 16 * 1024;
  * one, and the one that was old is forgotten as a whole: nothing is ever looked for to be evicted.
  */
 export class ReplyCache {
-  readonly #maxReplies: number;
+  readonly #perGeneration: number;
   readonly #maxBytes: number;
   readonly #minAgeMs: number;
-  #young = new Generation(-Infinity);
-  #old = new Generation(-Infinity);
+  #young = new Generation(0, -Infinity);
+  #old = this.#young;
 
-  /** Makes an empty cache. */
+  /** Makes an empty cache. @throws {RangeError} when `maxReplies` is below 2. */
   constructor(options: ReplyCacheOptions = {}) {
     const { maxReplies = 32_768, maxBytes = 4 * 1024 * 1024, minAgeMs = 30_000 } = options;
-    this.#maxReplies = maxReplies;
+    if (!(Number.isInteger(maxReplies) && maxReplies >= 2)) {
+      throw new RangeError(`maxReplies must be 2 or more: current value is ${maxReplies}`);
+    }
+    this.#perGeneration = Math.floor(maxReplies / 2);
     this.#maxBytes = maxBytes;
     this.#minAgeMs = minAgeMs;
   }
@@ -50,74 +53,105 @@ export class ReplyCache {
     return this.#young.get(id, from) ?? this.#old.get(id, from);
   }
 
-  /** Keeps a copy of an answer. @returns the copy, not to be changed. */
-  put(id: number, to: Address, packet: Uint8Array, nowMs: number): Uint8Array {
-    const { size, bytes, sinceMs } = this.#young;
-    const isFull = size >= this.#maxReplies / 2 || bytes + packet.length > this.#maxBytes / 2;
-    if (isFull || nowMs - sinceMs >= this.#minAgeMs) {
+  /** Keeps a copy of an answer. */
+  put(id: number, to: Address, packet: Uint8Array, nowMs: number): void {
+    const { isFull, bytes, sinceMs } = this.#young;
+    const isLarge = bytes + packet.length > this.#maxBytes / 2;
+    if (isFull || isLarge || nowMs - sinceMs >= this.#minAgeMs) {
       this.#old = this.#young;
-      this.#young = new Generation(nowMs);
+      this.#young = new Generation(this.#perGeneration, nowMs);
     }
-    return this.#young.add(id, to, packet);
+    this.#young.add(id, to, packet);
   }
 
   /** Forgets everything. */
   clear(): void {
-    this.#young = new Generation(-Infinity);
-    this.#old = new Generation(-Infinity);
+    this.#old = this.#young = new Generation(0, -Infinity);
   }
 }
 
 /**
- * Answers that are forgotten together. They lie side by side in a few arrays, because the garbage collector takes longer
- * for ten thousand objects that stay than everything else here for as many requests.
+ * Answers that are forgotten together. They lie side by side in a few arrays: ten thousand objects that stay, or a `Map`
+ * of as many numbers that are no small integers, cost more time than everything else that is done for an answer.
  */
 class Generation {
   readonly sinceMs: number;
-  readonly #records = new Map<number, number>();
-  // By the number of the record: who asked, and where its bytes end, which is where those of the next begin.
-  readonly #hostnames: string[] = [];
-  readonly #ports: number[] = [];
-  readonly #ends: number[] = [];
+  /** How many there are. */
+  size = 0;
+  // By the number of the record, from 1: who asked, and where its bytes end, which is where those of the next begin.
+  readonly #ids: Float64Array;
+  readonly #ports: Uint16Array;
+  readonly #hostnames: string[] = [""];
+  readonly #ends: Uint32Array;
+  // A hash table of these numbers with linear probing, at most half full; 0 where there is none.
+  readonly #slots: Uint32Array;
   #bytes = new Uint8Array(0);
 
-  constructor(sinceMs: number) {
+  constructor(capacity: number, sinceMs: number) {
     this.sinceMs = sinceMs;
+    this.#ids = new Float64Array(capacity + 1);
+    this.#ports = new Uint16Array(capacity + 1);
+    this.#ends = new Uint32Array(capacity + 1);
+    this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(2 * capacity + 1)));
   }
 
-  get size(): number {
-    return this.#ends.length;
+  get isFull(): boolean {
+    return this.size === this.#ids.length - 1;
   }
 
   get bytes(): number {
-    return this.#ends.at(-1) ?? 0;
+    return this.#ends[this.size] ?? 0;
   }
 
   get(id: number, { hostname, port }: Address): Uint8Array | undefined {
-    const record = this.#records.get(id);
-    if (record === undefined) return undefined;
+    const record = this.#slots[this.#slotOf(id)] ?? 0;
+    if (record === 0) return undefined;
     if (this.#ports[record] !== port || this.#hostnames[record] !== hostname) return undefined;
-    return this.#bytes.subarray(this.#ends[record - 1] ?? 0, this.#ends[record]);
+    return this.#bytes.subarray(this.#ends[record - 1], this.#ends[record]);
   }
 
-  add(id: number, { hostname, port }: Address, packet: Uint8Array): Uint8Array {
+  /** Adds a record; the caller knows that there is room. One of the same id that is there is lost. */
+  add(id: number, { hostname, port }: Address, packet: Uint8Array): void {
     const start = this.bytes;
     const end = start + packet.length;
     if (end > this.#bytes.length) this.#grow(end);
-    const copy = this.#bytes.subarray(start, end);
-    copy.set(packet);
-    this.#records.set(id, this.#ends.push(end) - 1);
+    this.#bytes.set(packet, start);
     // Every packet brings a string of its own; that of the one before is as good.
-    const last = this.#hostnames.at(-1);
+    const last = this.#hostnames[this.size];
+    const record = ++this.size;
     this.#hostnames.push(last === hostname ? last : hostname);
-    this.#ports.push(port);
-    return copy;
+    this.#ports[record] = port;
+    this.#ends[record] = end;
+    this.#ids[record] = id;
+    this.#slots[this.#slotOf(id)] = record;
   }
 
-  // Copies that were handed out stay where they are.
+  /** The slot of an id, or the free one where it belongs. */
+  #slotOf(id: number): number {
+    const mask = this.#slots.length - 1;
+    let slot = hash(id) & mask;
+    for (;;) {
+      const record = this.#slots[slot] ?? 0;
+      if (record === 0 || this.#ids[record] === id) return slot;
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  // What was handed out stays where it is.
   #grow(bytes: number): void {
     const grown = new Uint8Array(Math.max(bytes, FIRST_BYTES, this.#bytes.length * 2));
     grown.set(this.#bytes);
     this.#bytes = grown;
   }
+}
+
+// Others choose the ids: they must not know which of them meet.
+const [SEED_LOW = 0, SEED_HIGH = 0] = crypto.getRandomValues(new Uint32Array(2));
+
+/** The 53 bits of an id mixed into 32. */
+function hash(id: number): number {
+  const low = Math.imul((id >>> 0) ^ SEED_LOW, 0x9e3779b1);
+  const high = Math.imul((id / 2 ** 32) ^ SEED_HIGH, 0x85ebca6b);
+  const mixed = Math.imul(low ^ (low >>> 15) ^ high, 0xc2b2ae35);
+  return mixed ^ (mixed >>> 16);
 }

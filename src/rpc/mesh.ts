@@ -290,7 +290,6 @@ export class ServerPeer implements AsyncDisposable, AsyncIterable<MeshEvent> {
   }
 
   #takeJoin(body: MessageBody, link: Link): Introduction {
-    this.#closing.signal.throwIfAborted();
     if (!link.shared) {
       throw new HandshakeError("incompatible", "Servers join each other on a shared link only");
     }
@@ -300,6 +299,7 @@ export class ServerPeer implements AsyncDisposable, AsyncIterable<MeshEvent> {
 
   /** Lets a server in that belongs here. @throws {HandshakeError} `incompatible` when it does not. */
   #admit(link: Link, introduction: unknown): Member {
+    this.#closing.signal.throwIfAborted();
     const { peer } = link;
     const theirs = parseIntroduction(introduction);
     const mismatch = mismatchOf(this.#introduction, theirs);

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ManualClock, seededRandom } from "../../src/clock.ts";
 import { Endpoint } from "../../src/endpoint/endpoint.ts";
 import type { Link } from "../../src/endpoint/link.ts";
@@ -116,4 +116,17 @@ Deno.test("PeerTable knows who is there and tells who comes and goes, once per p
   assertEquals([peers.list(), peers.get(infoOf("client").peerId)], [[], undefined]);
   controller.abort();
   await watching;
+});
+
+Deno.test("Endpoint.connect of a shared link gives up for who aborts, not for others who wait for the same", async () => {
+  await using served = await Served.open();
+  const client = await served.client();
+  const controller = new AbortController();
+  const reason = new Error("changed my mind");
+  const given = client.connect(SERVER, { shared: true, signal: controller.signal });
+  const kept = client.connect(SERVER, { shared: true });
+  controller.abort(reason);
+  assertStrictEquals(await assertRejects(() => given), reason);
+  const link = await kept;
+  assertEquals([...client.links], [link]);
 });
