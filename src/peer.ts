@@ -190,7 +190,7 @@ export class Peer implements AsyncDisposable {
       ? stack.use(await WebPort.open(endpoint, { hostname, port: options.httpPort }))
       : undefined;
     const udp = clientOnly ? undefined : stack.use(
-      await UdpPort.open(endpoint, { transport, hostname: bindable(hostname), port: udpPort }),
+      await UdpPort.open(endpoint, { transport, hostname, port: udpPort }),
     );
     const tcpPort = options.announce ?? true ? endpoint.address?.port : undefined;
     const announce = tcpPort === undefined ? {} : { announce: { peerId, name, tcpPort } };
@@ -413,9 +413,4 @@ export class Peer implements AsyncDisposable {
       ...options,
     });
   }
-}
-
-/** What a datagram socket binds for an address to listen on: both kinds of wildcard are the IPv4 one. */
-function bindable(hostname: string | undefined): string | undefined {
-  return hostname === "::" ? undefined : hostname;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Timer } from "./clock.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import type { FoundPeer } from "./discovery/search.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
@@ -11,7 +12,7 @@ import type { Link } from "./endpoint/link.ts";
 import type { RequestOptions } from "./endpoint/outgoing.ts";
 import { UdpPort } from "./endpoint/udp_port.ts";
 import { connectWeb } from "./endpoint/web.ts";
-import { NotFoundError, PeerError } from "./errors.ts";
+import { ClosedError, NotFoundError, PeerError } from "./errors.ts";
 import { printable } from "./log.ts";
 import {
   type Address,
@@ -27,6 +28,9 @@ export const CONNECT_TIMEOUT_MS = 10_000;
 
 /** How long to go on looking after a match by name or prefix, for a second one that would make it ambiguous. */
 const AMBIGUITY_MS = 200;
+
+/** Peers that an error names at most. */
+const MAX_NAMED = 8;
 
 /** How to reach a peer. */
 export interface ReachOptions {
@@ -58,7 +62,9 @@ export class Reach implements AsyncDisposable {
   readonly #discovery: Discovery;
   readonly #transport: Transport;
   readonly #hostname: string | undefined;
-  #udp: Promise<UdpPort> | undefined;
+  readonly #udp: UdpPort | undefined;
+  #ownUdp: Promise<UdpPort> | undefined;
+  #closed = false;
 
   /** Looks with what it is given. */
   constructor({ endpoint, discovery, transport, udp, hostname }: ReachParts) {
@@ -66,7 +72,7 @@ export class Reach implements AsyncDisposable {
     this.#discovery = discovery;
     this.#transport = transport;
     this.#hostname = hostname;
-    this.#udp = udp === undefined ? undefined : Promise.resolve(udp);
+    this.#udp = udp;
   }
 
   /**
@@ -82,6 +88,8 @@ export class Reach implements AsyncDisposable {
       if (/^wss?:\/\//.test(target)) return await this.#connectWeb(target, signal);
       const address = parseAddress(target);
       if (address !== undefined) return await this.#connectTo(target, [address], signal);
+      // A name may have almost anything in it, but nobody looks around for a port that is none.
+      if (/:\/\/|:\d+$/.test(target)) throw noAddress(target);
       if (peers.length > 0) return await this.#connectTo(target, peers, signal);
       const found = await this.#lookFor(target, signal);
       return await this.#connectTo(found.peerId, found.addresses, signal);
@@ -96,7 +104,7 @@ export class Reach implements AsyncDisposable {
    */
   async dial(target: string, options: ReachOptions = {}): Promise<Connection> {
     const address = parseAddress(target);
-    if (address === undefined) throw new TypeError(`"${printable(target, 80)}" is no host:port`);
+    if (address === undefined) throw noAddress(target);
     return await this.#within(options, async (signal) => {
       try {
         return await this.#transport.connect(address, { signal });
@@ -119,7 +127,7 @@ export class Reach implements AsyncDisposable {
     options: RequestOptions = {},
   ): Promise<unknown> {
     const address = parseAddress(target.replace(/^udp:\/\//, ""));
-    if (address === undefined) throw new TypeError(`"${printable(target, 80)}" is no host:port`);
+    if (address === undefined) throw noAddress(target);
     const { timeoutMs, signal } = options;
     const udp = await this.#openUdp();
     return await udp.request(address, header, body, {
@@ -128,14 +136,24 @@ export class Reach implements AsyncDisposable {
     });
   }
 
-  /** Closes the UDP port, if there is one. Harmless when closed. */
+  /** Closes the UDP port, if there is one of its own. Harmless when closed. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await (await this.#udp?.catch(() => undefined))?.close();
+    this.#closed = true;
+    await (await this.#ownUdp?.catch(() => undefined))?.close();
   }
 
-  #openUdp(): Promise<UdpPort> {
+  /** The port to ask from. One that was opened for asking alone answers nobody. */
+  async #openUdp(): Promise<UdpPort> {
+    if (this.#udp !== undefined) return this.#udp;
+    if (this.#closed) throw new ClosedError("Cannot request: the peer is closed");
     const [transport, hostname] = [this.#transport, this.#hostname];
-    return this.#udp ??= UdpPort.open(this.#endpoint, { transport, hostname });
+    this.#ownUdp ??= UdpPort.open(this.#endpoint, { transport, hostname, clientOnly: true });
+    try {
+      return await this.#ownUdp;
+    } catch (error) {
+      this.#ownUdp = undefined; // the next may fare better
+      throw error;
+    }
   }
 
   async #within<T>(options: ReachOptions, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -156,22 +174,23 @@ export class Reach implements AsyncDisposable {
     const matches = new Map<string, FoundPeer>();
     const others = new Set<string>();
     const enough = new AbortController();
-    let timer = this.#endpoint.clock.after(0, () => {});
+    let timer: Timer | undefined;
     try {
       const searching = AbortSignal.any([signal, enough.signal]);
       for await (const found of this.#discovery.find({ signal: searching })) {
         if (!fits(found, target)) {
-          if (others.size < 8) others.add(printable(found.name || found.peerId, 40));
+          if (others.size < MAX_NAMED) others.add(printable(found.name || found.peerId, 40));
           continue;
         }
         if (found.peerId === target) return found;
+        if (matches.size > MAX_NAMED) continue;
         if (matches.size === 0) {
           timer = this.#endpoint.clock.after(AMBIGUITY_MS, () => enough.abort());
         }
         matches.set(found.peerId, found);
       }
     } finally {
-      timer.cancel();
+      timer?.cancel();
     }
     throwUnlessLate(signal);
     const [match] = matches.values();
@@ -230,9 +249,13 @@ function throwUnlessLate(signal: AbortSignal): void {
   if (signal.aborted && signal.reason !== LATE) throw signal.reason;
 }
 
+function noAddress(target: string): TypeError {
+  return new TypeError(`"${printable(target, 80)}" is no HOST:PORT`);
+}
+
 function fits(peer: { peerId: string; name: string }, target: string): boolean {
   return peer.name === target ||
-    (/^[0-9a-f]{4,40}$/.test(target) && peer.peerId.startsWith(target));
+    (/^[0-9a-f]{4,40}$/i.test(target) && peer.peerId.startsWith(target.toLowerCase()));
 }
 
 function notFound(
@@ -250,11 +273,12 @@ function notFound(
 }
 
 function ambiguous(target: string, peerIds: readonly string[]): NotFoundError {
+  const shown = peerIds.slice(0, MAX_NAMED);
   return new NotFoundError(
     "no-peer",
-    `"${printable(target, 80)}" is not one peer but ${peerIds.length}: ${
-      peerIds.join(", ")
+    `"${printable(target, 80)}" is not one peer but ${peerIds.length}: ${shown.join(", ")}${
+      peerIds.length > shown.length ? " ..." : ""
     }; use the peer id`,
-    { details: { found: peerIds } },
+    { details: { found: shown } },
   );
 }

@@ -101,7 +101,7 @@ Deno.test("Peer says where it looked and who else is there when nobody fits", as
   const bob = await town.open("bob", { name: "Bob\u001b[2J" });
   const unnamed = await town.open("unnamed");
   const alice = await town.open("alice");
-  for (const target of ["Bo", "bob", bob.peerId.slice(0, 3), bob.peerId.toUpperCase()]) {
+  for (const target of ["Bo", "bob", bob.peerId.slice(0, 3)]) {
     const { message, details, code } = await town.cannotReach(alice, target, 1_000);
     assertEquals(code, "no-peer");
     assertStringIncludes(message, `Cannot reach peer "${target}"`);

@@ -56,6 +56,13 @@ export const requestQuestions: readonly Race[] = [
     run: notes,
     atLeast: 2,
   }),
+  race({
+    name: "UDP requests x16 vs bare datagram echo",
+    ours: pairOf("requests_udp"),
+    baseline: pairOf("requests_datagram"),
+    run: rate(16),
+    atLeast: 0.8,
+  }),
 ];
 
 function requests(

@@ -18,10 +18,11 @@ export async function run(invocation: Invocation): Promise<void> {
   if (dialect === "peerpy") addressOf(target);
   const reach = reachOptions(options, signal);
   const { timeoutMs } = reach;
+  const answer = timeoutMs === undefined ? {} : { answerMs: timeoutMs };
   await using peer = await openPeer(invocation, { clientOnly: true });
   // Sending and closing wait for the other side, and for nothing else.
   signal.addEventListener("abort", () => void peer.close(), { once: true });
-  const session = await peer.connect(target, { ...reach, dialect, dataType: "json" });
+  const session = await peer.connect(target, { ...reach, ...answer, dialect, dataType: "json" });
   await session.send(words.join(" "));
   await session.close("", timeoutMs === undefined ? {} : { timeoutMs });
   // A peerpy peer says only that it takes data, never that it has it.

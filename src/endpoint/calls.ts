@@ -4,71 +4,29 @@
  * @module
  */
 
-import { LimitError, PeerError, UnsupportedError } from "../errors.ts";
+import type { Clock } from "../clock.ts";
+import { LimitError, PeerError, TimeoutError, UnsupportedError } from "../errors.ts";
 import { type Logger, printable } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
-import type { Address } from "../transport/transport.ts";
 import type { MessageBody, NativeMessage } from "../wire/message.ts";
 import { decode, encode } from "../wire/msgpack.ts";
-import type { Registration, RequestContext, Via } from "./dispatcher.ts";
+import { type Arrival, Call } from "./call.ts";
+import type { Registration } from "./dispatcher.ts";
 import { errorBody } from "./error_body.ts";
-import type { PeerInfo } from "./handshake.ts";
 import type { Link } from "./link.ts";
 import type { HandlerSlots } from "./slots.ts";
-import { Credit, isAsyncIterable } from "./stream.ts";
-import { termsOf } from "./terms.ts";
+import { isAsyncIterable } from "./stream.ts";
 
 /** Most messages of one peer at work at the same time on one connection; further ones wait. */
 export const MAX_ACTIVE_REQUESTS = 1024;
 
-/** A message at work. Its signal is made only when a handler asks for it, which few do. */
-export class Call implements RequestContext {
-  readonly link: Link;
-  readonly header: string;
-  readonly deadlineMs: number;
-  /** How much of an answer in parts may be sent; `undefined` where one was not asked for. */
-  readonly credit: Credit | undefined;
-  #controller: AbortController | undefined;
-  #reason: unknown;
-
-  /** A call that came on `link`. */
-  constructor(link: Link, header: string, deadlineMs: number, credit: number | undefined) {
-    this.link = link;
-    this.header = header;
-    this.deadlineMs = deadlineMs;
-    this.credit = credit === undefined ? undefined : new Credit(credit);
-  }
-
-  get remote(): Address {
-    return this.link.remote;
-  }
-
-  get via(): Via {
-    return this.link.via;
-  }
-
-  get peer(): PeerInfo {
-    return this.link.peer;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
-    }
-    return this.#controller.signal;
-  }
-
-  /** Tells the handler that nobody waits any more. */
-  cancel(reason: unknown): void {
-    this.#reason = reason;
-    this.#controller?.abort(reason);
-    this.credit?.cancel(reason);
-  }
-}
+/** Most bytes of messages that wait or are at work on one connection: four of the largest. */
+export const MAX_ACTIVE_BYTES: number = 64 * 1024 * 1024;
 
 /** What {@linkcode Calls} needs of its connection. */
 export interface CallsOptions {
+  /** Where time comes from. */
+  clock: Clock;
   /** Hears of handlers that fail. */
   log: Logger;
   /** Counts them. */
@@ -81,14 +39,15 @@ export interface CallsOptions {
 
 /** The calls of one connection. */
 export class Calls {
-  /** When what is started from now on arrived: read once for many messages. */
-  arrivedMs = 0;
   readonly #link: Link;
   readonly #options: CallsOptions;
-  readonly #active = new Set<Call>();
+  // Those that are not done at once, whether they wait for a slot or are at work.
+  readonly #pending = new Set<Call>();
   readonly #byId = new Map<number, Call>();
-  // For those who wait until a handler is done.
-  #room: PromiseWithResolvers<void> | undefined;
+  #pendingBytes = 0;
+  #atWork = 0;
+  // For those who wait until a call is done.
+  #change: PromiseWithResolvers<void> | undefined;
   #over = false;
 
   /** No calls yet. */
@@ -97,16 +56,16 @@ export class Calls {
     this.#options = options;
   }
 
-  /** How many are at work, those that are done at once not counted. */
-  get active(): number {
-    return this.#active.size;
-  }
-
   /**
    * Calls an inline handler, whose body is made of views. @returns what to wait for before they may be overwritten.
    */
-  inline(registration: Registration, message: NativeMessage): Promise<void> | undefined {
-    return this.#run(registration, message, true);
+  inline(
+    registration: Registration,
+    message: NativeMessage,
+    arrival: Arrival,
+  ): Promise<void> | undefined {
+    const call = this.#receive(message, arrival);
+    return call === undefined ? undefined : this.#run(registration, call, true);
   }
 
   /**
@@ -115,20 +74,13 @@ export class Calls {
    *
    * @returns what to wait for before the next message is read, if anything.
    */
-  start(registration: Registration, message: NativeMessage): Promise<void> | undefined {
-    const { slots } = this.#options;
-    if (this.#active.size < MAX_ACTIVE_REQUESTS && slots.enter()) {
-      this.#occupy(registration, message);
-      return undefined;
-    }
-    if (this.#active.size < MAX_ACTIVE_REQUESTS) {
-      const start = () => this.#occupy(registration, message);
-      if (slots.wait(this, registration.priority, start)) return undefined;
-    }
-    if (message.msgId === 0) return this.#startLater(registration, message);
-    this.#options.metrics.counter("link.refused").add();
-    this.#options.reply(":error", message.msgId, errorBody(tooManyActive()));
-    return undefined;
+  start(
+    registration: Registration,
+    message: NativeMessage,
+    arrival: Arrival,
+  ): Promise<void> | undefined {
+    const call = this.#receive(message, arrival);
+    return call === undefined ? undefined : this.#admit(registration, call);
   }
 
   /** Tells the handler of a request that nobody waits for its answer. */
@@ -143,83 +95,112 @@ export class Calls {
 
   /** Tells every handler. */
   cancelAll(reason: unknown): void {
-    this.#options.slots.drop(this);
-    for (const call of this.#active) call.cancel(reason);
     this.#over = true;
-    this.#room?.resolve();
+    this.#options.slots.drop(this);
+    for (const call of this.#pending) call.cancel(reason);
+    this.#wake();
   }
 
-  /** Resolves when nothing is at work, or nobody waits for it any more. */
+  /** Resolves when nothing waits or is at work, or nobody waits for it any more. */
   async idle(): Promise<void> {
-    while (this.#active.size > 0 && !this.#over) await this.#untilOneIsDone();
+    while (this.#pending.size > 0 && !this.#over) await this.#changed();
   }
 
-  /** Runs in a slot that is taken, and gives it back. */
-  #occupy(registration: Registration, message: NativeMessage): void {
-    const { slots } = this.#options;
-    const done = () => {
-      slots.leave();
-      this.#wake();
-    };
-    const running = this.#run(registration, message, false);
-    if (running === undefined) done();
-    else void running.then(done);
-  }
-
-  async #startLater(registration: Registration, message: NativeMessage): Promise<void> {
-    await this.#untilOneIsDone();
-    if (!this.#over) await this.start(registration, message);
-  }
-
-  #wake(): void {
-    this.#room?.resolve();
-    this.#room = undefined;
-  }
-
-  #untilOneIsDone(): Promise<void> {
-    return (this.#room ??= Promise.withResolvers()).promise;
-  }
-
-  /** Calls a handler. @returns what to wait for until it is done, `undefined` when it is. Never throws or rejects. */
-  #run(
-    { handler }: Registration,
-    { header, msgId, body }: NativeMessage,
-    borrowed: boolean,
-  ): Promise<void> | undefined {
+  #receive(message: NativeMessage, arrival: Arrival): Call | undefined {
     try {
-      const terms = termsOf(body);
-      const deadlineMs = this.arrivedMs + terms.timeoutMs;
-      const call = new Call(this.#link, header, deadlineMs, terms.credit);
-      const result = handler(terms.body, call);
-      if (result instanceof Promise || isAsyncIterable(result)) {
-        return this.#finishLater(call, msgId, result, borrowed);
-      }
-      this.#succeed(msgId, borrowed ? owned(result) : result);
+      return new Call(this.#link, message, arrival);
     } catch (error) {
-      this.#fail(header, msgId, error);
+      this.#fail(message.header, message.msgId, error);
+      return undefined;
+    }
+  }
+
+  #admit(registration: Registration, call: Call): Promise<void> | undefined {
+    const { slots } = this.#options;
+    const refusal = this.#fullness(call);
+    if (refusal === undefined && slots.enter()) {
+      this.#occupy(registration, call);
+      return undefined;
+    }
+    if (refusal === undefined && this.#queue(registration, call)) return undefined;
+    if (call.id === 0) return this.#admitLater(registration, call);
+    this.#options.metrics.counter("link.refused").add();
+    this.#options.reply(":error", call.id, errorBody(refusal ?? inboxIsFull()));
+    return undefined;
+  }
+
+  /** Which limit of the connection a call would break. */
+  #fullness({ bytes }: Call): LimitError | undefined {
+    if (this.#atWork >= MAX_ACTIVE_REQUESTS) {
+      return limitError("requests are at work", "maxActiveRequests", MAX_ACTIVE_REQUESTS);
+    }
+    if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > MAX_ACTIVE_BYTES) {
+      return limitError("bytes of requests are at work", "maxActiveBytes", MAX_ACTIVE_BYTES);
     }
     return undefined;
   }
 
-  async #finishLater(call: Call, id: number, result: unknown, borrowed: boolean): Promise<void> {
-    this.#active.add(call);
-    if (id !== 0) this.#byId.set(id, call);
+  /** Lets a call wait for its turn. @returns whether there was room. */
+  #queue(registration: Registration, call: Call): boolean {
+    const { slots, clock } = this.#options;
+    const start = () => {
+      this.#forget(call);
+      if (call.cancelled) slots.leave();
+      else if (call.deadlineMs < clock.now()) {
+        this.#fail(call.header, call.id, waitedTooLong(call.header));
+        slots.leave();
+      } else this.#occupy(registration, call);
+    };
+    if (!slots.wait(this, registration.priority, start)) return false;
+    this.#remember(call);
+    return true;
+  }
+
+  async #admitLater(registration: Registration, call: Call): Promise<void> {
+    // Whichever comes first: one of ours is done, or one of anybody's has left the inbox.
+    await Promise.race([this.#changed(), this.#options.slots.room()]);
+    if (!this.#over) await this.#admit(registration, call);
+  }
+
+  /** Runs in a slot that is taken, and gives it back. */
+  #occupy(registration: Registration, call: Call): void {
+    const { slots } = this.#options;
+    const running = this.#run(registration, call, false);
+    if (running === undefined) slots.leave();
+    else void running.then(() => slots.leave());
+  }
+
+  /** Calls a handler. @returns what to wait for until it is done, `undefined` when it is. Never throws or rejects. */
+  #run({ handler }: Registration, call: Call, borrowed: boolean): Promise<void> | undefined {
+    try {
+      const result = handler(call.body, call);
+      if (result instanceof Promise || isAsyncIterable(result)) {
+        return this.#finishLater(call, result, borrowed);
+      }
+      this.#succeed(call, borrowed ? owned(result) : result);
+    } catch (error) {
+      this.#fail(call.header, call.id, error);
+    }
+    return undefined;
+  }
+
+  async #finishLater(call: Call, result: unknown, borrowed: boolean): Promise<void> {
+    this.#remember(call);
+    this.#atWork++;
     try {
       const value = await result;
-      if (isAsyncIterable(value)) await this.#stream(call, id, value);
-      else this.#succeed(id, borrowed ? owned(value) : value);
+      if (isAsyncIterable(value)) await this.#stream(call, value);
+      else this.#succeed(call, borrowed ? owned(value) : value);
     } catch (error) {
-      this.#fail(call.header, id, error);
+      if (!call.cancelled) this.#fail(call.header, call.id, error);
     } finally {
-      this.#active.delete(call);
-      if (this.#byId.get(id) === call) this.#byId.delete(id);
-      this.#wake();
+      this.#atWork--;
+      this.#forget(call);
     }
   }
 
-  async #stream(call: Call, id: number, values: AsyncIterable<unknown>): Promise<void> {
-    const { credit } = call;
-    if (id === 0 || credit === undefined) throw answersInParts(call.header);
+  async #stream({ id, header, credit }: Call, values: AsyncIterable<unknown>): Promise<void> {
+    if (id === 0 || credit === undefined) throw answersInParts(header);
     for await (const value of values) {
       await credit.take();
       const room = this.#options.reply(":item", id, { value });
@@ -228,7 +209,7 @@ export class Calls {
     this.#options.reply(":ok", id, {});
   }
 
-  #succeed(id: number, result: unknown): void {
+  #succeed({ id }: Call, result: unknown): void {
     if (id !== 0) this.#options.reply(":ok", id, { result });
   }
 
@@ -240,6 +221,28 @@ export class Calls {
     }
     if (id !== 0) this.#options.reply(":error", id, errorBody(error));
   }
+
+  #remember(call: Call): void {
+    this.#pending.add(call);
+    this.#pendingBytes += call.bytes;
+    if (call.id !== 0) this.#byId.set(call.id, call);
+  }
+
+  #forget(call: Call): void {
+    if (!this.#pending.delete(call)) return;
+    this.#pendingBytes -= call.bytes;
+    if (this.#byId.get(call.id) === call) this.#byId.delete(call.id);
+    this.#wake();
+  }
+
+  #changed(): Promise<void> {
+    return (this.#change ??= Promise.withResolvers()).promise;
+  }
+
+  #wake(): void {
+    this.#change?.resolve();
+    this.#change = undefined;
+  }
 }
 
 /** An answer may hold views of the buffer that the next read overwrites: these become copies. */
@@ -247,11 +250,24 @@ function owned(value: unknown): unknown {
   return holdsBytes(value) ? decode(encode(value)) : value;
 }
 
-function tooManyActive(): LimitError {
-  const text = `Cannot call: ${MAX_ACTIVE_REQUESTS} requests are at work (maxActiveRequests)`;
-  return new LimitError("limit", text, {
-    details: { limit: "maxActiveRequests", max: MAX_ACTIVE_REQUESTS },
+function limitError(what: string, limit: string, max: number): LimitError {
+  return new LimitError("limit", `Cannot call: ${max} ${what} (${limit})`, {
+    details: { limit, max },
   });
+}
+
+function inboxIsFull(): LimitError {
+  return new LimitError(
+    "limit",
+    "Cannot call: too many requests wait for their turn (maxWaiting)",
+    {
+      details: { limit: "maxWaiting" },
+    },
+  );
+}
+
+function waitedTooLong(header: string): TimeoutError {
+  return new TimeoutError(`"${printable(header, 64)}" waited for its turn until it was too late`);
 }
 
 function answersInParts(header: string): UnsupportedError {
@@ -259,8 +275,8 @@ function answersInParts(header: string): UnsupportedError {
   return new UnsupportedError(`Cannot call "${name}" so: it answers in parts, ask with stream`);
 }
 
-/** Whether a body carries byte arrays, at any depth. */
-export function holdsBytes(value: unknown): boolean {
+/** Whether a value carries byte arrays, at any depth. */
+function holdsBytes(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   if (value instanceof Uint8Array) return true;
   if (Array.isArray(value)) return value.some(holdsBytes);

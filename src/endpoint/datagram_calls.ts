@@ -117,7 +117,8 @@ export class DatagramCalls implements Disposable {
     this.#endpoint = endpoint;
     this.#dispatcher = dispatcher;
     this.#metrics = metrics;
-    const encode = (...message: [string, number, MessageBody]) => this.#encode(...message);
+    const encode = (header: string, id: number, body: MessageBody) =>
+      this.#encode(header, id, body);
     const send = (packet: Uint8Array, to: Address) => endpoint.sendPacket(packet, to);
     const decode = (packet: Uint8Array) => decodeWireData(packet.subarray(HEADER_BYTES));
     this.#outgoing = new DatagramOutgoing({ clock, metrics, encode, decode, send });

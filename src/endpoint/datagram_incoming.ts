@@ -11,7 +11,13 @@ import type { Counter, Metrics } from "../metrics.ts";
 import type { Address } from "../transport/transport.ts";
 import type { MessageBody, NativeMessage } from "../wire/message.ts";
 import { AMPLIFICATION, MAX_DATAGRAM_TIMEOUT_MS } from "./datagram_outgoing.ts";
-import type { Dispatcher, Handler, RequestContext, Via } from "./dispatcher.ts";
+import {
+  type Dispatcher,
+  endpointOf,
+  type Handler,
+  type RequestContext,
+  type Via,
+} from "./dispatcher.ts";
 import { errorBody } from "./error_body.ts";
 import { ReplyCache } from "./reply_cache.ts";
 import type { RequestEvent } from "./requests_dispatcher.ts";
@@ -66,7 +72,7 @@ export class DatagramIncoming {
       if (registration === undefined || registration.inline) throw noEndpoint(header);
       const terms = termsOf(body);
       if (terms.credit !== undefined) throw answersInParts(header);
-      const call = new DatagramCall(event, message, this.#options.clock.now(), terms);
+      const call = new DatagramCall(event, message, Math.floor(this.#options.clock.now()), terms);
       return this.#run(registration.handler, terms.body, call);
     } catch (error) {
       this.#refuse(event, msgId, error);
@@ -216,6 +222,10 @@ class DatagramCall implements RequestContext {
     this.header = header;
     this.arrivedMs = arrivedMs;
     this.deadlineMs = arrivedMs + Math.min(timeoutMs, MAX_DATAGRAM_TIMEOUT_MS);
+  }
+
+  get endpoint(): string {
+    return endpointOf(this.header);
   }
 
   get remote(): Address {

@@ -92,25 +92,11 @@ export class DatagramOutgoing {
     body: MessageBody,
     options: DatagramRequestOptions,
   ): Promise<unknown> {
-    const { timeoutMs = REQUEST_TIMEOUT_MS, retryMs = RETRY_MS, signal } = options;
-    return new Promise((resolve, reject) => {
-      assertWithin("timeoutMs", timeoutMs, MAX_DATAGRAM_TIMEOUT_MS);
-      assertWithin("retryMs", retryMs, Infinity);
-      signal?.throwIfAborted();
-      this.#assertRoom();
-      const id = this.#freeId();
-      const packet = this.#options.encode(header, id, withTerms(body, timeoutMs));
-      const nowMs = this.#options.clock.now();
-      const asked = new Asked(id, header, to, packet, nowMs + timeoutMs, retryMs, resolve, reject);
-      if (signal !== undefined) asked.listen(signal, (reason) => this.#giveUp(asked, reason));
-      this.#inFlight.set(id, asked);
-      this.#schedule(asked, nowMs);
-      this.#lookAt(asked.dueMs);
-      this.#options.send(packet, to).catch((error) => {
-        // A request that cannot even be sent is not waited for.
-        if (this.#inFlight.delete(id)) asked.reject(error);
-      });
-    });
+    try {
+      return this.#ask(to, header, body, options).answer;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** Takes `:ok`, `:error` or `:pad`. What comes from elsewhere than was asked, or was not asked for, is only counted. */
@@ -130,6 +116,29 @@ export class DatagramOutgoing {
     const asked = [...this.#inFlight.values()];
     this.#inFlight.clear();
     for (const each of asked) each.reject(new ClosedError(`Cannot call ${each.what}: closed`));
+  }
+
+  #ask(to: Address, header: string, body: MessageBody, options: DatagramRequestOptions): Asked {
+    const { timeoutMs = REQUEST_TIMEOUT_MS, retryMs = RETRY_MS, signal } = options;
+    assertWithin("timeoutMs", timeoutMs, MAX_DATAGRAM_TIMEOUT_MS);
+    assertWithin("retryMs", retryMs, Infinity);
+    signal?.throwIfAborted();
+    this.#assertRoom();
+    const id = this.#freeId();
+    const packet = this.#options.encode(header, id, withTerms(body, timeoutMs));
+    const nowMs = Math.floor(this.#options.clock.now());
+    const asked = new Asked(id, header, to, packet, nowMs + timeoutMs, retryMs);
+    if (signal !== undefined) asked.listen(signal, (reason) => this.#giveUp(asked, reason));
+    this.#inFlight.set(id, asked);
+    this.#schedule(asked, nowMs);
+    this.#lookAt(asked.dueMs);
+    this.#options.send(packet, to).catch((error) => this.#drop(asked, error));
+    return asked;
+  }
+
+  /** A request that cannot even be sent is not waited for. */
+  #drop(asked: Asked, error: unknown): void {
+    if (this.#inFlight.delete(asked.id)) asked.reject(error);
   }
 
   #assertRoom(): void {
@@ -180,7 +189,7 @@ export class DatagramOutgoing {
 
   #schedule(asked: Asked, nowMs: number): void {
     const { clock } = this.#options;
-    asked.retryAtMs = nowMs + asked.retryMs * (1 + clock.random() / 2);
+    asked.retryAtMs = nowMs + Math.ceil(asked.retryMs * (1 + clock.random() / 2));
     asked.retryMs = Math.max(asked.retryMs, Math.min(asked.retryMs * 2, MAX_RETRY_MS));
   }
 
@@ -212,7 +221,7 @@ export class DatagramOutgoing {
   }
 }
 
-/** A request that waits for its answer. */
+/** A request that waits for its answer. Its times are whole milliseconds: other numbers would be objects of their own. */
 class Asked {
   readonly id: number;
   readonly to: Address;
@@ -221,9 +230,11 @@ class Asked {
   padded = false;
   retryAtMs = 0;
   retryMs: number;
+  /** Settles when the request is answered or given up. */
+  readonly answer: Promise<unknown>;
   readonly #header: string;
-  readonly #resolve: (value: unknown) => void;
-  readonly #reject: (error: unknown) => void;
+  #resolve: (value: unknown) => void = () => {};
+  #reject: (error: unknown) => void = () => {};
   #forgetSignal: (() => void) | undefined;
 
   constructor(
@@ -233,8 +244,6 @@ class Asked {
     packet: Uint8Array,
     deadlineMs: number,
     retryMs: number,
-    resolve: (value: unknown) => void,
-    reject: (error: unknown) => void,
   ) {
     this.id = id;
     this.#header = header;
@@ -242,8 +251,10 @@ class Asked {
     this.packet = packet;
     this.deadlineMs = deadlineMs;
     this.retryMs = retryMs;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    this.answer = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
   }
 
   /** For errors: `"greet" of 192.0.2.7:3486`. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { UnsupportedError } from "../errors.ts";
+import { NotFoundError, UnsupportedError } from "../errors.ts";
 import { printable } from "../log.ts";
 import type { Address } from "../transport/transport.ts";
 import type { MessageBody } from "../wire/message.ts";
@@ -19,6 +19,8 @@ export type Via = "tcp" | "websocket" | "udp" | "memory";
 export interface RequestContext {
   /** Its header. */
   readonly header: string;
+  /** The header without a protocol's tag: an endpoint `add` may be called as `add` or `v1/add`. For who may call what. */
+  readonly endpoint: string;
   /** Where it came from. */
   readonly remote: Address;
   /** How it came. */
@@ -31,6 +33,19 @@ export interface RequestContext {
   readonly deadlineMs: number;
   /** Fires when the caller cancels, or the connection ends, before the answer is given. */
   readonly signal: AbortSignal;
+}
+
+/** What an endpoint is called, under whichever protocol's tag. */
+export function endpointOf(header: string): string {
+  return header.slice(header.lastIndexOf("/") + 1);
+}
+
+/** What to say where nobody handles a header: `No endpoint "add" here (v1)`. */
+export function noEndpoint(header: string): NotFoundError {
+  const name = printable(endpointOf(header), 64);
+  const tag = header.slice(0, Math.max(0, header.lastIndexOf("/")));
+  const under = tag === "" ? "" : ` (${printable(tag, 64)})`;
+  return new NotFoundError("no-endpoint", `No endpoint "${name}" here${under}`);
 }
 
 /** The connection that a message came on. @throws {UnsupportedError} when it came over UDP, which has none. */

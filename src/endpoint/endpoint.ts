@@ -5,7 +5,7 @@
  */
 
 import { type Clock, systemClock, type Timer } from "../clock.ts";
-import { ClosedError, LimitError } from "../errors.ts";
+import { ClosedError, HandshakeError, LimitError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
 import type { FramedConnection } from "../transport/framed.ts";
@@ -22,17 +22,22 @@ import type { Via } from "./dispatcher.ts";
 import { Greeter } from "./greeter.ts";
 import { type Hello, INSTANCE_BYTES, type PeerInfo, PREFACE } from "./handshake.ts";
 import { answerHttp } from "./http_hint.ts";
-import { ConnectionLimiter } from "./limits.ts";
+import { ConnectionLimiter, isLoopback } from "./limits.ts";
 import { type Direction, DRAIN_MS, Link } from "./link.ts";
 import { listen } from "./listen.ts";
 import { PeerTable } from "./peer_table.ts";
 import { HandlerSlots, MAX_HANDLERS } from "./slots.ts";
 import { Turns } from "./turns.ts";
 
+/** Room for the messages that links need themselves, errors with their details among them. */
+const LEAST_FRAME_BYTES = 512;
+
 /** How many connections, and for how long; every limit that is hit is counted and named. */
 export interface EndpointLimits {
   /** Links at the same time; above any group of peers that share folders, below the usual 1024 descriptors. @default {512} */
   maxLinks?: number;
+  /** Links that others open from one address, other machines only. @default {64} */
+  maxLinksPerAddress?: number;
   /** Connections that have not finished their handshake, a descriptor and 16 KiB each; beyond, the oldest goes. @default {256} */
   maxPendingHandshakes?: number;
   /** Time for a whole handshake in milliseconds, as the PeerConnect acceptor has. @default {6000} */
@@ -107,6 +112,7 @@ export class Endpoint implements AsyncDisposable {
   readonly #listeners = new Set<(link: Link) => void>();
   readonly #dialing = new Map<string, Promise<Link>>();
   readonly #closing = new AbortController();
+  #draining = false;
   #listener: Listener | undefined;
   #accepting: Promise<void> = Promise.resolve();
   #heart: Timer | undefined;
@@ -119,6 +125,7 @@ export class Endpoint implements AsyncDisposable {
     this.#transport = transport;
     this.#limits = {
       maxLinks: 512,
+      maxLinksPerAddress: 64,
       maxPendingHandshakes: 256,
       handshakeMs: 6_000,
       maxFrameBytes: 16 * 1024 * 1024,
@@ -126,11 +133,12 @@ export class Endpoint implements AsyncDisposable {
       heartbeatMs: 10_000,
       ...limits,
     };
+    checkLimits(this.#limits);
     this.clock = clock;
     this.log = log;
     this.metrics = metrics;
-    this.peers = new PeerTable(this.#self, clock, metrics);
     const { maxFrameBytes, maxPendingHandshakes, handshakeMs, maxHandlers } = this.#limits;
+    this.peers = new PeerTable(this.#self, clock, metrics, handshakeMs);
     this.#greeter = new Greeter({ self: () => this.self, clock, maxFrameBytes });
     this.#slots = new HandlerSlots(maxHandlers);
     const limiter = new ConnectionLimiter(clock);
@@ -161,6 +169,11 @@ export class Endpoint implements AsyncDisposable {
   get self(): PeerInfo {
     const { capabilities } = this.#self;
     return { ...this.#self, capabilities: [...new Set([...capabilities, ...this.#offered])] };
+  }
+
+  /** Fires when it closes. */
+  get signal(): AbortSignal {
+    return this.#closing.signal;
   }
 
   /** Where it listens; `undefined` for a client. */
@@ -242,7 +255,7 @@ export class Endpoint implements AsyncDisposable {
     if (!shared) return await dial(this.#until(signal));
     const key = formatAddress(to);
     const existing = [...this.#links].find((link) => {
-      return link.shared && formatAddress(link.remote) === key;
+      return link.shared && link.open && formatAddress(link.remote) === key;
     });
     if (existing !== undefined) return existing;
     // Whoever gives up does so for itself: others may be waiting for the same link.
@@ -258,11 +271,13 @@ export class Endpoint implements AsyncDisposable {
     options: ConnectLinkOptions & { via?: Via } = {},
   ): Promise<Link> {
     const { shared = false, via = "tcp" } = options;
-    const signal = this.#until(options.signal);
+    const signal = options.signal === undefined
+      ? this.signal
+      : AbortSignal.any([this.signal, options.signal]);
     const abort = () => connection.close();
     signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) abort();
     try {
+      signal.throwIfAborted();
       this.#checkLinks();
       const { handshakeMs } = this.#limits;
       return await withinTime(connection, this.clock, handshakeMs, async () => {
@@ -290,6 +305,7 @@ export class Endpoint implements AsyncDisposable {
    * @param limitMs After this it closes all the same. @default {5000}
    */
   async drain(limitMs: number = DRAIN_MS): Promise<void> {
+    this.#draining = true;
     this.#listener?.close();
     await Promise.all([...this.#links].map((link) => link.drain(limitMs)));
     await this.close();
@@ -300,6 +316,7 @@ export class Endpoint implements AsyncDisposable {
     this.#closing.abort(new ClosedError("Cannot connect: the endpoint is closed"));
     this.#listener?.close();
     this.#heart?.cancel();
+    this.peers.close();
     await Promise.all([
       this.#acceptor.close(),
       this.#accepting,
@@ -324,7 +341,7 @@ export class Endpoint implements AsyncDisposable {
   async #welcome({ connection, first, via, established }: Accepted): Promise<void> {
     const rest = first.subarray(PREFACE.length);
     await this.#greeter.welcome(connection, rest, (hello, framed) => {
-      this.#checkLinks();
+      this.#checkLinks(connection.remote);
       for (const guard of this.#guards) guard(hello, connection.remote);
       const { versions: _, shared, ...peer } = hello;
       this.#link(framed, peer, { direction: "in", via, shared });
@@ -332,12 +349,15 @@ export class Endpoint implements AsyncDisposable {
     });
   }
 
-  #checkLinks(): void {
-    const { maxLinks } = this.#limits;
-    if (this.#links.size < maxLinks) return;
-    throw new LimitError("limit", `There are ${maxLinks} links already (maxLinks)`, {
-      details: { limit: "maxLinks", max: maxLinks },
-    });
+  /** @param from Where a link comes from that others open. */
+  #checkLinks(from?: Address): void {
+    if (this.#draining) throw new HandshakeError("denied", "The peer is closing down");
+    const { maxLinks, maxLinksPerAddress } = this.#limits;
+    if (this.#links.size >= maxLinks) throw tooManyLinks("maxLinks", maxLinks);
+    if (from === undefined || isLoopback(from.hostname)) return;
+    let same = 0;
+    for (const { remote } of this.#links) if (remote.hostname === from.hostname) same++;
+    if (same >= maxLinksPerAddress) throw tooManyLinks("maxLinksPerAddress", maxLinksPerAddress);
   }
 
   #link(
@@ -382,6 +402,24 @@ export class Endpoint implements AsyncDisposable {
     closing.throwIfAborted();
     return signal === undefined ? closing : AbortSignal.any([closing, signal]);
   }
+}
+
+function tooManyLinks(limit: string, max: number): LimitError {
+  return new LimitError("limit", `There are ${max} links already (${limit})`, {
+    details: { limit, max },
+  });
+}
+
+function checkLimits(limits: Required<EndpointLimits>): void {
+  for (const [name, value] of Object.entries(limits)) {
+    const least = name === "maxLinks" || name === "maxLinksPerAddress" ? 0 : 1;
+    if (value >= least) continue;
+    throw new RangeError(`${name} must be at least ${least}: current value is ${value}`);
+  }
+  if (limits.maxFrameBytes >= LEAST_FRAME_BYTES) return;
+  throw new RangeError(
+    `maxFrameBytes must be at least ${LEAST_FRAME_BYTES}: current value is ${limits.maxFrameBytes}`,
+  );
 }
 
 /** A promise that rejects with the signal's reason when that aborts first. */

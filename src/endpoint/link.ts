@@ -17,14 +17,7 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
-import {
-  ClosedError,
-  InvalidPacketError,
-  LimitError,
-  NotFoundError,
-  PeerError,
-  TimeoutError,
-} from "../errors.ts";
+import { ClosedError, InvalidPacketError, LimitError, PeerError, TimeoutError } from "../errors.ts";
 import { type Logger, printable, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
 import type { FramedConnection } from "../transport/framed.ts";
@@ -38,16 +31,19 @@ import {
   writeMessage,
 } from "../wire/message.ts";
 import { Calls } from "./calls.ts";
-import type { Dispatcher, Via } from "./dispatcher.ts";
+import { type Dispatcher, noEndpoint, type Via } from "./dispatcher.ts";
 import { errorBody, remoteError } from "./error_body.ts";
 import type { PeerInfo } from "./handshake.ts";
 import { Outgoing, type RequestOptions, type StreamOptions } from "./outgoing.ts";
-import { Pulse } from "./pulse.ts";
+import { Pulse, SILENT_HALVES } from "./pulse.ts";
 import { HandlerSlots } from "./slots.ts";
 import { MESSAGES_A_TURN, Turns } from "./turns.ts";
 
 /** Bytes that may wait for a peer that sends requests and does not read the answers: four of the largest messages. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
+
+/** Bytes that take as long as a small message. */
+const BYTES_A_MESSAGE = 1024;
 
 /** How long {@linkcode Link.drain} waits for what is in flight unless told otherwise. */
 export const DRAIN_MS = 5_000;
@@ -110,6 +106,8 @@ export class Link implements AsyncDisposable {
   readonly #otherDrains = Promise.withResolvers<void>();
   #draining: Promise<void> | undefined;
   #ended = false;
+  #readAtMs = 0;
+  #failedHalves = 0;
   #failure: unknown;
 
   /** Starts reading, as soon as who makes the link has it. */
@@ -138,7 +136,7 @@ export class Link implements AsyncDisposable {
       },
     });
     const reply = (...answer: [string, number, MessageBody]) => this.#reply(...answer);
-    this.#calls = new Calls(this, { log, metrics, slots, reply });
+    this.#calls = new Calls(this, { clock, log, metrics, slots, reply });
     this.#pulse = new Pulse(clock);
     this.closed = this.#closed.promise;
     turns.join();
@@ -180,6 +178,11 @@ export class Link implements AsyncDisposable {
     this.#framed.writer.frame(message);
     if (!this.#framed.flushing) this.#framed.flush().catch(this.#onWriteError);
     if (this.#framed.congested) await this.#framed.room();
+  }
+
+  /** Whether something new may be asked: it has neither ended nor is about to. */
+  get open(): boolean {
+    return !this.#isOver && this.#draining === undefined;
   }
 
   /** Waits until everything sent so far is handed to the operating system. @throws {ClosedError} */
@@ -235,7 +238,8 @@ export class Link implements AsyncDisposable {
    * @param halfMs The pace.
    */
   beat(halfMs: number): void {
-    if (this.#isOver) return;
+    if (this.#ended) return;
+    if (this.#framed.failed) return this.#endUnlessRead();
     const verdict = this.#pulse.beat(halfMs);
     if (verdict === "ping") {
       // Whoever is silent is found out by its silence; an answer that is late says no more.
@@ -264,8 +268,11 @@ export class Link implements AsyncDisposable {
   async close(): Promise<void> {
     if (!this.#ended) {
       this.#stop();
-      await this.#framed.hangUp();
-      this.#closed.resolve(undefined);
+      try {
+        await this.#framed.hangUp();
+      } finally {
+        this.#closed.resolve(undefined);
+      }
     }
     await this.closed;
   }
@@ -278,16 +285,17 @@ export class Link implements AsyncDisposable {
   async #run(): Promise<void> {
     const { reader } = this.#framed;
     const turns = this.#turns;
+    let left = MESSAGES_A_TURN;
     await undefined;
     try {
       do {
         this.#pulse.heard();
-        this.#calls.arrivedMs = this.#clock.now();
-        let left = MESSAGES_A_TURN;
+        this.#readAtMs = this.#clock.now();
         while (!this.#ended && reader.advance()) {
+          left -= 1 + (reader.stop - reader.start) / BYTES_A_MESSAGE;
           const busy = this.#receive();
           if (busy !== undefined) await this.#pulse.during(busy);
-          if (--left > 0 || !turns.contended) continue;
+          if (left > 0 || !turns.contended) continue;
           left = MESSAGES_A_TURN;
           await turns.next();
         }
@@ -301,6 +309,11 @@ export class Link implements AsyncDisposable {
       }
     }
     this.#end();
+  }
+
+  /** What cannot be written to may still have something to read, but not for ever: a handler may hold up the reading. */
+  #endUnlessRead(): void {
+    if (++this.#failedHalves >= SILENT_HALVES) this.#end();
   }
 
   /** Ends the link, without waiting for handlers: they learn it from their signals. Harmless when ended. */
@@ -400,8 +413,9 @@ export class Link implements AsyncDisposable {
     if (isOwn(header)) return this.#receiveOwn(message);
     const registration = this.#dispatcher.find(header);
     if (registration === undefined) return this.#refuseUnknown(header, msgId);
-    if (registration.inline) return this.#calls.inline(registration, message);
-    return this.#calls.start(registration, message);
+    const arrival = { atMs: this.#readAtMs, bytes: stop - start };
+    if (registration.inline) return this.#calls.inline(registration, message, arrival);
+    return this.#calls.start(registration, message, arrival);
   }
 
   // Bodies are handed to inline handlers, and to nobody, as views; to everyone else as copies.
@@ -435,12 +449,7 @@ export class Link implements AsyncDisposable {
   #refuseUnknown(header: string, id: number): undefined {
     this.#metrics.counter("link.no-endpoint").add();
     if (id === 0) return;
-    const name = printable(header, 64);
-    this.#reply(
-      ":error",
-      id,
-      errorBody(new NotFoundError("no-endpoint", `No endpoint "${name}" here`)),
-    );
+    this.#reply(":error", id, errorBody(noEndpoint(header)));
   }
 
   /** Ends the connection to a peer that keeps asking and does not listen. */

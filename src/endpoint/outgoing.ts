@@ -11,7 +11,7 @@ import type { MessageBody, NativeMessage } from "../wire/message.ts";
 import { remoteError } from "./error_body.ts";
 import { InFlight, type Waiting } from "./inflight.ts";
 import { IncomingStream, STREAM_WINDOW } from "./stream.ts";
-import { REQUEST_TIMEOUT_MS, withTerms } from "./terms.ts";
+import { MAX_CREDIT, REQUEST_TIMEOUT_MS, withTerms } from "./terms.ts";
 
 /** How to wait for an answer. */
 export interface RequestOptions {
@@ -73,6 +73,9 @@ export class Outgoing {
     options: StreamOptions,
   ): AsyncGenerator<unknown, void, void> {
     const { timeoutMs = REQUEST_TIMEOUT_MS, signal, window = STREAM_WINDOW } = options;
+    if (!(Number.isInteger(window) && window >= 1 && window <= MAX_CREDIT)) {
+      throw new RangeError(`window must be 1..${MAX_CREDIT}: current value is ${window}`);
+    }
     const { clock, tell } = this.#options;
     signal?.throwIfAborted();
     this.#options.check(header);

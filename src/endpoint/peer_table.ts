@@ -2,13 +2,16 @@
  * Who we are connected to: a record per peer, its links, and which of them two peers share.
  *
  * Two peers that open a *shared* link to each other at the same time end with one. Both keep the one that the peer with
- * the smaller id opened and drain the other, which both see, so neither has to ask. Links that are not shared belong to
- * whoever opened them and are left alone.
+ * the smaller id opened and drain the other, which both see, so neither has to ask. A link that has been there for
+ * longer than two handshakes take was not opened at the same time: it is asked whether it is alive, and only if it does
+ * not answer does a newcomer take its place, for until identities are proven anybody may claim to be that peer. Links
+ * that are not shared belong to whoever opened them and are left alone.
  *
  * @module
  */
 
 import type { Clock } from "../clock.ts";
+import { PeerError } from "../errors.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Address } from "../transport/transport.ts";
 import type { PeerInfo } from "./handshake.ts";
@@ -16,6 +19,9 @@ import type { Link } from "./link.ts";
 
 /** Events that may wait for a watcher; the oldest are dropped and counted, the table itself tells what is. */
 const MAX_WAITING_EVENTS = 1024;
+
+/** How long an old link may take to answer when another claims its place. */
+const CHALLENGE_MS = 2_000;
 
 /** A peer that we are connected to. */
 export interface PeerRecord extends PeerInfo {
@@ -37,6 +43,48 @@ export interface PeerEvent {
   readonly why?: string;
 }
 
+/** Events on their way to one who watches. */
+class Watcher {
+  readonly #dropped: () => void;
+  #waiting: PeerEvent[] = [];
+  #arrival: PromiseWithResolvers<void> | undefined;
+  #ended = false;
+
+  constructor(dropped: () => void) {
+    this.#dropped = dropped;
+  }
+
+  push(event: PeerEvent): void {
+    if (this.#waiting.length >= MAX_WAITING_EVENTS) {
+      this.#waiting.shift();
+      this.#dropped();
+    }
+    this.#waiting.push(event);
+    this.#arrival?.resolve();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#arrival?.resolve();
+  }
+
+  async *events(done: () => void): AsyncGenerator<PeerEvent, void, void> {
+    try {
+      for (;;) {
+        const events = this.#waiting;
+        this.#waiting = [];
+        yield* events;
+        if (this.#waiting.length > 0) continue;
+        if (this.#ended) return;
+        this.#arrival = Promise.withResolvers();
+        await this.#arrival.promise;
+      }
+    } finally {
+      done();
+    }
+  }
+}
+
 interface Entry {
   readonly peer: PeerInfo;
   readonly since: number;
@@ -49,13 +97,16 @@ export class PeerTable {
   readonly #metrics: Metrics;
   readonly #self: PeerInfo;
   readonly #entries = new Map<string, Entry>();
-  readonly #watchers = new Set<(event: PeerEvent) => void>();
+  readonly #watchers = new Set<Watcher>();
+  readonly #simultaneousMs: number;
+  readonly #addedMs = new WeakMap<Link, number>();
 
-  /** Empty. */
-  constructor(self: PeerInfo, clock: Clock, metrics: Metrics) {
+  /** Empty. @param handshakeMs The longest a handshake takes. */
+  constructor(self: PeerInfo, clock: Clock, metrics: Metrics, handshakeMs: number) {
     this.#self = self;
     this.#clock = clock;
     this.#metrics = metrics;
+    this.#simultaneousMs = 2 * handshakeMs;
   }
 
   /** The peers there are, oldest first. */
@@ -72,7 +123,9 @@ export class PeerTable {
   /** The shared link to a running program of a peer, if there is one. */
   shared(peer: PeerInfo): Link | undefined {
     const links = this.#entries.get(peer.peerId)?.links ?? [];
-    const ours = [...links].filter((link) => link.shared && sameProgram(link.peer, peer));
+    const ours = [...links].filter((link) => {
+      return link.shared && link.open && sameProgram(link.peer, peer);
+    });
     return ours.reduce<Link | undefined>(
       (best, link) => best === undefined ? link : this.#better(best, link),
       undefined,
@@ -88,51 +141,37 @@ export class PeerTable {
     entry ??= { peer, since: this.#clock.wallMs(), links: new Set() };
     this.#entries.set(peer.peerId, entry);
     entry.links.add(link);
+    this.#addedMs.set(link, this.#clock.now());
     void link.closed.then((why) => this.#remove(link, why));
     if (isNew) this.#emit({ type: "added", peer });
-    if (rival === undefined) return link;
-    const best = this.#better(rival, link);
-    const other = best === link ? rival : link;
-    // Of two that one side opened only that side knows which came first there.
-    if (best.direction !== other.direction || link.direction === "out") {
-      this.#metrics.counter("link.duplicates").add();
-      void other.drain();
-    }
-    return best;
+    if (rival === undefined || sameProgram(peer, this.#self)) return link;
+    return this.#settle(rival, link);
   }
 
-  /** What happens from now on. Leaving the loop ends it. Overflow policy: the oldest events are dropped and counted. */
+  /**
+   * What happens from now on, until the signal aborts, the endpoint closes or the loop is left. Overflow policy: the
+   * oldest events are dropped and counted.
+   */
   watch(options: { signal?: AbortSignal } = {}): AsyncGenerator<PeerEvent, void, void> {
-    const events: PeerEvent[] = [];
-    let arrival = Promise.withResolvers<void>();
-    const push = (event: PeerEvent) => {
-      if (events.length >= MAX_WAITING_EVENTS) {
-        events.shift();
-        this.#metrics.counter("peers.events-dropped").add();
-      }
-      events.push(event);
-      arrival.resolve();
+    const watcher = new Watcher(() => this.#metrics.counter("peers.events-dropped").add());
+    this.#watchers.add(watcher);
+    const end = () => {
+      this.#watchers.delete(watcher);
+      watcher.end();
     };
-    this.#watchers.add(push);
     const { signal } = options;
-    const watchers = this.#watchers;
-    const wake = () => arrival.resolve();
-    signal?.addEventListener("abort", wake, { once: true });
-    return (async function* () {
-      try {
-        while (!signal?.aborted) {
-          const event = events.shift();
-          if (event !== undefined) yield event;
-          else {
-            arrival = Promise.withResolvers();
-            await arrival.promise;
-          }
-        }
-      } finally {
-        signal?.removeEventListener("abort", wake);
-        watchers.delete(push);
-      }
-    })();
+    if (signal?.aborted) end();
+    signal?.addEventListener("abort", end, { once: true });
+    return watcher.events(() => {
+      signal?.removeEventListener("abort", end);
+      end();
+    });
+  }
+
+  /** Ends what is watched. */
+  close(): void {
+    for (const watcher of this.#watchers) watcher.end();
+    this.#watchers.clear();
   }
 
   /** Says that something happened to a peer. */
@@ -152,12 +191,42 @@ export class PeerTable {
   }
 
   #emit(event: PeerEvent): void {
-    for (const push of this.#watchers) push(event);
+    for (const watcher of this.#watchers) watcher.push(event);
+  }
+
+  /** Drains one of two shared links. @returns the one to use. */
+  #settle(older: Link, newer: Link): Link {
+    // Of two that the other side opened only that side knows which came first there.
+    if (older.direction === "in" && newer.direction === "in") return older;
+    this.#metrics.counter("link.duplicates").add();
+    if (!this.#areSimultaneous(older, newer)) {
+      void this.#challenge(older, newer);
+      return older;
+    }
+    const best = this.#better(older, newer);
+    void (best === older ? newer : older).drain();
+    return best;
+  }
+
+  #areSimultaneous(older: Link, newer: Link): boolean {
+    const gapMs = (this.#addedMs.get(newer) ?? 0) - (this.#addedMs.get(older) ?? 0);
+    return gapMs <= this.#simultaneousMs;
+  }
+
+  /** An old link stays if it answers. */
+  async #challenge(older: Link, newer: Link): Promise<void> {
+    try {
+      await older.ping({ timeoutMs: CHALLENGE_MS });
+      await newer.drain();
+    } catch (error) {
+      this.#metrics.counter("link.replaced").add();
+      if (older.open && error instanceof PeerError) await older.close();
+    }
   }
 
   /** Which of two shared links both sides keep. */
   #better(older: Link, newer: Link): Link {
-    if (older.direction === newer.direction) return older;
+    if (older.direction === newer.direction || !this.#areSimultaneous(older, newer)) return older;
     const ours = older.direction === "out" ? older : newer;
     return orderOf(this.#self) < orderOf(older.peer) ? ours : ours === older ? newer : older;
   }

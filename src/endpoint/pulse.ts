@@ -11,7 +11,7 @@
 import type { Clock } from "../clock.ts";
 
 /** Half heartbeats of silence after which a connection is dead: with what went before the first, under 2.5 heartbeats. */
-const SILENT_HALVES = 4;
+export const SILENT_HALVES = 4;
 
 // RFC 6298: the weight of the newest measurement.
 const ALPHA = 1 / 8;

@@ -3,7 +3,7 @@
  *
  * | field     | means                                                                  | default |
  * |-----------|------------------------------------------------------------------------|---------|
- * | `timeout` | milliseconds until the caller gives up                                 | 5000    |
+ * | `timeout` | milliseconds until the caller gives up, 0 for never                    | 5000    |
  * | `credit`  | the answer may come in parts, this many before more credit is given    | none    |
  *
  * @module
@@ -36,10 +36,12 @@ export function withTerms(body: MessageBody, timeoutMs: number, credit?: number)
     throw new TypeError(`Cannot request: the body key "${KEY}" is reserved`);
   }
   if (timeoutMs === REQUEST_TIMEOUT_MS && credit === undefined) return body;
-  const terms: MessageBody = {};
-  // A float of JavaScript would go as one; who waits for ever says nothing of milliseconds.
-  if (Number.isFinite(timeoutMs)) terms.timeout = Math.ceil(timeoutMs);
-  else terms.timeout = 0;
+  if (!(timeoutMs >= 0)) {
+    throw new RangeError(`timeoutMs must not be negative: current value is ${timeoutMs}`);
+  }
+  // Whole milliseconds, at least one: 0 stands for no end.
+  const timeout = Number.isFinite(timeoutMs) ? Math.max(1, Math.ceil(timeoutMs)) : 0;
+  const terms: MessageBody = { timeout };
   if (credit !== undefined) terms.credit = credit;
   return { ...body, [KEY]: terms };
 }

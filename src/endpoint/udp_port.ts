@@ -9,6 +9,7 @@ import type { Address, Transport } from "../transport/transport.ts";
 import type { MessageBody } from "../wire/message.ts";
 import { DatagramCalls } from "./datagram_calls.ts";
 import type { DatagramRequestOptions } from "./datagram_outgoing.ts";
+import { Dispatcher } from "./dispatcher.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { RequestsDispatcher } from "./requests_dispatcher.ts";
 import { RequestsEndPoint } from "./requests_endpoint.ts";
@@ -21,6 +22,8 @@ export interface UdpPortOptions {
   hostname?: string | undefined;
   /** Port, 0 for any. @default {0} */
   port?: number | undefined;
+  /** Only ask: answer no requests. @default {false} */
+  clientOnly?: boolean;
 }
 
 /** An endpoint's UDP port; see the module. */
@@ -43,7 +46,8 @@ export class UdpPort implements AsyncDisposable {
    * @throws {UnsupportedError} when the program may not listen there.
    */
   static async open(endpoint: Endpoint, options: UdpPortOptions): Promise<UdpPort> {
-    const { clock, log, metrics, slots, turns, dispatcher } = endpoint;
+    const { clock, log, metrics, slots, turns } = endpoint;
+    const dispatcher = options.clientOnly ? new Dispatcher() : endpoint.dispatcher;
     const requests = new RequestsDispatcher({ slots, turns, log, metrics });
     const port = await RequestsEndPoint.open({
       transport: options.transport,
@@ -52,7 +56,7 @@ export class UdpPort implements AsyncDisposable {
       log,
       metrics,
       turns,
-      ...(options.hostname === undefined ? {} : { hostname: options.hostname }),
+      ...(isWildcard(options.hostname) ? {} : { hostname: options.hostname }),
       ...(options.port === undefined ? {} : { port: options.port }),
     });
     const calls = new DatagramCalls({ endpoint: port, requests, dispatcher, clock, log, metrics });
@@ -95,4 +99,9 @@ export class UdpPort implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** Both kinds of wildcard are the IPv4 one here: a datagram socket has one family. */
+function isWildcard(hostname: string | undefined): hostname is undefined {
+  return hostname === undefined || hostname === "::";
 }

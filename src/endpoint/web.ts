@@ -23,6 +23,8 @@ export const DEFAULT_HTTP_PORT = 3488;
 /** Where native connections come in. */
 export const WEB_PATH = "/kith";
 
+const NOTHING_HERE = `Nothing is here: a WebSocket at ${WEB_PATH} speaks kith\n`;
+
 /** Ports tried after the default one before any free one is taken. */
 const PORTS_TRIED = 32;
 
@@ -100,23 +102,15 @@ export async function connectWeb(
   url: string | URL,
   options: ConnectLinkOptions = {},
 ): Promise<Link> {
-  const target = new URL(url);
-  // The runtime would take `http:` for `ws:`.
-  if (!/^wss?:$/.test(target.protocol)) {
-    const scheme = printable(target.protocol, 20);
-    throw new TypeError(`Cannot connect to a web port: ${scheme} is neither ws: nor wss:`);
-  }
-  if (target.pathname === "/") target.pathname = WEB_PATH;
-  const { clock } = endpoint;
+  const target = webTarget(url);
   const late = new AbortController();
-  const signal = AbortSignal.any([late.signal, ...(options.signal ? [options.signal] : [])]);
-  const waiting = { close: () => late.abort() };
-  const socket = await withinTime(
-    waiting,
-    clock,
-    UPGRADE_MS,
-    () => connectWebSocket(target, { signal }),
-  );
+  const signals = [endpoint.signal, late.signal];
+  if (options.signal !== undefined) signals.push(options.signal);
+  const signal = AbortSignal.any(signals);
+  const connecting = { close: () => late.abort() };
+  const socket = await withinTime(connecting, endpoint.clock, UPGRADE_MS, () => {
+    return connectWebSocket(target, { signal });
+  });
   return await endpoint.attach(asConnection(socket), { ...options, via: "websocket" });
 }
 
@@ -132,11 +126,11 @@ class Visitors {
 
   answer(request: Request, remote: Address): Response {
     const { pathname } = new URL(request.url);
-    if (pathname !== WEB_PATH) return new Response("Nothing is here\n", { status: 404 });
+    if (pathname !== WEB_PATH) return new Response(NOTHING_HERE, { status: 404 });
     if (this.#closed) return new Response("Closing\n", { status: 503 });
     // A page of another site must not use a visitor's peer: browsers say where a page is from, programs do not.
     const origin = request.headers.get("origin");
-    if (origin !== null && URL.parse(origin)?.host !== request.headers.get("host")) {
+    if (origin !== null && !isOurOrigin(origin, request.headers.get("host"))) {
       this.#endpoint.metrics.counter("accept.refused.origin").add();
       return new Response("Cross-origin connections are not allowed\n", { status: 403 });
     }
@@ -157,6 +151,27 @@ class Visitors {
     await Promise.race([Promise.all([...this.#sockets].map(({ closed }) => closed)), late.promise]);
     timer.cancel();
   }
+}
+
+function webTarget(url: string | URL): URL {
+  const target = new URL(url);
+  // The runtime would take `http:` for `ws:`.
+  if (target.protocol !== "ws:" && target.protocol !== "wss:") {
+    const scheme = printable(target.protocol, 20);
+    throw new TypeError(`Cannot connect to a web port: ${scheme} is neither ws: nor wss:`);
+  }
+  if (target.pathname === "/") target.pathname = WEB_PATH;
+  return target;
+}
+
+/**
+ * Whether a page is from this very port. Its host must be an address or `localhost`: a name of its own can be made to
+ * lead here by whoever owns it, and the page would pass for ours.
+ */
+function isOurOrigin(origin: string, host: string | null): boolean {
+  const parsed = URL.parse(origin);
+  if (parsed === null || parsed.host !== host) return false;
+  return /^(\d+\.\d+\.\d+\.\d+|\[.*\]|localhost)$/.test(parsed.hostname);
 }
 
 async function onDefaultPort(serve: (port: number) => Promise<HttpServer>): Promise<HttpServer> {

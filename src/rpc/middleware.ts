@@ -25,15 +25,20 @@ const SHOWN_CHARS = 64;
  *
  * @example
  * ```ts
- * import { authorize, Dispatcher } from "@kith/kith";
- * import { assertEquals } from "@std/assert";
+ * import { authorize, Client, serve } from "@kith/kith";
+ * import { assertEquals, assertRejects } from "@std/assert";
  *
- * const dispatcher = new Dispatcher();
- * dispatcher.use(authorize(({ header }) => header !== "shutdown"));
- * assertEquals(dispatcher.middleware, ["auth"]);
+ * await using server = await serve({ hostname: "127.0.0.1", port: 0 });
+ * server.use(authorize(({ endpoint }) => endpoint !== "shutdown"));
+ * server.register("shutdown", () => "good night");
+ *
+ * await using client = await Client.open({ port: server.peer.address?.port ?? 0 });
+ * await assertRejects(() => client.call("shutdown"), Error, "Not allowed");
+ * assertEquals(await client.call("echo", "still here"), "still here");
  * ```
  *
- * @param check Called with what is known of the message, and its body. What it throws is the answer too.
+ * @param check Called with what is known of the message, and its body. What it throws is the answer too. It goes by
+ * `endpoint`: the `header` of the same endpoint may or may not begin with a protocol's tag.
  * @returns middleware `auth`, which throws {@linkcode AuthError} `not-allowed` to the caller.
  */
 export function authorize(
@@ -46,7 +51,7 @@ export function authorize(
         if (allowed) return next(body);
         throw new AuthError(
           "not-allowed",
-          `Not allowed to call "${printable(context.header, SHOWN_CHARS)}"`,
+          `Not allowed to call "${printable(context.endpoint, SHOWN_CHARS)}"`,
         );
       };
       const allowed = check(context, body);

@@ -12,11 +12,11 @@
  * @module
  */
 
-import type { RequestContext } from "../endpoint/dispatcher.ts";
+import { type Middleware, noEndpoint, type RequestContext } from "../endpoint/dispatcher.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { isAsyncIterable } from "../endpoint/stream.ts";
 import { REQUEST_TIMEOUT_MS } from "../endpoint/terms.ts";
-import { NotFoundError, UnsupportedError } from "../errors.ts";
+import { UnsupportedError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { formatAddress } from "../transport/transport.ts";
 import type { MessageBody } from "../wire/message.ts";
@@ -157,6 +157,14 @@ export class Server implements AsyncDisposable {
     return added.move();
   }
 
+  /**
+   * Puts a middleware around every endpoint, and around whatever else its `Endpoint` handles: `authorize`, `limitRate`,
+   * `logCalls`, `countCalls`, or one of your own. @returns what takes it out again.
+   */
+  use(middleware: Middleware): Disposable {
+    return this.#endpoint.use(middleware);
+  }
+
   /** Whether a name can be called, under a tag or under any. */
   hasEndpoint(name: string, protocol?: string): boolean {
     return this.#registry.find(name, protocol) !== undefined;
@@ -185,6 +193,7 @@ export class Server implements AsyncDisposable {
     const connectedAt = origin.connectedAt ?? client?.connectedAt ?? clock.wallMs();
     const context: RequestContext = {
       header,
+      endpoint: name,
       remote: address,
       via: origin.via ?? "tcp",
       peer: origin.peer,
@@ -337,8 +346,4 @@ export class Server implements AsyncDisposable {
     // A datagram comes from nobody who is connected: its address is all there is.
     return known ?? { clientId: formatAddress(remote), connectedAt };
   }
-}
-
-function noEndpoint(header: string): NotFoundError {
-  return new NotFoundError("no-endpoint", `No endpoint "${printable(header, 64)}" here`);
 }

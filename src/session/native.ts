@@ -19,7 +19,7 @@
 
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Link } from "../endpoint/link.ts";
-import { HandshakeError, RemoteError } from "../errors.ts";
+import { HandshakeError, type PeerError, RemoteError } from "../errors.ts";
 import type { MessageBody } from "../wire/message.ts";
 import { MAX_DATA_BYTES, parseDataType } from "./data_type.ts";
 import { badField, hasSession, NativeSession } from "./native_session.ts";
@@ -65,8 +65,8 @@ import { type SessionTerms, sessionTerms } from "./terms.ts";
  * await sessions.close();
  * ```
  *
- * @throws {HandshakeError} `denied`, with the other side's reason in `details.reason`.
- * @throws {RemoteError} with `no-endpoint` where sessions are not taken at all, or another code of the other side.
+ * @throws {HandshakeError} `denied`, with the other side's reason in `details.reason`, also where it takes no sessions.
+ * @throws {RemoteError} with another code of the other side.
  * @throws {TimeoutError} when there is no answer in time. @throws {ClosedError} when the link ends.
  * @throws {TypeError | RangeError} for bad terms, and for a link that others use or that has a session already.
  */
@@ -87,9 +87,7 @@ export async function connectSession(
     await link.request("session.open", { type, ...rest }, waiting);
     return session;
   } catch (error) {
-    const reason = error instanceof RemoteError && error.code === "denied"
-      ? deniedBy(link, error)
-      : error;
+    const reason = error instanceof RemoteError ? deniedBy(link, error) : error;
     await session.giveUp(reason);
     throw reason;
   }
@@ -108,7 +106,13 @@ export function parseTerms(body: MessageBody): SessionTerms {
   return { dataType, strict, stream, size };
 }
 
-function deniedBy(link: Link, { message: reason }: RemoteError): HandshakeError {
+function deniedBy(link: Link, error: RemoteError): PeerError {
+  if (error.code === "no-endpoint") {
+    const text = `${link.label} takes no sessions`;
+    return new HandshakeError("denied", text, { details: { reason: "no sessions" } });
+  }
+  if (error.code !== "denied") return error;
+  const { message: reason } = error;
   const text = `${link.label} denied the session: ${reason}`;
   return new HandshakeError("denied", text, { details: { reason } });
 }

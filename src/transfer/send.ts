@@ -7,7 +7,14 @@
 import { createHash, type Hash } from "node:crypto";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Link } from "../endpoint/link.ts";
-import { ClosedError, IntegrityError, InvalidPacketError, TimeoutError } from "../errors.ts";
+import {
+  ClosedError,
+  HandshakeError,
+  IntegrityError,
+  InvalidPacketError,
+  RemoteError,
+  TimeoutError,
+} from "../errors.ts";
 import { printable } from "../log.ts";
 import type { MessageBody } from "../wire/message.ts";
 import { LateBytes } from "../wire/msgpack_types.ts";
@@ -194,7 +201,10 @@ async function request(
   signal: AbortSignal | undefined,
 ): Promise<number> {
   const options = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
-  const answer = await link.request(header, body, options);
+  const answer = await link.request(header, body, options).catch((error) => {
+    if (!(error instanceof RemoteError && error.code === "no-endpoint")) throw error;
+    throw new HandshakeError("denied", `Cannot send: ${link.label} takes no files`);
+  });
   const id = isObject(answer) ? answer.id : undefined;
   if (typeof id === "number") return id;
   throw new InvalidPacketError("bad-message", `Cannot send: the answer to ${header} has no id`);

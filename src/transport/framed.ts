@@ -75,6 +75,7 @@ export class FramedConnection implements AsyncDisposable {
   #filling: Promise<boolean> | undefined;
   #failure: unknown;
   #closed = false;
+  #hangingUp: Promise<void> | undefined;
 
   /** Carries frames over `connection`, which it owns from now on. */
   constructor(connection: Connection, options: FramedOptions = {}) {
@@ -189,7 +190,11 @@ export class FramedConnection implements AsyncDisposable {
    *
    * @param limitMs How long that may take before it is closed all the same. @default {1000}
    */
-  async hangUp(limitMs: number = LAST_WORDS_MS): Promise<void> {
+  hangUp(limitMs: number = LAST_WORDS_MS): Promise<void> {
+    return this.#hangingUp ??= this.#hangUp(limitMs);
+  }
+
+  async #hangUp(limitMs: number): Promise<void> {
     const giveUp = this.#clock.after(limitMs, () => this.close());
     try {
       await this.flush();

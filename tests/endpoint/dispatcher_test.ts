@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { Call } from "../../src/endpoint/calls.ts";
+import { Call } from "../../src/endpoint/call.ts";
 import { Dispatcher, type Middleware } from "../../src/endpoint/dispatcher.ts";
 import { AuthError, RemoteError } from "../../src/errors.ts";
+import { decodeWireData, encodeWireData, wireData } from "../../src/wire/message.ts";
 import { linkPair } from "./fixture.ts";
 
 Deno.test("Dispatcher finds the handler of a header, until it is taken back", () => {
@@ -37,7 +38,9 @@ Deno.test("Dispatcher has no handlers but those it was given", () => {
 
 Deno.test("Call gives the same signal before and after it is cancelled", async () => {
   await using pair = await linkPair();
-  const asked = new Call(pair.client.link, "greet", 5_000, undefined);
+  const greeting = decodeWireData(encodeWireData(wireData("greet", {}, { msgId: 1 })));
+  const arrival = { atMs: 0, bytes: 20 };
+  const asked = new Call(pair.client.link, greeting, arrival);
   const { signal } = asked;
   assertEquals(signal.aborted, false);
   const reason = new Error("nobody waits");
@@ -45,7 +48,7 @@ Deno.test("Call gives the same signal before and after it is cancelled", async (
   assertStrictEquals(asked.signal, signal);
   assertStrictEquals(signal.reason, reason);
 
-  const late = new Call(pair.client.link, "greet", 5_000, undefined);
+  const late = new Call(pair.client.link, greeting, arrival);
   late.cancel(reason);
   assert(late.signal.aborted);
   assertStrictEquals(late.signal.reason, reason);

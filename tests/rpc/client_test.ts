@@ -169,7 +169,7 @@ Deno.test("Client.sendAndReceive answers as the witch-core network module does",
   assertEquals(await client.sendAndReceive({ endpoint: "nope" }), {
     status: "error",
     error: "no-endpoint",
-    message: 'No endpoint "v1/nope" here',
+    message: 'No endpoint "nope" here (v1)',
     timestamp,
   });
   await assertRejects(() => client.sendAndReceive({ data: 1 }), TypeError, "neither endpoint");

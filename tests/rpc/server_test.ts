@@ -20,7 +20,7 @@ Deno.test("Server answers what it registered, until it is taken back", async () 
   assertEquals(await client.call("add", { a: 1, b: 2 }), 3);
   added[Symbol.dispose]();
   const error = await assertRejects(() => client.call("add", { a: 1, b: 2 }), RemoteError);
-  assertEquals([error.code, error.message], ["no-endpoint", 'No endpoint "v1/add" here']);
+  assertEquals([error.code, error.message], ["no-endpoint", 'No endpoint "add" here (v1)']);
   added[Symbol.dispose]();
   world.server.register("add", () => "again");
   assertEquals(await client.call("add"), "again");
@@ -245,7 +245,7 @@ Deno.test("Server serves a name per protocol tag, and without a tag by its prefe
   }));
   assert(one !== undefined && two !== undefined && any !== undefined);
   assertEquals(await one.call("size"), "old");
-  await assertRejects(() => two.call("size"), RemoteError, 'No endpoint "v2/size"');
+  await assertRejects(() => two.call("size"), RemoteError, 'No endpoint "size" here (v2)');
   assertEquals(await server.call("size", null), "old");
   const added = server.register("size", () => "new", { protocols: ["v2"] });
   assertEquals(await Promise.all([one.call("size"), two.call("size")]), ["old", "new"]);
@@ -420,7 +420,7 @@ Deno.test("Server.call goes through the same middleware and check, and knows onl
   assertEquals(seen, [["neg", "far", { data: 5 }], ["v1/neg", "far", { data: 6 }]]);
   await assertRejects(() => server.call("neg", "5"), Error, "data: it is not a number");
   await assertRejects(() => server.call("transfer.offer", null), NotFoundError, "transfer.offer");
-  await assertRejects(() => server.call("neg", 5, {}, "v9"), NotFoundError, '"v9/neg"');
+  await assertRejects(() => server.call("neg", 5, {}, "v9"), NotFoundError, '"neg" here (v9)');
   server.register("parts", async function* () {});
   await assertRejects(() => server.call("parts", null), UnsupportedError, "in parts");
 });
@@ -431,6 +431,7 @@ Deno.test("Server knows a caller without a connection by its address", async () 
   const { dispatcher } = world.served.endpoint;
   const answer = dispatcher.find("v1/who")?.handler({ data: 1 }, {
     header: "v1/who",
+    endpoint: "who",
     remote: { hostname: "far", port: 9 },
     via: "udp",
     peer: undefined,
@@ -449,7 +450,7 @@ Deno.test("Server.close takes everything back and leaves the endpoint open", asy
   await world.server.close();
   assertEquals(endpoint.dispatcher.headers, []);
   assertEquals(endpoint.self, { ...infoOf("server"), instance: endpoint.self.instance ?? "" });
-  await assertRejects(() => client.call("echo", 1), RemoteError, 'No endpoint "v1/echo"');
+  await assertRejects(() => client.call("echo", 1), RemoteError, 'No endpoint "echo" here (v1)');
   const late = await world.client({}, "late");
   assertEquals(await isSettled(late.call("echo", 1).catch(() => {})), true);
 });

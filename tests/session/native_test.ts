@@ -88,8 +88,8 @@ Deno.test("connectSession fails with a code where sessions are not taken, or dec
   await using served = await Served.open();
   const client = await served.client();
   const link = await client.connect(SERVER);
-  const error = await assertRejects(() => connectSession(client, link), RemoteError);
-  assertEquals(error.code, "no-endpoint");
+  const error = await assertRejects(() => connectSession(client, link), HandshakeError);
+  assertEquals([error.code, error.details.reason], ["denied", "no sessions"]);
   await link.closed;
 
   await using scene = await Scene.open({
@@ -402,8 +402,8 @@ Deno.test("Sessions.close takes no more offers and ends the sessions there are",
   assertEquals(await takeAll(accepted), ["last"]);
   await assertRejects(() => scene.accepted(), Error, "No more sessions");
   const link = await scene.link();
-  const error = await assertRejects(() => connectSession(scene.client, link), RemoteError);
-  assertEquals(error.code, "no-endpoint");
+  const error = await assertRejects(() => connectSession(scene.client, link), HandshakeError);
+  assertEquals(error.details.reason, "no sessions");
 });
 
 Deno.test("Sessions.close denies what is being decided about", async () => {

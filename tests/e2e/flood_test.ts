@@ -1,0 +1,159 @@
+import { assert, assertEquals } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { Endpoint } from "../../src/endpoint/endpoint.ts";
+import { helloBody, PREFACE } from "../../src/endpoint/handshake.ts";
+import type { Link } from "../../src/endpoint/link.ts";
+import { ClosedError } from "../../src/errors.ts";
+import { type Address, type Connection, netTransport } from "../../src/transport/mod.ts";
+import { infoOf, Stranger } from "../endpoint/fixture.ts";
+import { PROJECT } from "./process.ts";
+
+const MIB = 1024 * 1024;
+
+/** Connections that are opened and say nothing. */
+const HALF_OPEN = 10_000;
+
+/** Most of them at once on our side: below the 1024 descriptors that a process may have. */
+const AT_ONCE = 600;
+
+/** What the server's memory may grow by beyond what it keeps on purpose: garbage that is not collected yet. */
+const SLACK_BYTES = 96 * MIB;
+
+/** What the server says of itself. */
+interface State {
+  readonly rssBytes: number;
+  readonly links: number;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** A server in a process of its own, and somebody who uses it as it is meant. */
+class Scene implements AsyncDisposable {
+  readonly address: Address;
+  readonly honest: Link;
+  readonly #client: Endpoint;
+  readonly #child: Deno.ChildProcess;
+
+  private constructor(child: Deno.ChildProcess, address: Address, client: Endpoint, honest: Link) {
+    this.#child = child;
+    this.address = address;
+    this.#client = client;
+    this.honest = honest;
+  }
+
+  static async open(): Promise<Scene> {
+    const script = fileURLToPath(new URL("flood_server.ts", import.meta.url));
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", "--allow-net=127.0.0.1", "--allow-sys", script],
+      cwd: PROJECT,
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const port = Number(await firstLine(child.stdout));
+    const address = { hostname: "127.0.0.1", port };
+    const client = await newcomer("honest");
+    return new Scene(child, address, client, await client.connect(address));
+  }
+
+  async state(): Promise<State> {
+    return await this.honest.request("state", {}) as State;
+  }
+
+  /** Connects as somebody new, asks once, and leaves. @returns how long that took. */
+  async comeAndGo(): Promise<number> {
+    const startedMs = performance.now();
+    await using client = await newcomer("late");
+    const link = await client.connect(this.address);
+    assertEquals(await link.request("echo", { n: 7 }), 7);
+    return performance.now() - startedMs;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.close();
+    await this.#child.stdin.close();
+    const { success } = await this.#child.status;
+    assert(success, "the server did not end in order");
+  }
+}
+
+Deno.test("10,000 half-open connections keep no honest client waiting, and cost no memory", async () => {
+  await using scene = await Scene.open();
+  const before = await scene.state();
+  const open = new Set<Connection>();
+  const ended: Promise<void>[] = [];
+  const waitedMs: number[] = [];
+  for (let opened = 1; opened <= HALF_OPEN; opened++) {
+    while (open.size >= AT_ONCE) await Promise.race(ended.splice(0, 1));
+    const connection = await netTransport.connect(scene.address);
+    open.add(connection);
+    ended.push(waitForEnd(connection, opened).finally(() => open.delete(connection)));
+    if (opened % 1_000 === 0) waitedMs.push(await scene.comeAndGo());
+  }
+  assertEquals(await scene.honest.request("echo", { n: 1 }), 1);
+  const after = await scene.state();
+  assert(Math.max(...waitedMs) < 1_000, `honest clients waited ${waitedMs.map(Math.round)} ms`);
+  assert(after.rssBytes - before.rssBytes < SLACK_BYTES, `${after.rssBytes - before.rssBytes}`);
+  assertEquals(after.metrics["accept.established"], 1 + waitedMs.length);
+  const evicted = after.metrics["accept.evicted"] ?? 0;
+  assert(evicted >= HALF_OPEN - 256 - waitedMs.length, `${evicted} were evicted`);
+  for (const connection of open) connection.close();
+  await Promise.all(ended);
+});
+
+Deno.test("A peer that asks for 100 MB and never reads is cut off, and nobody else is hurt", async () => {
+  await using scene = await Scene.open();
+  const { honest } = scene;
+  const before = await scene.state();
+  let most = before.rssBytes;
+  const sleeper = new Stranger(await netTransport.connect(scene.address));
+  await sleeper.raw(PREFACE);
+  await sleeper.send(":hello", helloBody(infoOf("sleeper")));
+  assertEquals((await sleeper.receive())?.header, ":accept");
+  const asking = (async () => {
+    for (let id = 1; id <= 100; id++) await sleeper.send("much", { bytes: MIB }, id);
+  })().catch((error) => assert(error instanceof ClosedError));
+  let isOver = false;
+  const cutOff = honest.request("slow consumer", {}, { timeoutMs: 10_000 })
+    .finally(() => isOver = true);
+  const waitedMs: number[] = [];
+  while (!isOver) {
+    const startedMs = performance.now();
+    most = Math.max(most, (await scene.state()).rssBytes);
+    waitedMs.push(performance.now() - startedMs);
+  }
+  assertEquals(await cutOff, "sleeper");
+  await asking;
+  const after = await scene.state();
+  assertEquals([after.links, after.metrics["link.slow-consumer"]], [1, 1]);
+  assert(
+    most - before.rssBytes < 64 * MIB + SLACK_BYTES,
+    `grew by ${(most - before.rssBytes) / MIB} MiB`,
+  );
+  assert(Math.max(...waitedMs) < 1_000, `others waited ${waitedMs.map(Math.round)} ms`);
+  assertEquals(await honest.request("echo", { n: 1 }), 1);
+  sleeper.close();
+});
+
+function newcomer(name: string): Promise<Endpoint> {
+  return Endpoint.open({ transport: netTransport, self: infoOf(name), clientOnly: true });
+}
+
+/** Says as much of a handshake as one in four of them does, and waits until the server has had enough. */
+async function waitForEnd(connection: Connection, n: number): Promise<void> {
+  try {
+    await connection.write(PREFACE.subarray(0, n % 4));
+    await connection.read(new Uint8Array(1));
+  } catch (error) {
+    assert(error instanceof ClosedError);
+  } finally {
+    connection.close();
+  }
+}
+
+async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
+  let text = "";
+  for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    if (text.includes("\n")) return text;
+  }
+  throw new Error("the server ended before it began");
+}
