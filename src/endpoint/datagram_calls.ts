@@ -74,7 +74,8 @@ const SHARED_BYTES = 8 * 1024;
  *
  * @example
  * ```ts
- * import { DatagramCalls, Dispatcher, RequestsDispatcher, RequestsEndPoint } from "@kith/kith";
+ * import { RequestsDispatcher, RequestsEndPoint } from "@kith/kith";
+ * import { DatagramCalls, Dispatcher } from "@kith/kith/endpoint";
  * import { MemoryNetwork } from "@kith/kith/transport";
  * import { assertEquals } from "@std/assert";
  *

@@ -100,7 +100,7 @@ export interface Registration {
  *
  * @example
  * ```ts
- * import { Dispatcher } from "@kith/kith";
+ * import { Dispatcher } from "@kith/kith/endpoint";
  * import { assertEquals } from "@std/assert";
  *
  * const dispatcher = new Dispatcher();

@@ -111,7 +111,7 @@ export function parseDeny(body: MessageBody): PeerError {
  *
  * @example
  * ```ts
- * import { commonVersion } from "@kith/kith";
+ * import { commonVersion } from "@kith/kith/endpoint";
  * import { assertEquals, assertThrows } from "@std/assert";
  *
  * assertEquals(commonVersion({ min: 1, max: 3 }, { min: 2, max: 5 }), 3);

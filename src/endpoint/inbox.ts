@@ -29,7 +29,7 @@ const FIRST_TO_LAST = ["control", "request", "bulk"] as const;
  *
  * @example
  * ```ts
- * import { FairInbox } from "@kith/kith";
+ * import { FairInbox } from "@kith/kith/endpoint";
  * import { assertEquals } from "@std/assert";
  *
  * const inbox = new FairInbox<string>();

@@ -53,7 +53,8 @@ interface Bucket {
  *
  * @example
  * ```ts
- * import { ManualClock, TokenBuckets } from "@kith/kith";
+ * import { ManualClock } from "@kith/kith";
+ * import { TokenBuckets } from "@kith/kith/endpoint";
  * import { assertEquals } from "@std/assert";
  *
  * const clock = new ManualClock();
@@ -160,7 +161,8 @@ export interface ConnectionRates {
  *
  * @example
  * ```ts
- * import { ConnectionLimiter, ManualClock } from "@kith/kith";
+ * import { ManualClock } from "@kith/kith";
+ * import { ConnectionLimiter } from "@kith/kith/endpoint";
  * import { assertEquals } from "@std/assert";
  *
  * const limiter = new ConnectionLimiter(new ManualClock());
@@ -239,7 +241,7 @@ export function rateError(what: string, limit: string, max: number): LimitError 
  *
  * @example
  * ```ts
- * import { subnetOf } from "@kith/kith";
+ * import { subnetOf } from "@kith/kith/endpoint";
  * import { assertEquals } from "@std/assert";
  *
  * assertEquals(subnetOf("192.0.2.7"), "192.0.2.0/24");

@@ -16,7 +16,7 @@ export const MAX_HANDLERS = 4096;
  *
  * @example
  * ```ts
- * import { HandlerSlots } from "@kith/kith";
+ * import { HandlerSlots } from "@kith/kith/endpoint";
  * import { assertEquals } from "@std/assert";
  *
  * const slots = new HandlerSlots(1);

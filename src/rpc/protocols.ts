@@ -29,7 +29,7 @@ export function capabilityOf(tag: string): string {
  *
  * @example
  * ```ts
- * import { chooseProtocol } from "@kith/kith";
+ * import { chooseProtocol } from "@kith/kith/rpc";
  * import { assertEquals, assertThrows } from "@std/assert";
  *
  * const capabilities = ["transfer/1", "rpc/v2", "rpc/v1"];

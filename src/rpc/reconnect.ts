@@ -51,7 +51,7 @@ export interface ReconnectOptions {
  *
  * @example
  * ```ts
- * import { reconnectDelayMs } from "@kith/kith";
+ * import { reconnectDelayMs } from "@kith/kith/rpc";
  * import { assertEquals } from "@std/assert";
  *
  * const delays = (phase: number) => [1, 2, 3].map((attempt) => reconnectDelayMs(attempt, phase));

@@ -75,7 +75,7 @@ const ERROR_CODES: readonly (readonly [beginning: string, code: string])[] = [
  *
  * @example What is written, and what comes of the answer
  * ```ts
- * import { connectWitch } from "@kith/kith";
+ * import { connectWitch } from "@kith/kith/rpc";
  * import { MemoryNetwork } from "@kith/kith/transport";
  * import { assertEquals } from "@std/assert";
  *

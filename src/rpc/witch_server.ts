@@ -67,7 +67,8 @@ const LAST_WORDS = { ms: 1_000, reads: 1024 };
  *
  * @example A server, and a client of witch-core
  * ```ts
- * import { connectWitch, Endpoint, Identity, Server, serveWitch } from "@kith/kith";
+ * import { Endpoint, Identity, Server } from "@kith/kith";
+ * import { connectWitch, serveWitch } from "@kith/kith/rpc";
  * import { MemoryNetwork } from "@kith/kith/transport";
  * import { assertEquals } from "@std/assert";
  *

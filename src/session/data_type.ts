@@ -41,7 +41,7 @@ const utf8 = new TextEncoder();
  *
  * @example
  * ```ts
- * import { decodeData, encodeData } from "@kith/kith";
+ * import { decodeData, encodeData } from "@kith/kith/session";
  * import { assertEquals } from "@std/assert";
  *
  * const options = { dialect: "native", maxDataBytes: 1024 } as const;

@@ -31,7 +31,8 @@ import { type SessionTerms, sessionTerms } from "./terms.ts";
  *
  * @example
  * ```ts
- * import { connectSession, Endpoint, type PeerInfo, Sessions } from "@kith/kith";
+ * import { Endpoint, type PeerInfo, Sessions } from "@kith/kith";
+ * import { connectSession } from "@kith/kith/session";
  * import { MemoryNetwork } from "@kith/kith/transport";
  * import { assertEquals } from "@std/assert";
  *

@@ -47,7 +47,7 @@ export interface PeerpyOptions extends SessionOptions {
  *
  * @example
  * ```ts
- * import { connectPeerpy } from "@kith/kith";
+ * import { connectPeerpy } from "@kith/kith/session";
  * import { MemoryNetwork } from "@kith/kith/transport";
  * import { decodeTextHeader, encodeTextHeader } from "@kith/kith/wire";
  * import { assertEquals } from "@std/assert";
