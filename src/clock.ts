@@ -36,7 +36,7 @@ export const systemClock: Clock = {
       const stepMs = Math.min(leftMs, LONGEST_TIMEOUT_MS);
       id = setTimeout(() => leftMs > stepMs ? wait(leftMs - stepMs) : callback(), stepMs);
     };
-    wait(delayMs);
+    wait(Math.max(0, delayMs)); // who is behind does it at once
     return { cancel: () => clearTimeout(id) };
   },
   random: () => Math.random(),

@@ -25,10 +25,8 @@ const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
  * interrupted.
  */
 export async function main(line: readonly string[]): Promise<number> {
-  const [name, ...rest] = line;
-  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
-    return overview(name === undefined ? 2 : 0);
-  }
+  const [name, ...rest] = translated(line);
+  if (name === undefined || name === "help") return overview(name === undefined ? 2 : 0);
   const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
   if (verb === undefined) {
     complain(`Unknown verb ${printable(name, 40)}; "kith help" lists them`);
@@ -61,6 +59,14 @@ export async function main(line: readonly string[]): Promise<number> {
   } finally {
     for (const name of SIGNALS) Deno.removeSignalListener(name, onInterrupt);
   }
+}
+
+/** What other programs understand, in our verbs: `--version`, `-h`, `help VERB`. */
+function translated(line: readonly string[]): readonly string[] {
+  const [first, second] = line;
+  if (first === "--version") return ["version", ...line.slice(1)];
+  if (first === "--help" || first === "-h") return ["help"];
+  return first === "help" && second !== undefined ? [second, "--help"] : line;
 }
 
 /** The usage text of a verb. */
@@ -105,8 +111,8 @@ function overview(status: number): number {
 
 function report(error: unknown, verb: string, output: Output): void {
   const message = error instanceof Error ? error.message : String(error);
-  if (output.json && error instanceof PeerError) {
-    const { code, details } = error;
+  if (output.json && (error instanceof PeerError || error instanceof UsageError)) {
+    const { code, details } = error instanceof PeerError ? error : { code: "usage", details: {} };
     output.result({ event: "error", code, message, details: plain(details) }, "");
   }
   complain(`kith ${verb}: ${message}`);

@@ -229,7 +229,7 @@ export class Server implements AsyncDisposable {
       status: "running",
       server_id: this.serverId,
       server_name: this.serverName,
-      uptime: (this.#endpoint.clock.now() - this.#startedMs) / 1_000,
+      uptime: rounded((this.#endpoint.clock.now() - this.#startedMs) / 1_000),
       client_count: this.#clients.size,
       max_connections: this.maxClients,
       port: this.#endpoint.address?.port ?? 0,
@@ -276,7 +276,7 @@ export class Server implements AsyncDisposable {
         middleware: entry.input === undefined ? middleware : [...middleware, "validate"],
         calls: entry.stats.calls,
         errors: entry.stats.errors,
-        mean_ms: entry.stats.totalMs / Math.max(1, entry.stats.calls),
+        mean_ms: rounded(entry.stats.totalMs / Math.max(1, entry.stats.calls)),
       })),
     };
   }
@@ -346,4 +346,9 @@ export class Server implements AsyncDisposable {
     // A datagram comes from nobody who is connected: its address is all there is.
     return known ?? { clientId: formatAddress(remote), connectedAt };
   }
+}
+
+/** To three digits after the point: for people, and true all the same. */
+function rounded(value: number): number {
+  return Math.round(value * 1_000) / 1_000;
 }

@@ -283,7 +283,7 @@ Deno.test("msg is delivered, denied, not wanted or not acknowledged", async (t) 
     late.sessions({ accept: () => new Promise(() => {}), timeoutMs: 300 });
     await assertRows([
       [["msg", "shy", "hi"], 4, /^kith msg: shy \(127.*\) denied the session: I am shy a\\u\{1b\}/],
-      [["msg", "quiet", "hi"], 5, /No endpoint "session\.open" here/],
+      [["msg", "quiet", "hi"], 4, /takes no sessions/],
       [["msg", "late", "hi"], 4, /denied the session: There was no decision in 300 ms/],
     ], ([verb = "", ...rest]) => kith(verb, ...rest));
     assertEquals(quiet.endpoint.links.size, 0);

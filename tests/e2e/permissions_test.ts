@@ -54,6 +54,34 @@ Deno.test("id, recv, send and discover run with the permissions that their help 
   assertEquals(paths(dir), ["photos/", "photos/2024/", "photos/2024/a.txt"]);
 });
 
+Deno.test("up, ping, call and msg run with the permissions that their help states", async () => {
+  await using scratch = await Scratch.make();
+  const network = loopback();
+  const [home, dir] = [scratch.path("home"), scratch.path("inbox")];
+  const started = async (verb: string): Promise<StartOptions> => {
+    const permissions = await needsOf(verb, { HOME: home, DIR: dir });
+    return { permissions, env: { KITH_HOME: home } };
+  };
+  const up = ["up", "--dir", dir, "--yes", "--dialect", "all", "--json", "--name", "bob"];
+  const ports = ["--port", "0", "--http-port", "0"];
+  await using bob = Kith.start([...up, ...ports, ...network], await started("up"));
+  const { tcp, udp, http } = await bob.event("ready");
+  const calls = [
+    ["ping", "bob"],
+    ["call", `127.0.0.1:${tcp}`, "echo", "1"],
+    ["call", `ws://127.0.0.1:${http}`, "echo", "1"],
+    ["call", `udp://127.0.0.1:${udp}`, "echo", "1"],
+    ["call", `127.0.0.1:${tcp}`, "echo", "1", "--dialect", "witch"],
+    ["msg", "bob", "hello"],
+    ["msg", `127.0.0.1:${tcp}`, "hello", "--dialect", "peerpy"],
+  ];
+  for (const line of calls) {
+    const { code, stderr } = await run([...line, ...network], await started(line[0] ?? ""));
+    assertEquals([code, stderr], [0, ""], line.join(" "));
+  }
+  assertEquals((await bob.interrupt()).code, 130);
+});
+
 Deno.test("a permission that is missing is named", async () => {
   await using scratch = await Scratch.make();
   const network = loopback();

@@ -16,7 +16,15 @@ export const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 const PATIENCE_MS = 20_000;
 
 /** Verbs that send packets. */
-const NETWORK_VERBS: readonly string[] = ["discover", "recv", "send"];
+const NETWORK_VERBS: readonly string[] = [
+  "call",
+  "discover",
+  "msg",
+  "ping",
+  "recv",
+  "send",
+  "up",
+];
 
 /** One line of `--json`. */
 export type Event = Readonly<Record<string, unknown>>;
