@@ -40,11 +40,35 @@ export async function run(invocation: Invocation): Promise<void> {
 /** What an endpoint is given. @throws {UsageError} when it is not JSON. */
 export function parseData(json: string | Uint8Array): unknown {
   try {
-    return fromNotation(decodeJson(json, { maxBytes: MAX_INPUT_BYTES, what: "data as JSON" }));
+    const data = decodeJson(json, { maxBytes: MAX_INPUT_BYTES, what: "data as JSON" });
+    return fromNotation(mayLoseDigits(json) ? exactly(json) : data);
   } catch (error) {
     if (!(error instanceof PeerError)) throw error;
     throw new UsageError(error.message);
   }
+}
+
+function mayLoseDigits(json: string | Uint8Array): boolean {
+  return /\d{16}|\d[eE]\+?\d{3}/.test(textOf(json));
+}
+
+/** The same JSON, with the integers that JavaScript's numbers cannot hold. @throws {UsageError} when they are too large. */
+function exactly(json: string | Uint8Array): unknown {
+  const revive = (_: string, value: unknown, { source = "" }: { source?: string } = {}) => {
+    if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
+    if (!Number.isFinite(value)) {
+      throw new UsageError(`The number ${printable(source, 40)} is too large`);
+    }
+    if (!/^-?\d+$/.test(source)) return value;
+    const exact = BigInt(source);
+    if (exact >= -(2n ** 63n) && exact < 2n ** 64n) return exact;
+    throw new UsageError(`The integer ${printable(source, 40)} needs more than 64 bits`);
+  };
+  return JSON.parse(textOf(json), revive);
+}
+
+function textOf(json: string | Uint8Array): string {
+  return typeof json === "string" ? json : new TextDecoder().decode(json);
 }
 
 /** Text for people: a string as it is, anything else as JSON, and nothing that a terminal obeys but lines and tabs. */

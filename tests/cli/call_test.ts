@@ -10,6 +10,9 @@ Deno.test("parseData reads JSON and its notation, as text and as bytes", () => {
     ['{"a": {"$bytes": "00ff"}}', { a: Uint8Array.of(0, 255) }],
     ['{"$int": "9007199254740993"}', 9007199254740993n],
     ['{"$map": [[1, "a"]]}', new Map([[1, "a"]])],
+    ['[9007199254740993, "9007199254740993"]', [9007199254740993n, "9007199254740993"]],
+    ["-9223372036854775808", -(2n ** 63n)],
+    ["12345678901234567.5", 12345678901234567.5],
   ];
   for (const [json, value] of cases) {
     assertEquals(parseData(json), value);
@@ -31,6 +34,8 @@ Deno.test("parseData refuses what is no JSON, and says why without the controls 
     ['"' + "x".repeat(33_554_432), "its size exceeds maxBytes 33554432"],
     ['{"$bytes": "0"}', 'Cannot read {"$bytes": ...}'],
     ['{"$frob": 1}', 'Cannot read {"$frob": ...}'],
+    ["18446744073709551616", "18446744073709551616 needs more than 64 bits"],
+    ["[1e400]", "1e400 is too large"],
   ];
   for (const [json, why] of cases) {
     const { message } = assertThrows(() => parseData(json), UsageError);
