@@ -22,7 +22,6 @@ import {
   InvalidPacketError,
   LimitError,
   PeerError,
-  TimeoutError,
   UnsupportedError,
 } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -31,6 +30,7 @@ import { type Connection, formatAddress } from "../transport/transport.ts";
 import type { Via } from "./dispatcher.ts";
 import { PREFACE } from "./handshake.ts";
 import type { ConnectionLimiter } from "./limits.ts";
+import { tookTooLong } from "./within_time.ts";
 
 /** What a connection can begin with. */
 export type Protocol = "native" | "witch" | "peerpy" | "peerconnect" | "http";
@@ -275,39 +275,6 @@ function agree(a: Uint8Array, b: Uint8Array): boolean {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) if (a[i] !== b[i]) return false;
   return true;
-}
-
-/**
- * Runs `work` on a connection that is closed when it takes longer than `limitMs` or fails: the dialer's time limit.
- *
- * @throws {TimeoutError} when the time is over, whatever `work` makes of the closed connection.
- */
-export async function withinTime<T>(
-  connection: Pick<Connection, "close">,
-  clock: Clock,
-  limitMs: number,
-  work: () => Promise<T>,
-): Promise<T> {
-  let late = false;
-  const timer = clock.after(limitMs, () => {
-    late = true;
-    connection.close();
-  });
-  try {
-    return await work();
-  } catch (error) {
-    connection.close();
-    throw late ? tookTooLong(limitMs, error) : error;
-  } finally {
-    timer.cancel();
-  }
-}
-
-function tookTooLong(limitMs: number, cause?: unknown): TimeoutError {
-  return new TimeoutError(`The handshake took longer than handshakeMs ${limitMs}`, {
-    cause,
-    details: { limit: "handshakeMs", max: limitMs },
-  });
 }
 
 function unknownProtocol(bytes: Uint8Array): InvalidPacketError {

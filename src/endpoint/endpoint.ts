@@ -9,21 +9,16 @@ import { ClosedError, HandshakeError, LimitError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
 import type { FramedConnection } from "../transport/framed.ts";
-import {
-  type Address,
-  type Connection,
-  formatAddress,
-  type Listener,
-  type Transport,
-} from "../transport/transport.ts";
-import { type Accepted, Acceptor, type Protocol, type Taker, withinTime } from "./acceptor.ts";
+import type { Address, Connection, Listener, Transport } from "../transport/transport.ts";
+import { type Accepted, Acceptor, type Protocol, type Taker } from "./acceptor.ts";
+import { type ConnectLinkOptions, Dialer, type LinkOrigin } from "./dialer.ts";
 import { Dispatcher, type Handler, type HandlerOptions, type Middleware } from "./dispatcher.ts";
 import type { Via } from "./dispatcher.ts";
 import { Greeter } from "./greeter.ts";
 import { type Hello, INSTANCE_BYTES, type PeerInfo, PREFACE } from "./handshake.ts";
 import { answerHttp } from "./http_hint.ts";
 import { ConnectionLimiter, isLoopback } from "./limits.ts";
-import { type Direction, DRAIN_MS, Link } from "./link.ts";
+import { DRAIN_MS, Link } from "./link.ts";
 import { listen } from "./listen.ts";
 import { PeerTable } from "./peer_table.ts";
 import { HandlerSlots, MAX_HANDLERS } from "./slots.ts";
@@ -48,17 +43,6 @@ export interface EndpointLimits {
   maxHandlers?: number;
   /** Pace of the heartbeat in milliseconds; a link that is silent for 2.5 of them is closed. `Infinity`: none. @default {10000} */
   heartbeatMs?: number;
-}
-
-/** How to connect. */
-export interface ConnectLinkOptions {
-  /** Gives up when aborted. */
-  signal?: AbortSignal;
-  /**
-   * Make it the one link between the two that all may use: when there is one already, or the other side opens one at
-   * the same time, both end up with the same. Whoever uses it leaves it open. @default {false}
-   */
-  shared?: boolean;
 }
 
 /** Decides about a peer that wants to connect: throws a `PeerError` that the peer is told. */
@@ -99,7 +83,6 @@ export class Endpoint implements AsyncDisposable {
   /** The port that HTTP and WebSocket are on, for who asks on the wrong one. */
   webPort: number | undefined;
   readonly #self: PeerInfo;
-  readonly #transport: Transport;
   readonly #limits: Required<EndpointLimits>;
   readonly #dispatcher = new Dispatcher();
   readonly #greeter: Greeter;
@@ -110,7 +93,7 @@ export class Endpoint implements AsyncDisposable {
   readonly #offered: string[] = [];
   readonly #guards = new Set<Guard>();
   readonly #listeners = new Set<(link: Link) => void>();
-  readonly #dialing = new Map<string, Promise<Link>>();
+  readonly #dialer: Dialer;
   readonly #closing = new AbortController();
   #draining = false;
   #listener: Listener | undefined;
@@ -122,7 +105,6 @@ export class Endpoint implements AsyncDisposable {
     const { log = silentLogger, metrics = new Metrics() } = options;
     const instance = crypto.getRandomValues(new Uint8Array(INSTANCE_BYTES)).toHex();
     this.#self = { instance, ...self };
-    this.#transport = transport;
     this.#limits = {
       maxLinks: 512,
       maxLinksPerAddress: 64,
@@ -140,6 +122,16 @@ export class Endpoint implements AsyncDisposable {
     const { maxFrameBytes, maxPendingHandshakes, handshakeMs, maxHandlers } = this.#limits;
     this.peers = new PeerTable(this.#self, clock, metrics, handshakeMs);
     this.#greeter = new Greeter({ self: () => this.self, clock, maxFrameBytes });
+    this.#dialer = new Dialer({
+      transport,
+      greeter: this.#greeter,
+      clock,
+      handshakeMs,
+      signal: this.signal,
+      check: () => this.#checkLinks(),
+      links: this.#links,
+      link: (framed, peer, how) => this.#link(framed, peer, how),
+    });
     this.#slots = new HandlerSlots(maxHandlers);
     const limiter = new ConnectionLimiter(clock);
     const times = { maxPendingHandshakes, handshakeMs };
@@ -246,52 +238,16 @@ export class Endpoint implements AsyncDisposable {
    * `bad-channel` when what answers is no kith peer. @throws {TimeoutError} when the handshake takes too long.
    * @throws {LimitError} when there are `maxLinks` here or there. @throws {ClosedError} when the endpoint is closed.
    */
-  async connect(to: Address, options: ConnectLinkOptions = {}): Promise<Link> {
-    const { shared = false, signal } = options;
-    const dial = async (signal: AbortSignal) => {
-      const connection = await this.#transport.connect(to, { signal });
-      return await this.attach(connection, { shared, signal });
-    };
-    if (!shared) return await dial(this.#until(signal));
-    const key = formatAddress(to);
-    const existing = [...this.#links].find((link) => {
-      return link.shared && link.open && formatAddress(link.remote) === key;
-    });
-    if (existing !== undefined) return existing;
-    // Whoever gives up does so for itself: others may be waiting for the same link.
-    const dialing = this.#dialing.get(key) ??
-      dial(this.#until(undefined)).finally(() => this.#dialing.delete(key));
-    this.#dialing.set(key, dialing);
-    return await unlessAborted(dialing, signal);
+  connect(to: Address, options: ConnectLinkOptions = {}): Promise<Link> {
+    return this.#dialer.connect(to, options);
   }
 
   /** Shakes hands as the one who connected, over a connection of any kind. @throws as {@linkcode Endpoint.connect}. */
-  async attach(
+  attach(
     connection: Connection,
     options: ConnectLinkOptions & { via?: Via } = {},
   ): Promise<Link> {
-    const { shared = false, via = "tcp" } = options;
-    const signal = options.signal === undefined
-      ? this.signal
-      : AbortSignal.any([this.signal, options.signal]);
-    const abort = () => connection.close();
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      signal.throwIfAborted();
-      this.#checkLinks();
-      const { handshakeMs } = this.#limits;
-      return await withinTime(connection, this.clock, handshakeMs, async () => {
-        const { peer, framed } = await this.#greeter.greet(connection, { shared });
-        this.#checkLinks(); // others may have been made meanwhile
-        return this.#link(framed, peer, { direction: "out", via, shared });
-      });
-    } catch (error) {
-      connection.close();
-      signal.throwIfAborted();
-      throw error;
-    } finally {
-      signal.removeEventListener("abort", abort);
-    }
+    return this.#dialer.attach(connection, options);
   }
 
   /** Takes a connection as if it had come in on the port: its first bytes say what it speaks. */
@@ -356,14 +312,16 @@ export class Endpoint implements AsyncDisposable {
     if (this.#links.size >= maxLinks) throw tooManyLinks("maxLinks", maxLinks);
     if (from === undefined || isLoopback(from.hostname)) return;
     let same = 0;
-    for (const { remote } of this.#links) if (remote.hostname === from.hostname) same++;
+    for (const { direction, remote } of this.#links) {
+      if (direction === "in" && remote.hostname === from.hostname) same++;
+    }
     if (same >= maxLinksPerAddress) throw tooManyLinks("maxLinksPerAddress", maxLinksPerAddress);
   }
 
   #link(
     framed: FramedConnection,
     peer: PeerInfo,
-    how: { direction: Direction; via: Via; shared: boolean },
+    how: LinkOrigin,
   ): Link {
     this.#closing.signal.throwIfAborted();
     const { clock, log, metrics } = this;
@@ -396,12 +354,6 @@ export class Endpoint implements AsyncDisposable {
       if (this.#links.size > 0) this.#keepBeating();
     });
   }
-
-  #until(signal: AbortSignal | undefined): AbortSignal {
-    const closing = this.#closing.signal;
-    closing.throwIfAborted();
-    return signal === undefined ? closing : AbortSignal.any([closing, signal]);
-  }
 }
 
 function tooManyLinks(limit: string, max: number): LimitError {
@@ -420,15 +372,4 @@ function checkLimits(limits: Required<EndpointLimits>): void {
   throw new RangeError(
     `maxFrameBytes must be at least ${LEAST_FRAME_BYTES}: current value is ${limits.maxFrameBytes}`,
   );
-}
-
-/** A promise that rejects with the signal's reason when that aborts first. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) abort();
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

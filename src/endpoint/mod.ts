@@ -22,13 +22,8 @@ export {
   type RequestContext,
   type Via,
 } from "./dispatcher.ts";
-export {
-  type ConnectLinkOptions,
-  Endpoint,
-  type EndpointLimits,
-  type EndpointOptions,
-  type Guard,
-} from "./endpoint.ts";
+export { type ConnectLinkOptions } from "./dialer.ts";
+export { Endpoint, type EndpointLimits, type EndpointOptions, type Guard } from "./endpoint.ts";
 export {
   commonVersion,
   type Hello,

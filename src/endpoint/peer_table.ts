@@ -100,6 +100,7 @@ export class PeerTable {
   readonly #watchers = new Set<Watcher>();
   readonly #simultaneousMs: number;
   readonly #addedMs = new WeakMap<Link, number>();
+  #closed = false;
 
   /** Empty. @param handshakeMs The longest a handshake takes. */
   constructor(self: PeerInfo, clock: Clock, metrics: Metrics, handshakeMs: number) {
@@ -160,7 +161,7 @@ export class PeerTable {
       watcher.end();
     };
     const { signal } = options;
-    if (signal?.aborted) end();
+    if (this.#closed || signal?.aborted) end();
     signal?.addEventListener("abort", end, { once: true });
     return watcher.events(() => {
       signal?.removeEventListener("abort", end);
@@ -170,6 +171,7 @@ export class PeerTable {
 
   /** Ends what is watched. */
   close(): void {
+    this.#closed = true;
     for (const watcher of this.#watchers) watcher.end();
     this.#watchers.clear();
   }

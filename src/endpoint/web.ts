@@ -13,9 +13,10 @@ import { type HttpServer, serveHttp } from "../transport/http.ts";
 import { asConnection } from "../transport/message_connection.ts";
 import type { Address, MessageSocket } from "../transport/transport.ts";
 import { connectWebSocket, upgradeWebSocket } from "../transport/websocket.ts";
-import { withinTime } from "./acceptor.ts";
-import type { ConnectLinkOptions, Endpoint } from "./endpoint.ts";
+import type { ConnectLinkOptions } from "./dialer.ts";
+import type { Endpoint } from "./endpoint.ts";
 import type { Link } from "./link.ts";
+import { withinTime } from "./within_time.ts";
 
 /** The port for HTTP and WebSocket unless told otherwise; a busy one means the next free one. */
 export const DEFAULT_HTTP_PORT = 3488;

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ManualClock } from "../../src/clock.ts";
-import { identify, type Protocol, withinTime } from "../../src/endpoint/acceptor.ts";
+import { identify, type Protocol } from "../../src/endpoint/acceptor.ts";
+import { withinTime } from "../../src/endpoint/within_time.ts";
 import { PREFACE } from "../../src/endpoint/handshake.ts";
 import { ClosedError, InvalidPacketError, TimeoutError } from "../../src/errors.ts";
 import { connectionPair } from "./fixture.ts";
