@@ -274,11 +274,10 @@ function notFound(
 
 function ambiguous(target: string, peerIds: readonly string[]): NotFoundError {
   const shown = peerIds.slice(0, MAX_NAMED);
+  const count = peerIds.length > MAX_NAMED ? `more than ${MAX_NAMED}` : peerIds.length;
   return new NotFoundError(
     "no-peer",
-    `"${printable(target, 80)}" is not one peer but ${peerIds.length}: ${shown.join(", ")}${
-      peerIds.length > shown.length ? " ..." : ""
-    }; use the peer id`,
+    `"${printable(target, 80)}" is not one peer but ${count}: ${shown.join(", ")}; use the peer id`,
     { details: { found: shown } },
   );
 }

@@ -18,7 +18,7 @@ import {
 import { Peer, type PeerOptions } from "../src/peer.ts";
 import { Identity } from "../src/secure/identity.ts";
 import { CHUNK_BYTES } from "../src/transfer/send.ts";
-import { type Address, MemoryNetwork, openDatagram } from "../src/transport/mod.ts";
+import { type Address, formatAddress, MemoryNetwork, openDatagram } from "../src/transport/mod.ts";
 import { infoOf, isSettled, Journal, settle, Stranger } from "./endpoint/fixture.ts";
 import { listing, pattern, sha256 } from "./transfer/fixture.ts";
 
@@ -69,6 +69,18 @@ Deno.test("Peer does not guess between two of one name, and names both", async (
   assertEquals((error.details.found as string[]).toSorted(), found.toSorted());
 });
 
+Deno.test("Peer names no more than eight of those who share a name, however many there are", async () => {
+  await using town = new Town();
+  for (let n = 0; n < 12; n++) await town.open(`bob ${n}`, { name: "Bob" });
+  const alice = await town.open("alice");
+  const { message, details } = await town.cannotReach(alice, "Bob");
+  assertStringIncludes(message, '"Bob" is not one peer but more than 8');
+  assertEquals([message.match(/[0-9a-f]{40}/g)?.length, (details.found as string[]).length], [
+    8,
+    8,
+  ]);
+});
+
 Deno.test("Peer does not guess between a name and an id, nor between two ids", async () => {
   await using town = new Town();
   const [one, two] = identitiesThatBeginAlike();
@@ -117,6 +129,60 @@ Deno.test("Peer says that there was no way to look", async () => {
   const alice = await town.open("alice", { interfaces: () => [] });
   const error = await town.cannotReach(alice, "Bob", 1_000);
   assertStringIncludes(error.message, "there was no way to look");
+});
+
+Deno.test("Peer refuses at once what is no HOST:PORT, and looks for nobody", async () => {
+  await using town = new Town();
+  const alice = await town.open("alice");
+  for (const target of ["bob:65536", "a:b:1", "http://bob:80", "\u001b[2J:1"]) {
+    const error = await assertRejects(() => alice.link(target), TypeError, "is no HOST:PORT");
+    // deno-lint-ignore no-control-regex -- it must not be there
+    assert(!/[\u0000-\u001f]/.test(error.message));
+  }
+  for (const target of ["udp://bob", "udp://", "udp://bob:65536"]) {
+    await assertRejects(() => alice.request(target, "greet"), TypeError, "is no HOST:PORT");
+  }
+  assertEquals(alice.metrics.snapshot(), {});
+});
+
+Deno.test("Peer.request asks over UDP, without a connection", async () => {
+  await using town = new Town();
+  const bob = await town.open("bob");
+  bob.handle("greet", ({ from }, { via }) => `hello, ${from}, over ${via}`);
+  for (const clientOnly of [false, true]) {
+    const alice = await town.open(`alice ${clientOnly}`, { clientOnly });
+    const answer = await alice.request(town.udpAt("bob"), "greet", { from: "alice" });
+    assertEquals(answer, "hello, alice, over udp");
+    assertEquals([alice.endpoint.links.size, bob.endpoint.links.size], [0, 0]);
+  }
+});
+
+Deno.test("Peer that only asks over UDP answers nobody there", async () => {
+  await using town = new Town();
+  const bob = await town.open("bob");
+  const asked = Promise.withResolvers<Address>();
+  bob.handle("who", (_, { remote }) => asked.resolve(remote));
+  const alice = await town.open("alice", { clientOnly: true });
+  alice.handle("secret", () => "served");
+  await alice.request(town.udpAt("bob"), "who");
+  const target = `udp://${formatAddress(await asked.promise)}`;
+  const carol = await town.open("carol", { clientOnly: true });
+  const error = await assertRejects(() => carol.request(target, "secret"), RemoteError);
+  assertEquals([error.code, alice.udpAddress], ["no-endpoint", undefined]);
+});
+
+Deno.test("Peer.request over UDP is refused once the peer is closed, whether or not it had asked before", async () => {
+  await using town = new Town();
+  const bob = await town.open("bob");
+  bob.handle("greet", () => "hello");
+  const target = town.udpAt("bob");
+  const never = await town.open("never", { clientOnly: true });
+  const before = await town.open("before", { clientOnly: true });
+  await before.request(target, "greet");
+  for (const peer of [never, before, await town.open("listening")]) {
+    await peer.close();
+    await assertRejects(() => peer.request(target, "greet"), ClosedError);
+  }
 });
 
 Deno.test("Peer asks the addresses it is given, in order, until the right peer answers", async () => {
@@ -350,6 +416,11 @@ class Town implements AsyncDisposable {
 
   at(host: string): string {
     return `${host}:${this.addressOf(host).port}`;
+  }
+
+  udpAt(host: string): string {
+    const port = this.#peers.get(host)?.udpAddress?.port;
+    return `udp://${host}:${port}`;
   }
 
   /** The error of looking for somebody for as long as given. */

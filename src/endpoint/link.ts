@@ -140,7 +140,7 @@ export class Link implements AsyncDisposable {
     this.#pulse = new Pulse(clock);
     this.closed = this.#closed.promise;
     turns.join();
-    void this.#run();
+    this.#run().catch(this.#onFault);
   }
 
   /** The other end's address. */
@@ -299,7 +299,8 @@ export class Link implements AsyncDisposable {
           left = MESSAGES_A_TURN;
           await turns.next();
         }
-        if (reader.buffer.length > KEPT_BYTES) this.#releaseBuffer();
+        // The reader is about to give a large buffer up: nobody else may hold it.
+        if (reader.buffer.length > KEPT_BYTES) this.#decoder.release();
       } while (!this.#ended && await this.#framed.fill());
     } catch (error) {
       this.#failure ??= error;
@@ -348,11 +349,6 @@ export class Link implements AsyncDisposable {
     if (this.#isOver) return;
     this.#write(":error", 0, errorBody(error));
     await this.#framed.hangUp();
-  }
-
-  /** The reader is about to give a large buffer up: nobody else may hold it. */
-  #releaseBuffer(): void {
-    this.#decoder.release();
   }
 
   async #drain(limitMs: number): Promise<void> {
@@ -404,6 +400,13 @@ export class Link implements AsyncDisposable {
     this.#failure ??= error;
   };
 
+  // A fault of ours must not take the program along with one connection.
+  readonly #onFault = (error: unknown): void => {
+    this.#log.error("a link failed", { peer: this.label, error: String(error) });
+    this.#failure ??= error;
+    this.#end();
+  };
+
   /** Takes the frame that the reader stands on. @returns what to wait for before the next one is read. */
   #receive(): Promise<void> | undefined {
     const { buffer, start, stop } = this.#framed.reader;
@@ -439,7 +442,7 @@ export class Link implements AsyncDisposable {
       if (msgId !== 0) this.#reply(":ok", msgId, {});
     } else if (header === ":drain") {
       this.#otherDrains.resolve();
-      void this.drain();
+      this.drain().catch(this.#onFault);
     } else {
       // A later version may send what this one does not know: it must not end the connection.
       this.#metrics.counter("link.unknown-control").add();

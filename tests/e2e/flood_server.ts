@@ -1,10 +1,11 @@
 /**
- * An endpoint in a process of its own, for those who flood it: says its port, and ends with its standard input.
+ * An endpoint in a process of its own, for those who flood it: says its ports, and ends with its standard input.
  *
  * @module
  */
 
 import { Endpoint } from "../../src/endpoint/endpoint.ts";
+import { WebPort } from "../../src/endpoint/web.ts";
 import { netTransport } from "../../src/transport/net.ts";
 
 const endpoint = await Endpoint.open({
@@ -13,6 +14,7 @@ const endpoint = await Endpoint.open({
   hostname: "127.0.0.1",
   port: 0,
 });
+const web = await WebPort.open(endpoint, { hostname: "127.0.0.1", port: 0 });
 
 const over = new AbortController();
 const cutOff = Promise.withResolvers<string>();
@@ -28,9 +30,10 @@ endpoint.handle("state", () => ({
 }));
 
 // deno-lint-ignore no-console -- whoever started it has to know
-console.log(endpoint.address?.port);
+console.log(endpoint.address?.port, web.address.port);
 await Deno.stdin.readable.pipeTo(new WritableStream());
 over.abort();
+await web.close();
 await Promise.all([watching, endpoint.close()]);
 
 async function watch(): Promise<void> {

@@ -29,29 +29,39 @@ interface State {
 /** A server in a process of its own, and somebody who uses it as it is meant. */
 class Scene implements AsyncDisposable {
   readonly address: Address;
+  readonly web: Address;
   readonly honest: Link;
   readonly #client: Endpoint;
   readonly #child: Deno.ChildProcess;
 
-  private constructor(child: Deno.ChildProcess, address: Address, client: Endpoint, honest: Link) {
+  private constructor(
+    child: Deno.ChildProcess,
+    ports: readonly number[],
+    client: Endpoint,
+    honest: Link,
+  ) {
+    const [tcp = 0, web = 0] = ports;
     this.#child = child;
-    this.address = address;
+    this.address = { hostname: "127.0.0.1", port: tcp };
+    this.web = { hostname: "127.0.0.1", port: web };
     this.#client = client;
     this.honest = honest;
   }
 
-  static async open(): Promise<Scene> {
+  /** Starts a server that may have that many descriptors. */
+  static async open(descriptors = 1_024): Promise<Scene> {
     const script = fileURLToPath(new URL("flood_server.ts", import.meta.url));
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "--allow-net=127.0.0.1", script],
+    const line = [Deno.execPath(), "run", "--no-prompt", "--allow-net=127.0.0.1", script];
+    const child = new Deno.Command("sh", {
+      args: ["-c", `ulimit -n ${descriptors} && exec "$@"`, "sh", ...line],
       cwd: PROJECT,
       stdin: "piped",
       stdout: "piped",
     }).spawn();
-    const port = Number(await firstLine(child.stdout));
-    const address = { hostname: "127.0.0.1", port };
+    const ports = (await firstLine(child.stdout)).split(" ").map(Number);
     const client = await newcomer("honest");
-    return new Scene(child, address, client, await client.connect(address));
+    const honest = await client.connect({ hostname: "127.0.0.1", port: ports[0] ?? 0 });
+    return new Scene(child, ports, client, honest);
   }
 
   async state(): Promise<State> {
@@ -131,6 +141,19 @@ Deno.test("A peer that asks for 100 MB and never reads is cut off, and nobody el
   assert(Math.max(...waitedMs) < 1_000, `others waited ${waitedMs.map(Math.round)} ms`);
   assertEquals(await honest.request("echo", { n: 1 }), 1);
   sleeper.close();
+});
+
+Deno.test("A server whose web port is out of descriptors lives, and frees those of who says nothing", async () => {
+  await using scene = await Scene.open(256);
+  const silent: Connection[] = [];
+  for (let opened = 0; opened < 400; opened++) {
+    const connection = await netTransport.connect(scene.web).catch(() => undefined);
+    if (connection !== undefined) silent.push(connection);
+  }
+  await Promise.all(silent.slice(0, 100).map((connection) => waitForEnd(connection, 0)));
+  assertEquals(await scene.honest.request("echo", { n: 1 }), 1);
+  await scene.comeAndGo();
+  for (const connection of silent) connection.close();
 });
 
 function newcomer(name: string): Promise<Endpoint> {

@@ -368,6 +368,24 @@ Deno.test("FramedConnection.hangUp lets a read that is under way finish first", 
   await leaving;
 });
 
+Deno.test("FramedConnection.hangUp is one however often it is called, also when it is over", async () => {
+  let [ends, closes] = [0, 0];
+  const read = Promise.withResolvers<null>();
+  const connection = stub({
+    read: () => read.promise,
+    closeWrite: () => Promise.resolve(void ends++),
+    close: () => void closes++,
+  });
+  const framed = new FramedConnection(connection, { clock: new ManualClock() });
+  const leaving = [framed.hangUp(), framed.hangUp()];
+  await turn();
+  read.resolve(null);
+  await Promise.all(leaving);
+  await framed.hangUp();
+  framed.close();
+  assertEquals([ends, closes], [1, 1]);
+});
+
 async function connectionPair(options?: MemoryNetworkOptions): Promise<[Connection, Connection]> {
   const network = new MemoryNetwork(options);
   const listener = await network.host("a").listen({ port: 1 });
