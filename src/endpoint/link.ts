@@ -271,7 +271,7 @@ export class Link implements AsyncDisposable {
       try {
         await this.#framed.hangUp();
       } finally {
-        this.#closed.resolve(undefined);
+        this.#closed.resolve(this.#verdict());
       }
     }
     await this.closed;
@@ -314,7 +314,8 @@ export class Link implements AsyncDisposable {
 
   /** What cannot be written to may still have something to read, but not for ever: a handler may hold up the reading. */
   #endUnlessRead(): void {
-    if (++this.#failedHalves >= SILENT_HALVES) this.#end();
+    // Up to one half has passed before the write that failed.
+    if (++this.#failedHalves >= SILENT_HALVES - 1) this.#end();
   }
 
   /** Ends the link, without waiting for handlers: they learn it from their signals. Harmless when ended. */
@@ -322,7 +323,12 @@ export class Link implements AsyncDisposable {
     if (this.#ended) return;
     this.#stop();
     this.#framed.close();
-    this.#closed.resolve(this.#failure instanceof ClosedError ? undefined : this.#failure);
+    this.#closed.resolve(this.#verdict());
+  }
+
+  /** What `closed` says: an end in order has no error. */
+  #verdict(): unknown {
+    return this.#failure instanceof ClosedError ? undefined : this.#failure;
   }
 
   /** Nothing goes in or out any more for those who use the link. */

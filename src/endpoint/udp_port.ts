@@ -22,7 +22,7 @@ export interface UdpPortOptions {
   hostname?: string | undefined;
   /** Port, 0 for any. @default {0} */
   port?: number | undefined;
-  /** Only ask: answer no requests. @default {false} */
+  /** Only ask: none of the endpoint's handlers is reached. @default {false} */
   clientOnly?: boolean;
 }
 
