@@ -476,7 +476,7 @@ export class Link implements AsyncDisposable {
   /** Answers. @returns what to wait for before sending more, where much is waiting to leave. */
   #reply(header: string, id: number, body: MessageBody): Promise<void> | undefined {
     if (this.#isOver) return;
-    if (this.#framed.writer.pendingBytes > MAX_UNREAD_BYTES) return this.#cutOff();
+    if (this.#framed.unwrittenBytes > MAX_UNREAD_BYTES) return this.#cutOff();
     try {
       this.#write(header, id, body);
       return this.#framed.congested ? this.#framed.room() : undefined;

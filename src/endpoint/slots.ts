@@ -56,11 +56,6 @@ export class HandlerSlots {
     return this.#inbox.size;
   }
 
-  /** Messages of one source that wait for a slot. */
-  waitingOf(source: object): number {
-    return this.#inbox.sizeOf(source);
-  }
-
   /** Takes a slot, unless others wait for one. @returns whether there was one. */
   enter(): boolean {
     if (this.#atWork >= this.#max || this.#inbox.size > 0) return false;

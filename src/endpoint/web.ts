@@ -7,7 +7,6 @@
  * @module
  */
 
-import { TransportError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { type HttpServer, serveHttp } from "../transport/http.ts";
 import { asConnection } from "../transport/message_connection.ts";
@@ -16,6 +15,7 @@ import { connectWebSocket, upgradeWebSocket } from "../transport/websocket.ts";
 import type { ConnectLinkOptions } from "./dialer.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Link } from "./link.ts";
+import { listenAt } from "./listen.ts";
 import { withinTime } from "./within_time.ts";
 
 /** The port for HTTP and WebSocket unless told otherwise; a busy one means the next free one. */
@@ -26,9 +26,6 @@ export const WEB_PATH = "/kith";
 
 const NOTHING_HERE = `Nothing is here: a WebSocket at ${WEB_PATH} speaks kith\n`;
 
-/** Ports tried after the default one before any free one is taken. */
-const PORTS_TRIED = 32;
-
 /** Time until what is connected to says that it speaks WebSocket, as long as a handshake may take. */
 const UPGRADE_MS = 6_000;
 
@@ -37,7 +34,7 @@ const LAST_WORDS_MS = 1_000;
 
 /** What a {@linkcode WebPort} needs. */
 export interface WebPortOptions {
-  /** Address to listen on. @default {"0.0.0.0"} */
+  /** Address to listen on. @default every address of the machine, IPv6 and IPv4 */
   hostname?: string | undefined;
   /** Port, 0 for any. @default {3488 or the next free one} */
   port?: number | undefined;
@@ -63,13 +60,15 @@ export class WebPort implements AsyncDisposable {
   static async open(endpoint: Endpoint, options: WebPortOptions = {}): Promise<WebPort> {
     const { hostname, port } = options;
     const visitors = new Visitors(endpoint);
-    const serve = (port: number) =>
-      serveHttp((request, remote) => visitors.answer(request, remote), {
+    const place = { hostname, port, defaultPort: DEFAULT_HTTP_PORT };
+    const server = await listenAt(place, (hostname, port) => {
+      const logger = endpoint.log;
+      return serveHttp((request, remote) => visitors.answer(request, remote), {
+        hostname,
         port,
-        logger: endpoint.log,
-        ...(hostname === undefined ? {} : { hostname }),
+        logger,
       });
-    const server = port === undefined ? await onDefaultPort(serve) : await serve(port);
+    });
     endpoint.webPort = server.address.port;
     return new WebPort(endpoint, server, visitors);
   }
@@ -173,15 +172,4 @@ function isOurOrigin(origin: string, host: string | null): boolean {
   const parsed = URL.parse(origin);
   if (parsed === null || parsed.host !== host) return false;
   return /^(\d+\.\d+\.\d+\.\d+|\[.*\]|localhost)$/.test(parsed.hostname);
-}
-
-async function onDefaultPort(serve: (port: number) => Promise<HttpServer>): Promise<HttpServer> {
-  for (let port = DEFAULT_HTTP_PORT; port < DEFAULT_HTTP_PORT + PORTS_TRIED; port++) {
-    try {
-      return await serve(port);
-    } catch (error) {
-      if (!(error instanceof TransportError && error.details.inUse === true)) throw error;
-    }
-  }
-  return await serve(0);
 }

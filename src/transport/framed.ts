@@ -70,6 +70,7 @@ export class FramedConnection implements AsyncDisposable {
   readonly writer: FrameWriter;
   readonly #clock: Clock;
   #writing: Promise<void> | undefined;
+  #leavingBytes = 0;
   // For those who wait until the batch is on its way and the next one can be filled.
   #room: PromiseWithResolvers<void> | undefined;
   #filling: Promise<boolean> | undefined;
@@ -154,6 +155,11 @@ export class FramedConnection implements AsyncDisposable {
   /** Whether a write is under way, which will take along what is added now. */
   get flushing(): boolean {
     return this.#writing !== undefined;
+  }
+
+  /** Bytes that were sent and are not handed to the operating system yet: those being written, and those that wait. */
+  get unwrittenBytes(): number {
+    return this.#leavingBytes + this.writer.pendingBytes;
   }
 
   /** Whether senders should wait for {@linkcode FramedConnection.room} before adding more. */
@@ -241,10 +247,14 @@ export class FramedConnection implements AsyncDisposable {
     try {
       await undefined; // messages sent in the same turn leave in the same write
       while (this.writer.pendingBytes > 0) {
+        this.#leavingBytes = this.writer.pendingBytes;
         const pieces = this.writer.take();
         this.#room?.resolve();
         this.#room = undefined;
-        for (const piece of pieces) await this.connection.write(piece);
+        for (const piece of pieces) {
+          await this.connection.write(piece);
+          this.#leavingBytes -= piece.length;
+        }
       }
     } catch (error) {
       this.#failure ??= error;

@@ -7,12 +7,15 @@
 import { sleep, systemClock } from "../clock.ts";
 import { InvalidPacketError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
-import { assertPort, fromRuntimeAddress, zoneOf } from "./socket_address.ts";
+import { assertPort, fromRuntimeAddress, printableAddress, zoneOf } from "./socket_address.ts";
 import { reasonOf, socketError } from "./socket_error.ts";
 import type { Address, ListenOptions } from "./transport.ts";
 
 /** How long handlers may take to finish when the server closes. */
 const GRACE_MS = 5000;
+
+/** How long to wait before serving again when the machine lacks descriptors or memory. */
+const RESTART_MS = 100;
 
 /** Answers a request that came from `remote`. */
 export type HttpHandler = (request: Request, remote: Address) => Response | Promise<Response>;
@@ -62,24 +65,32 @@ export function serveHttp(handler: HttpHandler, options: ListenOptions = {}): Pr
 
 class NativeHttpServer implements HttpServer {
   readonly address: Address;
-  readonly #server: Deno.HttpServer<Deno.NetAddr>;
-  readonly #aborting = new AbortController();
+  readonly #serve: (port: number) => Deno.HttpServer<Deno.NetAddr>;
+  readonly #logger: Logger;
+  readonly #closing = new AbortController();
   readonly #atWork = new Set<Promise<Response>>();
+  readonly #serving: Promise<void>;
+  #aborting = new AbortController();
   #closed: Promise<void> | undefined;
 
   constructor(handler: HttpHandler, hostname: string, port: number, logger: Logger) {
     const zone = zoneOf(hostname);
-    const { signal } = this.#aborting;
     const onError = (error: unknown) => answerFailure(error, logger);
-    this.#server = Deno.serve(
-      { hostname, port, signal, onListen() {}, onError },
-      (request, info) => {
-        if (this.#closed !== undefined) return new Response("Closing\n", { status: 503 });
-        const remote = fromRuntimeAddress(info.remoteAddr, zone);
-        return this.#track(Promise.try(handler, request, remote));
-      },
-    );
-    this.address = fromRuntimeAddress(this.#server.addr, zone);
+    this.#logger = logger;
+    this.#serve = (port) => {
+      const { signal } = this.#aborting = new AbortController();
+      return Deno.serve(
+        { hostname, port, signal, onListen() {}, onError },
+        (request, info) => {
+          if (this.#closed !== undefined) return new Response("Closing\n", { status: 503 });
+          const remote = fromRuntimeAddress(info.remoteAddr, zone);
+          return this.#track(Promise.try(handler, request, remote));
+        },
+      );
+    };
+    const server = this.#serve(port);
+    this.address = fromRuntimeAddress(server.addr, zone);
+    this.#serving = this.#keepServing(server);
   }
 
   close(): Promise<void> {
@@ -93,6 +104,22 @@ class NativeHttpServer implements HttpServer {
     return answer;
   }
 
+  // The runtime gives up for good when it cannot accept, as when descriptors run out. What is open then is closed, above
+  // all the connections of whoever took the descriptors, and serving begins anew.
+  async #keepServing(first: Deno.HttpServer): Promise<void> {
+    const { signal } = this.#closing;
+    for (let server: Deno.HttpServer | undefined = first; !signal.aborted; server = undefined) {
+      try {
+        await (server ?? this.#serve(this.address.port)).finished;
+      } catch (error) {
+        this.#aborting.abort();
+        const fields = { address: printableAddress(this.address), reason: reasonOf(error) };
+        this.#logger.warn("cannot serve HTTP for now", fields);
+        await sleep(systemClock, RESTART_MS, { signal }).catch(() => {}); // closes
+      }
+    }
+  }
+
   // The runtime's own `shutdown` waits for ever for a handler or a body that does not end, and cannot be hurried.
   async #shutDown(): Promise<void> {
     const done = new AbortController();
@@ -103,8 +130,9 @@ class NativeHttpServer implements HttpServer {
     done.abort();
     // A turn of the event loop, in which the runtime sends what a handler has just returned.
     await sleep(systemClock, 0);
+    this.#closing.abort();
     this.#aborting.abort();
-    await this.#server.finished;
+    await this.#serving;
   }
 }
 

@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ManualClock } from "../../src/clock.ts";
-import { Endpoint, type EndpointOptions } from "../../src/endpoint/endpoint.ts";
 import { helloBody, PREFACE } from "../../src/endpoint/handshake.ts";
 import type { Link } from "../../src/endpoint/link.ts";
 import { connectWeb, DEFAULT_HTTP_PORT, WEB_PATH, WebPort } from "../../src/endpoint/web.ts";
@@ -14,103 +13,13 @@ import {
   TimeoutError,
   TransportError,
 } from "../../src/errors.ts";
-import { Metrics } from "../../src/metrics.ts";
-import {
-  asConnection,
-  type Connection,
-  connectWebSocket,
-  netTransport,
-  serveHttp,
-  upgradeWebSocket,
-} from "../../src/transport/mod.ts";
+import { netTransport, serveHttp, upgradeWebSocket } from "../../src/transport/mod.ts";
 import { encodeWireData, wireData } from "../../src/wire/message.ts";
 import { infoOf, settle, Stranger } from "./fixture.ts";
-
-const LOOPBACK = "127.0.0.1";
-
-/** An endpoint with a web port on real sockets, and one that connects to it. */
-class Pair implements AsyncDisposable {
-  readonly server: Endpoint;
-  readonly web: WebPort;
-  readonly client: Endpoint;
-  readonly metrics: Metrics;
-  readonly #parts: AsyncDisposableStack;
-
-  private constructor(
-    parts: AsyncDisposableStack,
-    ends: { server: Endpoint; web: WebPort; client: Endpoint },
-  ) {
-    this.server = ends.server;
-    this.web = ends.web;
-    this.client = ends.client;
-    this.metrics = ends.server.metrics;
-    this.#parts = parts;
-  }
-
-  static async open(options: Partial<EndpointOptions> = {}): Promise<Pair> {
-    await using parts = new AsyncDisposableStack();
-    const metrics = new Metrics();
-    const server = parts.use(await openEndpoint("server", { metrics, ...options }));
-    const web = parts.use(await WebPort.open(server, { hostname: LOOPBACK, port: 0 }));
-    const client = parts.use(await openEndpoint("client", { clientOnly: true }));
-    return new Pair(parts.move(), { server, web, client });
-  }
-
-  get url(): string {
-    return `ws://${LOOPBACK}:${this.web.address.port}`;
-  }
-
-  /** Asks for a WebSocket by hand. @returns the connection and the status of the answer. */
-  async upgrade(
-    headers: readonly string[] = [],
-    path = WEB_PATH,
-  ): Promise<{ connection: Connection; status: number }> {
-    const connection = await netTransport.connect(this.web.address);
-    const lines = [
-      `GET ${path} HTTP/1.1`,
-      `Host: ${LOOPBACK}:${this.web.address.port}`,
-      "Upgrade: websocket",
-      "Connection: Upgrade",
-      "Sec-WebSocket-Version: 13",
-      "Sec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng==",
-      ...headers,
-    ];
-    await connection.write(new TextEncoder().encode(`${lines.join("\r\n")}\r\n\r\n`));
-    const into = new Uint8Array(4_096);
-    const count = await connection.read(into) ?? 0;
-    const status = /^HTTP\/1.1 (\d{3})/.exec(new TextDecoder().decode(into.subarray(0, count)));
-    return { connection, status: Number(status?.[1]) };
-  }
-
-  /** A WebSocket of somebody who speaks by hand. */
-  async stranger(): Promise<Stranger & { text: (message: string) => Promise<void> }> {
-    const socket = await connectWebSocket(this.url + WEB_PATH);
-    return Object.assign(new Stranger(asConnection(socket)), {
-      text: (message: string) => socket.send(message),
-    });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#parts.disposeAsync();
-  }
-}
-
-function openEndpoint(name: string, options: Partial<EndpointOptions>): Promise<Endpoint> {
-  const common = { transport: netTransport, hostname: LOOPBACK, port: 0 };
-  return Endpoint.open({ ...common, self: infoOf(name), ...options });
-}
-
-/** Waits for what happens at the other end of a socket. @throws {Error} when it does not. */
-async function until(holds: () => boolean): Promise<void> {
-  const endMs = performance.now() + 5_000;
-  while (!holds()) {
-    if (performance.now() > endMs) throw new Error(`Waited in vain for ${holds}`);
-    await settle();
-  }
-}
+import { LOOPBACK, openEndpoint, until, WebPair } from "./web_fixture.ts";
 
 Deno.test("A link carries the same over WebSocket as over TCP, both ways", async () => {
-  await using pair = await Pair.open();
+  await using pair = await WebPair.open();
   const { server, client, url } = pair;
   const notes: unknown[] = [];
   server.handle("echo", (body) => body);
@@ -186,7 +95,7 @@ Deno.test("A link carries the same over WebSocket as over TCP, both ways", async
 });
 
 Deno.test("WebPort refuses pages of other sites and counts them", async () => {
-  await using pair = await Pair.open();
+  await using pair = await WebPair.open();
   const { port } = pair.web.address;
   const refused = ["http://evil.example", `http://${LOOPBACK}:${port + 1}`, "null", "", "garbage"];
   for (const origin of refused) {
@@ -203,7 +112,7 @@ Deno.test("WebPort refuses pages of other sites and counts them", async () => {
 });
 
 Deno.test("WebPort answers 404 at other paths, and 400 to what asks for no WebSocket", async () => {
-  await using pair = await Pair.open();
+  await using pair = await WebPair.open();
   for (const path of ["/", "/kith/", "/kit", "/%6bith"]) {
     const { connection, status } = await pair.upgrade([], path);
     assertEquals(status, 404, path);
@@ -219,21 +128,22 @@ Deno.test("WebPort answers 404 at other paths, and 400 to what asks for no WebSo
 
 Deno.test("WebPort closes and counts who does not speak kith, and other links go on", async () => {
   const clock = new ManualClock();
-  await using pair = await Pair.open({ clock, limits: { handshakeMs: 500 } });
+  await using pair = await WebPair.open({ clock, limits: { handshakeMs: 500 } });
   const { server, client, metrics } = pair;
   server.handle("echo", ({ n }) => n);
   const link = await connectWeb(client, pair.url);
-  const misdeeds: Record<string, (stranger: Awaited<ReturnType<Pair["stranger"]>>) => unknown> = {
-    "bad-message": (stranger) => stranger.text("KITH/1\n"),
-    "bad-frame": (stranger) => stranger.raw(Uint8Array.of(0xff, 0xfe)),
-    "unsupported": (stranger) => stranger.raw("HELLO|"),
-    "timeout": async (stranger) => {
-      await stranger.raw("KIT");
-      await settle();
-      await clock.advance(500);
-    },
-    "closed": (stranger) => stranger.close(),
-  };
+  const misdeeds: Record<string, (stranger: Awaited<ReturnType<WebPair["stranger"]>>) => unknown> =
+    {
+      "bad-message": (stranger) => stranger.text("KITH/1\n"),
+      "bad-frame": (stranger) => stranger.raw(Uint8Array.of(0xff, 0xfe)),
+      "unsupported": (stranger) => stranger.raw("HELLO|"),
+      "timeout": async (stranger) => {
+        await stranger.raw("KIT");
+        await settle();
+        await clock.advance(500);
+      },
+      "closed": (stranger) => stranger.close(),
+    };
   for (const [code, misbehave] of Object.entries(misdeeds)) {
     const stranger = await pair.stranger();
     await misbehave(stranger);
@@ -246,7 +156,7 @@ Deno.test("WebPort closes and counts who does not speak kith, and other links go
 });
 
 Deno.test("WebPort survives those who vanish, before the handshake and after it", async () => {
-  await using pair = await Pair.open();
+  await using pair = await WebPair.open();
   const { server, metrics } = pair;
   const { connection } = await pair.upgrade();
   connection.close();
@@ -260,7 +170,7 @@ Deno.test("WebPort survives those who vanish, before the handshake and after it"
 });
 
 Deno.test("A link over WebSocket ends at a text message, and says why", async () => {
-  await using pair = await Pair.open();
+  await using pair = await WebPair.open();
   const stranger = await pair.stranger();
   const frames = new Stranger(stranger.framed.connection);
   await stranger.raw(PREFACE);
@@ -288,7 +198,7 @@ Deno.test("WebPort.open takes the next port when the default is taken, and fails
 });
 
 Deno.test("WebPort is told to who speaks HTTP to the TCP port, while it is open", async () => {
-  await using pair = await Pair.open();
+  await using pair = await WebPair.open();
   const { server, web } = pair;
   const ask = async () => {
     const response = await fetch(`http://${LOOPBACK}:${server.address?.port}/`);
@@ -301,7 +211,7 @@ Deno.test("WebPort is told to who speaks HTTP to the TCP port, while it is open"
 });
 
 Deno.test("WebPort.close ends its links and no others, twice and at once", async () => {
-  await using pair = await Pair.open();
+  await using pair = await WebPair.open();
   const { server, client, web } = pair;
   server.handle("echo", ({ n }) => n);
   server.handle("never", () => new Promise(() => {}));
@@ -324,7 +234,7 @@ Deno.test("WebPort.close ends its links and no others, twice and at once", async
 
 Deno.test("WebPort.close waits a second, not more, for who does not answer, and lets nobody in meanwhile", async () => {
   const clock = new ManualClock();
-  await using pair = await Pair.open({ clock });
+  await using pair = await WebPair.open({ clock });
   const hung = await pair.upgrade(); // will not agree to close
   const closing = pair.web.close();
   const late = await pair.upgrade();
@@ -333,7 +243,10 @@ Deno.test("WebPort.close waits a second, not more, for who does not answer, and 
   const closed = closing.then(() => "closed");
   assertEquals(await Promise.race([closed, settle().then(() => "waiting")]), "waiting");
   await clock.advance(1);
+  const startedMs = performance.now();
   await closing;
+  // Its own WebSocket would wait for five seconds.
+  assert(performance.now() - startedMs < 3_000);
   hung.connection.close();
   late.connection.close();
 });
@@ -366,7 +279,7 @@ Deno.test("connectWeb says why there is no link", async () => {
 });
 
 Deno.test("connectWeb tells what the other side refuses it for", async () => {
-  await using pair = await Pair.open({ limits: { maxLinks: 1 } });
+  await using pair = await WebPair.open({ limits: { maxLinks: 1 } });
   const link = await connectWeb(pair.client, pair.url);
   await assertRejects(() => connectWeb(pair.client, pair.url), LimitError, "maxLinks");
   await link.close();
@@ -408,7 +321,7 @@ Deno.test("connectWeb gives up on what says nothing: in time, when its signal ab
 });
 
 Deno.test("connectWeb of an endpoint that is closed connects to nothing", async () => {
-  await using pair = await Pair.open();
+  await using pair = await WebPair.open();
   await pair.client.close();
   await assertRejects(() => connectWeb(pair.client, pair.url), ClosedError, "endpoint is closed");
   assertEquals(pair.metrics.snapshot(), {});
