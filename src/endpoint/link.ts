@@ -39,11 +39,18 @@ import { Pulse, SILENT_HALVES } from "./pulse.ts";
 import { HandlerSlots } from "./slots.ts";
 import { MESSAGES_A_TURN, Turns } from "./turns.ts";
 
-/** Bytes that may wait for a peer that sends requests and does not read the answers: four of the largest messages. */
+/** Bytes of answers that may wait at all, handlers at work included: four of the largest messages. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 
 /** Bytes that take as long as a small message. */
 const BYTES_A_MESSAGE = 1024;
+
+/** Bytes of answers that may wait before no more requests are read: who reads what it asked for never notices. */
+const PAUSE_BYTES = 16 * 1024 * 1024;
+
+/** How long a peer that is sent so much may take none of it, and how often that is looked at. */
+const STALLED_MS = 10_000;
+const LOOK_EVERY_MS = 1_000;
 
 /** How long {@linkcode Link.drain} waits for what is in flight unless told otherwise. */
 export const DRAIN_MS = 5_000;
@@ -295,6 +302,9 @@ export class Link implements AsyncDisposable {
           left -= 1 + (reader.stop - reader.start) / BYTES_A_MESSAGE;
           const busy = this.#receive();
           if (busy !== undefined) await this.#pulse.during(busy);
+          if (this.#framed.unwrittenBytes > PAUSE_BYTES) {
+            await this.#pulse.during(this.#untilAnswersAreTaken());
+          }
           if (left > 0 || !turns.contended) continue;
           left = MESSAGES_A_TURN;
           await turns.next();
@@ -310,6 +320,22 @@ export class Link implements AsyncDisposable {
       }
     }
     this.#end();
+  }
+
+  /** Waits for a peer that asks for more than it takes; one that takes nothing at all is cut off. */
+  async #untilAnswersAreTaken(): Promise<void> {
+    const framed = this.#framed;
+    let least = framed.unwrittenBytes;
+    let stalledMs = 0;
+    while (framed.unwrittenBytes > PAUSE_BYTES && !this.#isOver) {
+      const looked = Promise.withResolvers<void>();
+      const timer = this.#clock.after(LOOK_EVERY_MS, looked.resolve);
+      await Promise.race([framed.flush().catch(this.#onWriteError), looked.promise, this.closed]);
+      timer.cancel();
+      stalledMs = framed.unwrittenBytes < least ? 0 : stalledMs + LOOK_EVERY_MS;
+      least = Math.min(least, framed.unwrittenBytes);
+      if (stalledMs >= STALLED_MS) return this.#cutOff();
+    }
   }
 
   /** What cannot be written to may still have something to read, but not for ever: a handler may hold up the reading. */
@@ -467,7 +493,7 @@ export class Link implements AsyncDisposable {
     this.#onSlow();
     this.#failure = new LimitError(
       "slow-consumer",
-      `${this.label} does not read: more than ${MAX_UNREAD_BYTES} bytes wait (maxUnreadBytes)`,
+      `${this.label} does not read: ${this.#framed.unwrittenBytes} bytes wait (maxUnreadBytes)`,
       { details: { limit: "maxUnreadBytes", max: MAX_UNREAD_BYTES } },
     );
     this.#end();

@@ -122,7 +122,7 @@ Deno.test("A peer that asks for 100 MB and never reads is cut off, and nobody el
     for (let id = 1; id <= 100; id++) await sleeper.send("much", { bytes: MIB }, id);
   })().catch((error) => assert(error instanceof ClosedError));
   let isOver = false;
-  const cutOff = honest.request("slow consumer", {}, { timeoutMs: 10_000 })
+  const cutOff = honest.request("slow consumer", {}, { timeoutMs: 30_000 })
     .finally(() => isOver = true);
   const waitedMs: number[] = [];
   while (!isOver) {
@@ -135,10 +135,11 @@ Deno.test("A peer that asks for 100 MB and never reads is cut off, and nobody el
   const after = await scene.state();
   assertEquals([after.links, after.metrics["link.slow-consumer"]], [1, 1]);
   assert(
-    most - before.rssBytes < 64 * MIB + SLACK_BYTES,
+    most - before.rssBytes < 32 * MIB + SLACK_BYTES,
     `grew by ${(most - before.rssBytes) / MIB} MiB`,
   );
-  assert(Math.max(...waitedMs) < 1_000, `others waited ${waitedMs.map(Math.round)} ms`);
+  const longestMs = waitedMs.reduce((longest, ms) => Math.max(longest, ms));
+  assert(longestMs < 1_000, `somebody waited ${longestMs} ms`);
   assertEquals(await honest.request("echo", { n: 1 }), 1);
   sleeper.close();
 });

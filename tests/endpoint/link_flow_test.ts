@@ -9,7 +9,7 @@ import {
   RemoteError,
 } from "../../src/errors.ts";
 import { HIGH_WATER_BYTES } from "../../src/transport/mod.ts";
-import { linkAndStranger, linkPair, settle } from "./fixture.ts";
+import { isSettled, linkAndStranger, linkPair, settle } from "./fixture.ts";
 
 Deno.test("Link gives inline handlers views, in order, and reads no more until they are done", async () => {
   await using pair = await linkPair();
@@ -96,15 +96,30 @@ Deno.test("Link keeps what it sends from piling up for a peer that sleeps", asyn
   await sending;
 });
 
+Deno.test("Link reads no more requests of a peer than it takes answers, so whoever reads has them all", async () => {
+  await using pair = await linkPair({ bufferBytes: 64 * 1024 });
+  const { client, server } = pair;
+  const bytes = new Uint8Array(1024 * 1024);
+  server.dispatcher.handle("much", () => bytes);
+  const asked = Array.from({ length: 200 }, () => client.link.request("much", {}));
+  const answers = await Promise.all(asked);
+  assert(answers.every((answer) => (answer as Uint8Array).length === bytes.length));
+  assertEquals(server.metrics.snapshot(), {});
+});
+
 Deno.test("Link cuts off a peer that asks and never reads the answers", async () => {
   await using pair = await linkAndStranger({ bufferBytes: 64 * 1024 });
-  const { end, stranger } = pair;
+  const { end, stranger, clock } = pair;
   const bytes = new Uint8Array(1024 * 1024);
   end.dispatcher.handle("much", () => bytes);
   const asking = assertRejects(async () => {
     for (let id = 1; id < 200; id++) await stranger.send("much", {}, id);
     await stranger.raw(new Uint8Array(1e6));
   }, ClosedError);
+  await settle();
+  await clock.advance(9_999);
+  assertEquals(await isSettled(end.link.closed), false);
+  await clock.advance(1);
   const error = await end.link.closed;
   assert(error instanceof LimitError);
   assertEquals([error.code, error.details.limit], ["slow-consumer", "maxUnreadBytes"]);
