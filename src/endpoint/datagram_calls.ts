@@ -9,11 +9,11 @@
  * | `:pad` | its id | `{ bytes }` | the answer has that many bytes, more than three times as many as your packet     |
  *
  * **Promised.** A request is sent again until it is answered or its time is over. Its handler runs once all the same:
- * repetitions find it at work, or its answer, which is kept for 30 s, as long as it is one of the latest 32,768 with
- * 4 MiB. An answer counts only with the id of the request, 53 random bits, and from the address that was asked. No packet
- * that we send in answer is more than three times as large as the one it answers, whoever that claims to be from: who
- * forges an address does little with our help that it could not do alone. A caller whose answer is larger is told so, and
- * asks again with a padded packet; that costs it a round trip.
+ * repetitions find it at work, or its answer, which is kept for 30 s unless 16,384 later answers, or 2 MiB of them, come
+ * first. An answer counts only with the id of the request, 53 random bits, and from the address that was asked. Nothing
+ * that we send in answer is more than three times as large as the packet it answers, so whoever forges an address cannot
+ * make us send there more than three times what it sends itself. A caller whose answer is larger is told so, and asks
+ * again with a padded packet, which costs it a round trip.
  *
  * **Not promised.** That a message without an answer arrives, or arrives once. Who asks: addresses can be forged, so what
  * must know its caller wants a connection. That a packet of more than 1,200 bytes arrives: networks lose large ones more

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 import { ClosedError, NotFoundError, PeerError, UnsupportedError } from "../errors.ts";
 import { type Logger, printable } from "../log.ts";
 import type { Counter, Metrics } from "../metrics.ts";
@@ -22,10 +22,13 @@ import { errorBody } from "./error_body.ts";
 import { ReplyCache } from "./reply_cache.ts";
 import type { RequestEvent } from "./requests_dispatcher.ts";
 import { isAsyncIterable } from "./stream.ts";
-import { type CallTerms, termsOf } from "./terms.ts";
+import { termsOf } from "./terms.ts";
 
 /** Longest text of an error that stands for an answer that cannot be sent, in UTF-16 units. */
 const MAX_TEXT_CHARS = 500;
+
+/** How long an answer is kept at least, and at most twice: longer than anybody asks again. */
+const REPLY_AGE_MS = 30_000;
 
 /** What {@linkcode DatagramIncoming} needs. */
 export interface DatagramIncomingOptions {
@@ -52,6 +55,7 @@ export class DatagramIncoming {
   readonly #repeats: Counter;
   readonly #atWork = new Map<number, DatagramCall>();
   readonly #replies: ReplyCache;
+  #aging: Timer | undefined;
   #closed = false;
 
   /** Nothing is at work. */
@@ -72,7 +76,7 @@ export class DatagramIncoming {
       if (registration === undefined || registration.inline) throw noEndpoint(header);
       const terms = termsOf(body);
       if (terms.credit !== undefined) throw answersInParts(header);
-      const call = new DatagramCall(event, message, Math.floor(this.#options.clock.now()), terms);
+      const call = new DatagramCall(event, message, terms.timeoutMs, this.#options.clock);
       return this.#run(registration.handler, terms.body, call);
     } catch (error) {
       this.#refuse(event, msgId, error);
@@ -98,6 +102,7 @@ export class DatagramIncoming {
     for (const call of this.#atWork.values()) {
       call.cancel(new ClosedError("The calls over UDP are closed"));
     }
+    this.#aging?.cancel();
     this.#replies.clear();
   }
 
@@ -112,6 +117,7 @@ export class DatagramIncoming {
   }
 
   #isAtWork(id: number, from: Address): boolean {
+    if (this.#atWork.size === 0) return false;
     const call = this.#atWork.get(id);
     return call !== undefined && isSame(call.remote, from);
   }
@@ -129,6 +135,7 @@ export class DatagramIncoming {
   }
 
   async #finishLater(call: DatagramCall, result: Promise<unknown>): Promise<void> {
+    call.fixDeadline();
     const { id } = call;
     const isOwner = id !== 0 && !this.#atWork.has(id);
     if (isOwner) this.#atWork.set(id, call);
@@ -161,8 +168,18 @@ export class DatagramIncoming {
   #conclude(call: DatagramCall, header: string, body: MessageBody): void {
     if (call.id === 0 || this.#closed) return;
     const packet = this.#encodeAnswer(header, call.id, body);
-    this.#replies.put(call.id, call.remote, packet, call.arrivedMs);
+    this.#replies.put(call.id, call.remote, packet);
+    this.#keepAging();
     if (!call.cancelled) this.#answer(call.event, call.id, packet);
+  }
+
+  /** Forgets answers after a while, as long as there are any. */
+  #keepAging(): void {
+    this.#aging ??= this.#options.clock.after(REPLY_AGE_MS, () => {
+      this.#aging = undefined;
+      this.#replies.age();
+      if (this.#replies.size > 0) this.#keepAging();
+    });
   }
 
   /** Answers with an error that is not worth being kept: who asks again gets it again. */
@@ -198,7 +215,7 @@ export class DatagramIncoming {
   }
 }
 
-/** A request on its way. Its signal is made only when a handler asks for it, which few do. */
+/** A request on its way. Its signal and its deadline are made only when a handler asks for them, which few do. */
 class DatagramCall implements RequestContext {
   readonly event: RequestEvent;
   readonly id: number;
@@ -206,22 +223,27 @@ class DatagramCall implements RequestContext {
   readonly via: Via = "udp";
   readonly peer = undefined;
   readonly link = undefined;
-  readonly arrivedMs: number;
-  readonly deadlineMs: number;
+  readonly #timeoutMs: number;
+  readonly #clock: Clock;
+  #deadlineMs: number | undefined;
   #controller: AbortController | undefined;
   #cancelled: { readonly reason: unknown } | undefined;
 
   constructor(
     event: RequestEvent,
     { msgId, header }: NativeMessage,
-    arrivedMs: number,
-    { timeoutMs }: CallTerms,
+    timeoutMs: number,
+    clock: Clock,
   ) {
     this.event = event;
     this.id = msgId;
     this.header = header;
-    this.arrivedMs = arrivedMs;
-    this.deadlineMs = arrivedMs + Math.min(timeoutMs, MAX_DATAGRAM_TIMEOUT_MS);
+    this.#timeoutMs = Math.min(timeoutMs, MAX_DATAGRAM_TIMEOUT_MS);
+    this.#clock = clock;
+  }
+
+  get deadlineMs(): number {
+    return this.fixDeadline();
   }
 
   get endpoint(): string {
@@ -242,6 +264,11 @@ class DatagramCall implements RequestContext {
       if (this.#cancelled !== undefined) this.#controller.abort(this.#cancelled.reason);
     }
     return this.#controller.signal;
+  }
+
+  /** From now on time passes. A handler that is done at once has mostly not asked for the time, which costs. */
+  fixDeadline(): number {
+    return this.#deadlineMs ??= this.#clock.now() + this.#timeoutMs;
   }
 
   cancel(reason: unknown): void {

@@ -12,8 +12,6 @@ export interface ReplyCacheOptions {
   maxReplies?: number;
   /** Most bytes of all answers together, of which the same is true. @default {4194304} */
   maxBytes?: number;
-  /** How long an answer is kept in milliseconds: longer than anybody may ask again. @default {30000} */
-  minAgeMs?: number;
 }
 
 /** Bytes that a generation starts with. */
@@ -22,51 +20,54 @@ const FIRST_BYTES = 16 * 1024;
 /**
  * The packets of the latest answers, by the ids of their requests and where these came from.
  *
- * They are kept in two generations. When the young one has half of what may be kept, or is old enough, it becomes the old
- * one, and the one that was old is forgotten as a whole: nothing is ever looked for to be evicted.
+ * They are kept in two generations. When the young one has half of what may be kept, or enough time has passed, it becomes
+ * the old one, and the one that was old is forgotten as a whole: nothing is ever looked for to be evicted.
  */
 export class ReplyCache {
   readonly #perGeneration: number;
   readonly #maxBytes: number;
-  readonly #minAgeMs: number;
-  #young = new Generation(0, -Infinity);
-  #old = this.#young;
+  #young: Generation | undefined;
+  #old: Generation | undefined;
 
   /** Makes an empty cache. @throws {RangeError} when `maxReplies` is below 2. */
   constructor(options: ReplyCacheOptions = {}) {
-    const { maxReplies = 32_768, maxBytes = 4 * 1024 * 1024, minAgeMs = 30_000 } = options;
+    const { maxReplies = 32_768, maxBytes = 4 * 1024 * 1024 } = options;
     if (!(Number.isInteger(maxReplies) && maxReplies >= 2)) {
       throw new RangeError(`maxReplies must be 2 or more: current value is ${maxReplies}`);
     }
     this.#perGeneration = Math.floor(maxReplies / 2);
     this.#maxBytes = maxBytes;
-    this.#minAgeMs = minAgeMs;
   }
 
   /** How many answers are kept. */
   get size(): number {
-    return this.#young.size + this.#old.size;
+    return (this.#young?.size ?? 0) + (this.#old?.size ?? 0);
   }
 
   /** The answer to the request of that id from there, as long as it is kept. */
   get(id: number, from: Address): Uint8Array | undefined {
-    return this.#young.get(id, from) ?? this.#old.get(id, from);
+    return this.#young?.get(id, from) ?? this.#old?.get(id, from);
   }
 
   /** Keeps a copy of an answer. */
-  put(id: number, to: Address, packet: Uint8Array, nowMs: number): void {
-    const { isFull, bytes, sinceMs } = this.#young;
-    const isLarge = bytes + packet.length > this.#maxBytes / 2;
-    if (isFull || isLarge || nowMs - sinceMs >= this.#minAgeMs) {
-      this.#old = this.#young;
-      this.#young = new Generation(this.#perGeneration, nowMs);
+  put(id: number, to: Address, packet: Uint8Array): void {
+    if (this.#young !== undefined) {
+      const { isFull, bytes } = this.#young;
+      if (isFull || bytes + packet.length > this.#maxBytes / 2) this.age();
     }
+    this.#young ??= new Generation(this.#perGeneration);
     this.#young.add(id, to, packet);
+  }
+
+  /** Makes the young generation old, and forgets the old one. */
+  age(): void {
+    this.#old = this.#young;
+    this.#young = undefined;
   }
 
   /** Forgets everything. */
   clear(): void {
-    this.#old = this.#young = new Generation(0, -Infinity);
+    this.#old = this.#young = undefined;
   }
 }
 
@@ -75,7 +76,6 @@ export class ReplyCache {
  * of as many numbers that are no small integers, cost more time than everything else that is done for an answer.
  */
 class Generation {
-  readonly sinceMs: number;
   /** How many there are. */
   size = 0;
   // By the number of the record, from 1: who asked, and where its bytes end, which is where those of the next begin.
@@ -87,12 +87,11 @@ class Generation {
   readonly #slots: Uint32Array;
   #bytes = new Uint8Array(0);
 
-  constructor(capacity: number, sinceMs: number) {
-    this.sinceMs = sinceMs;
+  constructor(capacity: number) {
     this.#ids = new Float64Array(capacity + 1);
     this.#ports = new Uint16Array(capacity + 1);
     this.#ends = new Uint32Array(capacity + 1);
-    this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(2 * capacity + 1)));
+    this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(2 * capacity)));
   }
 
   get isFull(): boolean {

@@ -42,7 +42,7 @@ export class Datagrams implements AsyncDisposable {
 
   /** A peer with calls over UDP on the host of that name. */
   async peer(name: string, options: PeerOptions = {}): Promise<DatagramPeer> {
-    const { clock } = this;
+    const { clock = this.clock } = options;
     const transport = options.transport ?? this.network.host(name);
     return this.#opened.use(await DatagramPeer.open(transport, clock, options));
   }
@@ -62,6 +62,7 @@ export class Datagrams implements AsyncDisposable {
 /** How a {@linkcode DatagramPeer} differs from others. */
 export interface PeerOptions {
   transport?: Transport;
+  clock?: Clock;
   slots?: HandlerSlots;
   maxReplies?: number;
 }
