@@ -180,7 +180,7 @@ export class DatagramCalls implements Disposable {
     await this.#endpoint.sendPacket(this.#encode(header, 0, body), to);
   }
 
-  /** Rejects what waits, tells handlers at work, and answers nothing more. The port stays open. Harmless when closed. */
+  /** Rejects what waits, tells the handlers, and answers nothing more. The port stays open. Harmless when closed. */
   close(): void {
     this.#registration[Symbol.dispose]();
     this.#outgoing.close();

@@ -3,8 +3,10 @@
  *
  * The first repetition comes after `retryMs`, each further one after twice the time, up to a second, each up to half as
  * late again by chance, so that many who lost their packets at once do not meet again. All have the id of the first.
- * One timer serves all requests: it ticks as long as any is in flight. The time of a request counts from the first tick that
- * finds it waiting, so the many that are answered before cost no look at the clock; it is up to two ticks late, never early.
+ *
+ * One timer serves all requests: it ticks as long as any is in flight. The time of a request counts from the first tick
+ * that finds it waiting, so the many that are answered before cost no look at the clock; what is due is done up to two
+ * ticks late and never early.
  *
  * @module
  */
@@ -29,10 +31,13 @@ export const RETRY_MS = 200;
  */
 export const MAX_DATAGRAM_TIMEOUT_MS = 25_000;
 
-/** How many times a request's own bytes its answer may have: what QUIC allows before an address is proven (RFC 9000, 8.1). */
+/** How many times a request's bytes its answer may have: what QUIC allows before an address is proven (RFC 9000, 8.1). */
 export const AMPLIFICATION = 3;
 
-/** Most between two repetitions: doubling on, five seconds would see five, of which one in thirty fails where 30 % are lost. */
+/**
+ * Longest pause between two repetitions. Doubled on, five seconds would see five of them, and where 30 % are lost each
+ * way one request in thirty would fail.
+ */
 const MAX_RETRY_MS = 1_000;
 
 /** The largest packet of an answer. */
@@ -100,7 +105,7 @@ export class DatagramOutgoing {
     }
   }
 
-  /** Takes `:ok`, `:error` or `:pad`. What comes from elsewhere than was asked, or was not asked for, is only counted. */
+  /** Takes `:ok`, `:error` or `:pad`. What was not asked for, or not from where it comes, is only counted. */
   settle({ header, msgId, body }: NativeMessage, from: Address): void {
     const asked = this.#inFlight.get(keyOf(msgId));
     if (asked?.id !== msgId || !isSameAddress(asked.to, from)) return this.#stray.add();
@@ -277,7 +282,7 @@ class Asked {
   }
 }
 
-/** Random numbers in 1..2^53-1 that nobody can guess, fetched many at a time: one by one they cost a microsecond each. */
+/** Random numbers in 1..2^53-1 that nobody can guess, fetched many at a time: one by one each costs a microsecond. */
 class RandomIds {
   readonly #words = new Uint32Array(512);
   #at = this.#words.length;

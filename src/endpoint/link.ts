@@ -42,6 +42,9 @@ import { MESSAGES_A_TURN, Turns } from "./turns.ts";
 /** Bytes of answers that may wait at all, handlers at work included: four of the largest messages. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 
+/** Turns of the microtask queue from an answer to the request that follows it, through the caller's own promises. */
+const HOPS_BEFORE_READING = 4;
+
 /** Bytes that take as long as a small message. */
 const BYTES_A_MESSAGE = 1024;
 
@@ -311,6 +314,8 @@ export class Link implements AsyncDisposable {
         }
         // The reader is about to give a large buffer up: nobody else may hold it.
         if (reader.buffer.length > KEPT_BYTES) this.#decoder.release();
+        // What was just read leads to something to write, and who waits for that should not wait for the next read.
+        for (let hop = 0; hop < HOPS_BEFORE_READING; hop++) await undefined;
       } while (!this.#ended && await this.#framed.fill());
     } catch (error) {
       this.#failure ??= error;

@@ -20,8 +20,8 @@ const FIRST_BYTES = 16 * 1024;
 /**
  * The packets of the latest answers, by the ids of their requests and where these came from.
  *
- * They are kept in two generations. When the young one has half of what may be kept, or enough time has passed, it becomes
- * the old one, and the one that was old is forgotten as a whole: nothing is ever looked for to be evicted.
+ * They are kept in two generations. When the young one has half of what may be kept, or enough time has passed, it
+ * becomes the old one, and the one that was old is forgotten as a whole: nothing is ever looked for to be evicted.
  */
 export class ReplyCache {
   readonly #perGeneration: number;

@@ -179,6 +179,11 @@ export class ScriptedSocket implements DatagramSocket {
     return { listen: none, connect: none, datagram: () => Promise.resolve(this) };
   }
 
+  /** How much of what was pushed was not received yet. */
+  get unread(): number {
+    return this.#script.length;
+  }
+
   /** What `receive` gives, or throws, next. */
   push(next: Datagram | Error): void {
     this.#script.push(next);
