@@ -12,7 +12,11 @@ import {
   parseQuestion,
 } from "../../src/discovery/packets.ts";
 import { helloBody, parseAccept, parseDeny, parseHello } from "../../src/endpoint/handshake.ts";
-import { PeerError } from "../../src/errors.ts";
+import { termsOf } from "../../src/endpoint/terms.ts";
+import { InvalidPacketError, PeerError } from "../../src/errors.ts";
+import { parseIntroduction } from "../../src/rpc/mesh_introduction.ts";
+import { schema } from "../../src/rpc/schema.ts";
+import { parseTerms } from "../../src/session/native.ts";
 import { checkPath } from "../../src/transfer/safe_path.ts";
 import { parseManifest } from "../../src/transfer/manifest.ts";
 import { decodeDatagram } from "../../src/wire/datagram.ts";
@@ -24,6 +28,7 @@ import { decode, encode } from "../../src/wire/msgpack.ts";
 import { parseRemotePeer } from "../../src/wire/remote_peer.ts";
 import * as textHeader from "../../src/wire/text_header.ts";
 import { decodeWeaver } from "../../src/wire/weaver.ts";
+import { decodeWitchAnnouncement } from "../../src/wire/witch_announcement.ts";
 import { loadVectors } from "../testdata/vectors.ts";
 import { concat, Generator } from "./generate.ts";
 
@@ -51,6 +56,12 @@ const info = { peerId: "ab".repeat(20), name: "bob", capabilities: ["x"], agent:
 
 // One decoder for many inputs, as on a connection: what it remembers of one must not hurt the next.
 const borrowing = new Decoder({ borrow: true });
+
+const INPUT = schema.object({
+  a: schema.number(),
+  b: schema.optional(schema.array(schema.oneOf(schema.string(), schema.bytes()))),
+  c: schema.optional(schema.record(schema.anything())),
+});
 
 /** All of them. */
 export const FUZZ_TARGETS: readonly FuzzTarget[] = [
@@ -164,6 +175,31 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
     decode: (input) => parseManifest(decode(input)),
   },
   {
+    name: "witch announcement",
+    corpus: [...corpusOf("witch.discovery"), ...corpusOf("witch.broadcast")],
+    decode: (input) => decodeWitchAnnouncement(input),
+  },
+  {
+    name: "terms of a call",
+    corpus: [encode({ ":": { timeout: 250, credit: 32 }, a: 1 }), encode({ a: 1 })],
+    decode: (input) => termsOf(bodyOf(input)),
+  },
+  {
+    name: "terms of a session",
+    corpus: [encode({ type: "json", strict: true, stream: true, size: 9 })],
+    decode: (input) => parseTerms(bodyOf(input)),
+  },
+  {
+    name: "introduction to a mesh",
+    corpus: [encode({ project: "p", hash: "ab".repeat(8), name: "bob" })],
+    decode: (input) => parseIntroduction(decode(input)),
+  },
+  {
+    name: "input of an endpoint",
+    corpus: [encode({ a: 1, b: ["x", new Uint8Array(3)], c: { d: null } }), ...generated()],
+    decode: (input) => INPUT.check(decode(input)),
+  },
+  {
     name: "path",
     corpus: ["a/b c.txt", "日本/é.txt", "../x", "C:\\x", "con.txt"].map((path) =>
       new TextEncoder().encode(path)
@@ -234,6 +270,17 @@ function nativeMessages(): Uint8Array[] {
     encode(["greet", 65536, 1, { name: "bob", list: [1, "x", new Uint8Array(9)] }, null]),
     encode([":error", 65536, 1, { code: "x", details: { a: 1 } }, new Uint8Array(20)]),
   ];
+}
+
+/** A body as a message's decoder gives it: a map with text for keys. */
+function bodyOf(input: Uint8Array): Record<string, unknown> {
+  const value = decode(input);
+  if (
+    typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Map)
+  ) {
+    return value as Record<string, unknown>;
+  }
+  throw new InvalidPacketError("bad-message", "It is no body");
 }
 
 function frames(): Uint8Array {
