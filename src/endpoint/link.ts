@@ -17,43 +17,35 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
-import { ClosedError, InvalidPacketError, LimitError, PeerError, TimeoutError } from "../errors.ts";
+import {
+  ClosedError,
+  InvalidPacketError,
+  type LimitError,
+  PeerError,
+  TimeoutError,
+} from "../errors.ts";
 import { type Logger, printable, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
 import type { FramedConnection } from "../transport/framed.ts";
 import { type Address, formatAddress } from "../transport/transport.ts";
 import { Decoder } from "../wire/decoder.ts";
 import { KEPT_BYTES } from "../wire/frame.ts";
-import {
-  type MessageBody,
-  type NativeMessage,
-  readMessage,
-  writeMessage,
-} from "../wire/message.ts";
+import { type MessageBody, type NativeMessage, readMessage } from "../wire/message.ts";
 import { Calls } from "./calls.ts";
 import { type Dispatcher, noEndpoint, type Via } from "./dispatcher.ts";
 import { errorBody, remoteError } from "./error_body.ts";
 import type { PeerInfo } from "./handshake.ts";
 import { Outgoing, type RequestOptions, type StreamOptions } from "./outgoing.ts";
 import { Pulse, SILENT_HALVES } from "./pulse.ts";
+import { Sender } from "./sender.ts";
 import { HandlerSlots } from "./slots.ts";
 import { MESSAGES_A_TURN, Turns } from "./turns.ts";
-
-/** Bytes of answers that may wait at all, handlers at work included: four of the largest messages. */
-const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 
 /** Turns of the microtask queue from an answer to the request that follows it, through the caller's own promises. */
 const HOPS_BEFORE_READING = 4;
 
 /** Bytes that take as long as a small message. */
 const BYTES_A_MESSAGE = 1024;
-
-/** Bytes of answers that may wait before no more requests are read: who reads what it asked for never notices. */
-const PAUSE_BYTES = 16 * 1024 * 1024;
-
-/** How long a peer that is sent so much may take none of it, and how often that is looked at. */
-const STALLED_MS = 10_000;
-const LOOK_EVERY_MS = 1_000;
 
 /** How long {@linkcode Link.drain} waits for what is in flight unless told otherwise. */
 export const DRAIN_MS = 5_000;
@@ -102,6 +94,7 @@ export class Link implements AsyncDisposable {
   /** Whether it is the one connection between the two, which others may be using. */
   readonly shared: boolean;
   readonly #framed: FramedConnection;
+  readonly #sender: Sender;
   readonly #dispatcher: Dispatcher;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -110,7 +103,6 @@ export class Link implements AsyncDisposable {
   readonly #outgoing: Outgoing;
   readonly #calls: Calls;
   readonly #pulse: Pulse;
-  readonly #onSlow: () => void;
   readonly #decoder = new Decoder({ slabs: true });
   readonly #closed = Promise.withResolvers<unknown>();
   readonly #otherDrains = Promise.withResolvers<void>();
@@ -135,17 +127,25 @@ export class Link implements AsyncDisposable {
     this.#log = log;
     this.#metrics = metrics;
     this.#turns = turns;
-    this.#onSlow = options.onSlow ?? (() => {});
+    const label = () => this.label;
+    const onSlow = (error: LimitError) => {
+      metrics.counter("link.slow-consumer").add();
+      options.onSlow?.();
+      this.#failure = error;
+      this.#end();
+    };
+    const sender = new Sender({ framed, clock, log, label, onBroken: this.#onWriteError, onSlow });
+    this.#sender = sender;
     this.#outgoing = new Outgoing({
       clock,
-      label: () => this.label,
+      label,
       check: (header) => this.#check(header),
-      write: (header, id, body) => this.#write(header, id, body),
+      write: (header, id, body) => sender.write(header, id, body),
       tell: (header, id, body) => {
-        if (!this.#isOver) this.#write(header, id, body);
+        if (!sender.over) sender.write(header, id, body);
       },
     });
-    const reply = (...answer: [string, number, MessageBody]) => this.#reply(...answer);
+    const reply = (...answer: [string, number, MessageBody]) => sender.reply(...answer);
     this.#calls = new Calls(this, { clock, log, metrics, slots, reply });
     this.#pulse = new Pulse(clock);
     this.closed = this.#closed.promise;
@@ -174,8 +174,8 @@ export class Link implements AsyncDisposable {
    * @throws {InvalidPacketError} `too-large`. @throws {ClosedError} when the link has ended.
    */
   post(header: string, body: MessageBody): Promise<void> | undefined {
-    this.#write(header, 0, body);
-    return this.#framed.congested ? this.#framed.room() : undefined;
+    this.#sender.write(header, 0, body);
+    return this.#sender.room();
   }
 
   /**
@@ -184,15 +184,13 @@ export class Link implements AsyncDisposable {
    * @param message From `encodeWireData`, with id 0.
    */
   async forward(message: Uint8Array): Promise<void> {
-    if (this.#isOver) throw this.#overError("forward");
-    this.#framed.writer.frame(message);
-    if (!this.#framed.flushing) this.#framed.flush().catch(this.#onWriteError);
-    if (this.#framed.congested) await this.#framed.room();
+    this.#sender.forward(message);
+    await this.#sender.room();
   }
 
   /** Whether something new may be asked: it has neither ended nor is about to. */
   get open(): boolean {
-    return !this.#isOver && this.#draining === undefined;
+    return !this.#sender.over && this.#draining === undefined;
   }
 
   /** Waits until everything sent so far is handed to the operating system. @throws {ClosedError} */
@@ -305,9 +303,7 @@ export class Link implements AsyncDisposable {
           left -= 1 + (reader.stop - reader.start) / BYTES_A_MESSAGE;
           const busy = this.#receive();
           if (busy !== undefined) await this.#pulse.during(busy);
-          if (this.#framed.unwrittenBytes > PAUSE_BYTES) {
-            await this.#pulse.during(this.#untilAnswersAreTaken());
-          }
+          if (this.#sender.congested) await this.#pulse.during(this.#sender.untilTaken());
           if (left > 0 || !turns.contended) continue;
           left = MESSAGES_A_TURN;
           await turns.next();
@@ -325,22 +321,6 @@ export class Link implements AsyncDisposable {
       }
     }
     this.#end();
-  }
-
-  /** Waits for a peer that asks for more than it takes; one that takes nothing at all is cut off. */
-  async #untilAnswersAreTaken(): Promise<void> {
-    const framed = this.#framed;
-    let least = framed.unwrittenBytes;
-    let stalledMs = 0;
-    while (framed.unwrittenBytes > PAUSE_BYTES && !this.#isOver) {
-      const looked = Promise.withResolvers<void>();
-      const timer = this.#clock.after(LOOK_EVERY_MS, looked.resolve);
-      await Promise.race([framed.flush().catch(this.#onWriteError), looked.promise, this.closed]);
-      timer.cancel();
-      stalledMs = framed.unwrittenBytes < least ? 0 : stalledMs + LOOK_EVERY_MS;
-      least = Math.min(least, framed.unwrittenBytes);
-      if (stalledMs >= STALLED_MS) return this.#cutOff();
-    }
   }
 
   /** What cannot be written to may still have something to read, but not for ever: a handler may hold up the reading. */
@@ -365,6 +345,7 @@ export class Link implements AsyncDisposable {
   /** Nothing goes in or out any more for those who use the link. */
   #stop(): void {
     this.#ended = true;
+    this.#sender.end();
     this.#turns.leave();
     this.#otherDrains.resolve();
     const failure = this.#failure;
@@ -383,13 +364,13 @@ export class Link implements AsyncDisposable {
       code: error.code,
       message: error.message,
     });
-    if (this.#isOver) return;
-    this.#write(":error", 0, errorBody(error));
+    if (this.#sender.over) return;
+    this.#sender.write(":error", 0, errorBody(error));
     await this.#framed.hangUp();
   }
 
   async #drain(limitMs: number): Promise<void> {
-    if (!this.#isOver) this.#write(":drain", 0, {});
+    if (!this.#sender.over) this.#sender.write(":drain", 0, {});
     const done = Promise.all([
       this.#otherDrains.promise,
       this.#outgoing.idle(),
@@ -402,34 +383,11 @@ export class Link implements AsyncDisposable {
     await this.close();
   }
 
-  get #isOver(): boolean {
-    return this.#ended || this.#framed.failed;
-  }
-
-  #overError(header: string): ClosedError {
-    return new ClosedError(`Cannot send "${printable(header, 64)}": the link has ended`);
-  }
-
   /** Whether something new may be asked. */
   #check(header: string): void {
-    if (this.#isOver) throw this.#overError(header);
+    this.#sender.check(header);
     if (this.#draining === undefined) return;
     throw new ClosedError(`Cannot send "${printable(header, 64)}": the link is draining`);
-  }
-
-  #write(header: string, id: number, body: MessageBody): void {
-    if (this.#isOver) throw this.#overError(header);
-    const framed = this.#framed;
-    const { writer } = framed;
-    writer.begin();
-    try {
-      writeMessage(writer.encoder, header, id, body);
-    } catch (error) {
-      writer.abort();
-      throw error;
-    }
-    writer.end();
-    if (!framed.flushing) framed.flush().catch(this.#onWriteError);
   }
 
   // What cannot be written to has nothing more to read than what came before, which may be an answer, or say why.
@@ -476,7 +434,7 @@ export class Link implements AsyncDisposable {
     } else if (header === ":cancel") {
       this.#calls.cancel(msgId, new ClosedError("The caller has cancelled the request"));
     } else if (header === ":ping") {
-      if (msgId !== 0) this.#reply(":ok", msgId, {});
+      if (msgId !== 0) this.#sender.reply(":ok", msgId, {});
     } else if (header === ":drain") {
       this.#otherDrains.resolve();
       this.drain().catch(this.#onFault);
@@ -489,35 +447,7 @@ export class Link implements AsyncDisposable {
   #refuseUnknown(header: string, id: number): undefined {
     this.#metrics.counter("link.no-endpoint").add();
     if (id === 0) return;
-    this.#reply(":error", id, errorBody(noEndpoint(header)));
-  }
-
-  /** Ends the connection to a peer that keeps asking and does not listen. */
-  #cutOff(): undefined {
-    this.#metrics.counter("link.slow-consumer").add();
-    this.#onSlow();
-    this.#failure = new LimitError(
-      "slow-consumer",
-      `${this.label} does not read: ${this.#framed.unwrittenBytes} bytes wait (maxUnreadBytes)`,
-      { details: { limit: "maxUnreadBytes", max: MAX_UNREAD_BYTES } },
-    );
-    this.#end();
-  }
-
-  /** Answers. @returns what to wait for before sending more, where much is waiting to leave. */
-  #reply(header: string, id: number, body: MessageBody): Promise<void> | undefined {
-    if (this.#isOver) return;
-    if (this.#framed.unwrittenBytes > MAX_UNREAD_BYTES) return this.#cutOff();
-    try {
-      this.#write(header, id, body);
-      return this.#framed.congested ? this.#framed.room() : undefined;
-    } catch (error) {
-      // The answer cannot be encoded or is too large: the caller learns that instead.
-      this.#log.error("an answer could not be sent", { error: String(error) });
-      const { code, message } = errorBody(error);
-      this.#write(":error", id, { code, message });
-      return undefined;
-    }
+    this.#sender.reply(":error", id, errorBody(noEndpoint(header)));
   }
 }
 
