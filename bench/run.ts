@@ -17,6 +17,7 @@ import { cpus } from "node:os";
 import { seededRandom } from "../src/clock.ts";
 import { allocationQuestions } from "./cases/allocation.ts";
 import { codecQuestions } from "./cases/codec.ts";
+import { encryptedQuestions } from "./cases/encrypted.ts";
 import { fileQuestion } from "./cases/file.ts";
 import { requestQuestions } from "./cases/requests.ts";
 import { streamQuestions } from "./cases/stream.ts";
@@ -31,6 +32,7 @@ const questions: readonly Question[] = [
   ...codecQuestions,
   ...streamQuestions,
   ...requestQuestions,
+  ...encryptedQuestions,
   fileQuestion,
   ...allocationQuestions,
 ];

@@ -27,13 +27,20 @@ function ignore(): void {}
 /** The default logger: says nothing. */
 export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
-// C0 and C1 controls, line and paragraph separators, whatever changes the direction of writing, and what is not visible
-// (zero-width and byte-order marks, tags): what can move the cursor, fake a line or make one text look like another.
-const UNSAFE =
-  /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\u180e\u200b-\u200d\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+/**
+ * A character that nobody sees, or that turns the writing round, as a regular expression (flag `u`): what makes one text
+ * look like another. Variation selectors are not among it: they choose the form of a character that is seen.
+ */
+export const INVISIBLE: string =
+  "[\\p{Default_Ignorable_Code_Point}\\p{Bidi_Control}\\ufff9-\\ufffb]" +
+  "(?<![\\ufe00-\\ufe0f\\u180b-\\u180d\\u180f\\u{e0100}-\\u{e01ef}])";
+
+// And C0 and C1 controls, line and paragraph separators: what moves the cursor or fakes a line.
+const UNSAFE = new RegExp(`[\\p{Cc}\\p{Zl}\\p{Zp}]|${INVISIBLE}`, "gu");
 
 /**
- * Makes text from outside safe to print: control and direction characters become `\u{..}`, and the length is bounded.
+ * Makes text from outside safe to print: control, direction and invisible characters become `\u{..}`, and the length is
+ * bounded.
  *
  * @example
  * ```ts

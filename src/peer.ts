@@ -4,25 +4,25 @@
  * @module
  */
 
-import { type Clock, systemClock } from "./clock.ts";
-import { Discovery, type FindOptions } from "./discovery/discovery.ts";
-import type { LocalInterface } from "./discovery/interfaces.ts";
+import type { Discovery, FindOptions } from "./discovery/discovery.ts";
 import type { FoundPeer } from "./discovery/search.ts";
 import type { Handler, HandlerOptions } from "./endpoint/dispatcher.ts";
-import { Endpoint, type EndpointLimits } from "./endpoint/endpoint.ts";
-import { MAX_NAME_CHARS, type PeerInfo } from "./endpoint/handshake.ts";
+import type { Endpoint } from "./endpoint/endpoint.ts";
 import type { Link } from "./endpoint/link.ts";
 import type { RequestOptions } from "./endpoint/outgoing.ts";
-import { UdpPort } from "./endpoint/udp_port.ts";
-import { WebPort } from "./endpoint/web.ts";
-import { type Logger, silentLogger } from "./log.ts";
-import { Metrics } from "./metrics.ts";
-import { Reach, type ReachOptions } from "./reach.ts";
+import type { UdpPort } from "./endpoint/udp_port.ts";
+import type { WebPort } from "./endpoint/web.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Dialect, PeerOptions } from "./peer_options.ts";
+import { openParts, type PeerParts } from "./peer_parts.ts";
+import type { Reach, ReachOptions } from "./reach.ts";
 import { ServerPeer, type ServerPeerOptions } from "./rpc/mesh.ts";
 import { Server } from "./rpc/server.ts";
 import type { ServerOptions } from "./rpc/server_options.ts";
 import { serveWitch } from "./rpc/witch_server.ts";
-import { Identity } from "./secure/identity.ts";
+import type { Access } from "./secure/access.ts";
+import type { Identity } from "./secure/identity.ts";
+import type { Trust } from "./secure/trust.ts";
 import { connectSession } from "./session/native.ts";
 import { connectPeerpy } from "./session/peerpy.ts";
 import type { Session, SessionOptions } from "./session/session.ts";
@@ -31,62 +31,10 @@ import { buildManifest, type SkippedPath } from "./transfer/manifest.ts";
 import type { TransferSummary } from "./transfer/incoming.ts";
 import { Receiver, type ReceiverOptions } from "./transfer/receive.ts";
 import { sendFiles } from "./transfer/send.ts";
-import { netTransport } from "./transport/net.ts";
-import { type Address, formatAddress, type Transport } from "./transport/transport.ts";
-import { VERSION } from "./version.ts";
+import { type Address, formatAddress } from "./transport/transport.ts";
 import type { MessageBody } from "./wire/message.ts";
 
-/** The software and version that a peer names in its handshake. */
-export const AGENT: string = `kith/${VERSION}`;
-
-/** What a peer can do, as it says in its handshake. */
-const CAPABILITIES = ["transfer/1"];
-
-/** A protocol of another program, spoken only when asked to: it is plain text, and nobody proves who they are. */
-export type Dialect = "witch" | "peerpy";
-
-/** Every dialect there is. */
-export const DIALECTS: readonly Dialect[] = ["witch", "peerpy"];
-
-/** How to open a {@linkcode Peer}; every field has a default. */
-export interface PeerOptions {
-  /** Who it is. @default a new identity for this run */
-  identity?: Identity;
-  /** A label for people, at most 64 characters. @default {""} */
-  name?: string;
-  /** Only peers of the same network find each other. @default {""} */
-  network?: string;
-  /** Address to listen on and interface to look on. @default all */
-  hostname?: string | undefined;
-  /** TCP port, 0 for any. @default {3485 or the next free one} */
-  port?: number | undefined;
-  /** UDP port that requests come in on and that discovery answers from, 0 for any. @default {0} */
-  udpPort?: number | undefined;
-  /** UDP port that discovery asks on. @default {3486} */
-  discoveryPort?: number | undefined;
-  /** Neither listen nor be found: only look, connect and send. @default {false} */
-  clientOnly?: boolean;
-  /** Let others find it; without that they need its address. @default {true} */
-  announce?: boolean;
-  /** Serve HTTP and WebSocket, too. @default {false} */
-  web?: boolean;
-  /** Port for HTTP and WebSocket, 0 for any. @default {3488 or the next free one} */
-  httpPort?: number | undefined;
-  /** Protocols of other programs that are served on the TCP port. @default {[]} */
-  dialects?: readonly Dialect[];
-  /** Limits of the endpoint. */
-  limits?: EndpointLimits;
-  /** The network. @default {netTransport} */
-  transport?: Transport;
-  /** Lists the network interfaces. @default those of the machine */
-  interfaces?: () => LocalInterface[];
-  /** Where time comes from. @default {systemClock} */
-  clock?: Clock;
-  /** Where to say what happens. @default {silentLogger} */
-  log?: Logger;
-  /** Counters. @default {new Metrics()} */
-  metrics?: Metrics;
-}
+export { AGENT, type Dialect, DIALECTS, type PeerOptions } from "./peer_options.ts";
 
 /** How to connect for a session. */
 export interface ConnectOptions extends ReachOptions, Omit<SessionOptions, "timeoutMs"> {
@@ -133,6 +81,10 @@ export interface SentFiles extends TransferSummary {
 export class Peer implements AsyncDisposable {
   /** Who it is. */
   readonly identity: Identity;
+  /** Whom it wants nothing to do with, and which name belongs to whom. */
+  readonly trust: Trust;
+  /** The invites and keys that it gives away. */
+  readonly access: Access;
   /** Its links and handlers. */
   readonly endpoint: Endpoint;
   /** Where peers are found. */
@@ -144,24 +96,18 @@ export class Peer implements AsyncDisposable {
   readonly #parts: AsyncDisposableStack;
 
   private constructor(
-    identity: Identity,
-    parts: {
-      endpoint: Endpoint;
-      discovery: Discovery;
-      web: WebPort | undefined;
-      udp: UdpPort | undefined;
-      reach: Reach;
-    },
+    parts: PeerParts,
     dialects: readonly Dialect[],
     stack: AsyncDisposableStack,
   ) {
-    const { endpoint, discovery, web, udp, reach } = parts;
-    this.identity = identity;
-    this.endpoint = endpoint;
-    this.discovery = discovery;
-    this.#web = web;
-    this.#udp = udp;
-    this.#reach = reach;
+    this.identity = parts.identity;
+    this.trust = parts.trust;
+    this.access = parts.access;
+    this.endpoint = parts.endpoint;
+    this.discovery = parts.discovery;
+    this.#web = parts.web;
+    this.#udp = parts.udp;
+    this.#reach = parts.reach;
     this.#dialects = dialects;
     this.#parts = stack;
   }
@@ -173,41 +119,8 @@ export class Peer implements AsyncDisposable {
    * @throws {UnsupportedError} when a permission or `--unstable-net` is missing; the text names it.
    */
   static async open(options: PeerOptions = {}): Promise<Peer> {
-    const { identity = Identity.generate(), name = "", network = "", clientOnly = false } = options;
-    const { transport = netTransport, clock = systemClock, log = silentLogger } = options;
-    const { metrics = new Metrics(), limits = {}, hostname, port, udpPort, interfaces } = options;
-    if (name.length > MAX_NAME_CHARS) {
-      throw new RangeError(
-        `Name must have at most ${MAX_NAME_CHARS} characters: it has ${name.length}`,
-      );
-    }
-    const { peerId } = identity;
-    const self: PeerInfo = { peerId, name, capabilities: CAPABILITIES, agent: AGENT };
-    const common = { transport, clock, log, metrics, hostname };
-    await using stack = new AsyncDisposableStack();
-    const endpoint = stack.use(await Endpoint.open({ ...common, self, port, clientOnly, limits }));
-    const web = options.web
-      ? stack.use(await WebPort.open(endpoint, { hostname, port: options.httpPort }))
-      : undefined;
-    const udp = clientOnly ? undefined : stack.use(
-      await UdpPort.open(endpoint, { transport, hostname, port: udpPort }),
-    );
-    const tcpPort = options.announce ?? true ? endpoint.address?.port : undefined;
-    const announce = tcpPort === undefined ? {} : { announce: { peerId, name, tcpPort } };
-    const discovery = stack.use(
-      await Discovery.open({
-        ...common,
-        ...announce,
-        ...(interfaces === undefined ? {} : { interfaces }),
-        ...(udp === undefined ? {} : { answerFrom: udp }),
-        network,
-        port: options.discoveryPort,
-      }),
-    );
-    const reach = new Reach({ endpoint, discovery, transport, udp, hostname });
-    stack.use(reach);
-    const parts = { endpoint, discovery, web, udp, reach };
-    return new Peer(identity, parts, options.dialects ?? [], stack.move());
+    const { parts, stack } = await openParts(options);
+    return new Peer(parts, options.dialects ?? [], stack);
   }
 
   /** 40 hexadecimal digits. */

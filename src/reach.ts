@@ -8,6 +8,7 @@ import type { Timer } from "./clock.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import type { FoundPeer } from "./discovery/search.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
+import type { PeerInfo } from "./endpoint/handshake.ts";
 import type { Link } from "./endpoint/link.ts";
 import type { RequestOptions } from "./endpoint/outgoing.ts";
 import { UdpPort } from "./endpoint/udp_port.ts";
@@ -21,6 +22,8 @@ import {
   parseAddress,
   type Transport,
 } from "./transport/transport.ts";
+import { looksLikeId } from "./secure/trust_entry.ts";
+import type { Trust } from "./secure/trust.ts";
 import type { MessageBody } from "./wire/message.ts";
 
 /** How long to look for a peer and connect to it unless told otherwise. */
@@ -54,6 +57,10 @@ export interface ReachParts {
   udp: UdpPort | undefined;
   /** The address that one binds. */
   hostname: string | undefined;
+  /** Whether who asks over UDP must prove its address. */
+  proveAddresses: boolean;
+  /** Which name belongs to whom. */
+  trust: Trust;
 }
 
 /** Finds peers and connects to them. */
@@ -62,17 +69,21 @@ export class Reach implements AsyncDisposable {
   readonly #discovery: Discovery;
   readonly #transport: Transport;
   readonly #hostname: string | undefined;
+  readonly #proveAddresses: boolean;
+  readonly #trust: Trust;
   readonly #udp: UdpPort | undefined;
   #ownUdp: Promise<UdpPort> | undefined;
   #closed = false;
 
   /** Looks with what it is given. */
-  constructor({ endpoint, discovery, transport, udp, hostname }: ReachParts) {
-    this.#endpoint = endpoint;
-    this.#discovery = discovery;
-    this.#transport = transport;
-    this.#hostname = hostname;
-    this.#udp = udp;
+  constructor(parts: ReachParts) {
+    this.#endpoint = parts.endpoint;
+    this.#discovery = parts.discovery;
+    this.#transport = parts.transport;
+    this.#hostname = parts.hostname;
+    this.#proveAddresses = parts.proveAddresses;
+    this.#trust = parts.trust;
+    this.#udp = parts.udp;
   }
 
   /**
@@ -87,12 +98,16 @@ export class Reach implements AsyncDisposable {
     return await this.#within(options, async (signal) => {
       if (/^wss?:\/\//.test(target)) return await this.#connectWeb(target, signal);
       const address = parseAddress(target);
-      if (address !== undefined) return await this.#connectTo(target, [address], signal);
+      if (address !== undefined) {
+        return await this.#connectTo(target, [address], () => true, signal);
+      }
       // A name may have almost anything in it, but nobody looks around for a port that is none.
       if (/:\/\/|:\d+$/.test(target)) throw noAddress(target);
-      if (peers.length > 0) return await this.#connectTo(target, peers, signal);
+      if (peers.length > 0) return await this.#connectTo(target, peers, fits, signal);
       const found = await this.#lookFor(target, signal);
-      return await this.#connectTo(found.peerId, found.addresses, signal);
+      // What is announced is a claim: the peer itself must say that it is the one.
+      const isFound: Fits = (peer) => peer.peerId === found.peerId && fits(peer, target);
+      return await this.#connectTo(target, found.addresses, isFound, signal);
     });
   }
 
@@ -147,7 +162,9 @@ export class Reach implements AsyncDisposable {
     if (this.#udp !== undefined) return this.#udp;
     if (this.#closed) throw new ClosedError("Cannot request: the peer is closed");
     const [transport, hostname] = [this.#transport, this.#hostname];
-    this.#ownUdp ??= UdpPort.open(this.#endpoint, { transport, hostname, clientOnly: true });
+    const proveAddresses = this.#proveAddresses;
+    const options = { transport, hostname, proveAddresses, clientOnly: true };
+    this.#ownUdp ??= UdpPort.open(this.#endpoint, options);
     try {
       return await this.#ownUdp;
     } catch (error) {
@@ -171,6 +188,7 @@ export class Reach implements AsyncDisposable {
   }
 
   async #lookFor(target: string, signal: AbortSignal): Promise<FoundPeer> {
+    const holder = this.#trust.holderOf(target);
     const matches = new Map<string, FoundPeer>();
     const others = new Set<string>();
     const enough = new AbortController();
@@ -182,7 +200,7 @@ export class Reach implements AsyncDisposable {
           if (others.size < MAX_NAMED) others.add(printable(found.name || found.peerId, 40));
           continue;
         }
-        if (found.peerId === target) return found;
+        if (found.peerId === target.toLowerCase() || found.peerId === holder) return found;
         if (matches.size > MAX_NAMED) continue;
         if (matches.size === 0) {
           timer = this.#endpoint.clock.after(AMBIGUITY_MS, () => enough.abort());
@@ -204,25 +222,38 @@ export class Reach implements AsyncDisposable {
   async #connectTo(
     target: string,
     addresses: readonly Address[],
+    isMeant: Fits,
     signal: AbortSignal,
   ): Promise<Link> {
     const failures: string[] = [];
     let lastError: unknown;
+    const expect = (peer: PeerInfo) => {
+      if (!isMeant(peer, target)) throw ANOTHER;
+    };
     for (const address of addresses) {
       try {
-        const link = await this.#endpoint.connect(address, { signal });
-        if (parseAddress(target) !== undefined || fits(link.peer, target)) return link;
-        await link.close();
-        failures.push(`${formatAddress(address)}: another peer is there`);
+        const link = await this.#endpoint.connect(address, { signal, expect });
+        return link.peer.name === target ? await this.#remember(link) : link;
       } catch (error) {
         throwUnlessLate(signal);
-        lastError = error;
+        if (error !== ANOTHER) lastError = error;
         const why = error === LATE ? "no answer in time" : (error as Error).message;
         failures.push(`${formatAddress(address)}: ${why}`);
       }
     }
     if (lastError instanceof PeerError && lastError.code !== "connect") throw lastError;
     throw notFound(target, failures, []);
+  }
+
+  /** Trust on first use: from now on the name that a peer was called by is that peer's. */
+  async #remember(link: Link): Promise<Link> {
+    try {
+      this.#trust.meet(provenOf(link.peer));
+      return link;
+    } catch (error) {
+      await link.close(); // nobody else has it
+      throw error;
+    }
   }
 
   async #connectWeb(url: string, signal: AbortSignal): Promise<Link> {
@@ -242,8 +273,18 @@ export class Reach implements AsyncDisposable {
   }
 }
 
+/** A peer as trust knows it. */
+export function provenOf(
+  { peerId, name, publicKey = "" }: PeerInfo,
+): Parameters<Trust["check"]>[0] {
+  return { peerId, name, publicKey };
+}
+
 /** Why our own deadline aborts, to tell it from a caller's signal. */
 const LATE = new Error("the time is over");
+
+/** Why a connection is given up that leads to somebody else. */
+const ANOTHER = new Error("another peer is there");
 
 function throwUnlessLate(signal: AbortSignal): void {
   if (signal.aborted && signal.reason !== LATE) throw signal.reason;
@@ -253,9 +294,14 @@ function noAddress(target: string): TypeError {
   return new TypeError(`"${printable(target, 80)}" is no HOST:PORT`);
 }
 
+/** Whether a peer is the one that a target means. */
+type Fits = (peer: { peerId: string; name: string }, target: string) => boolean;
+
+/** As {@linkcode Fits}; what is long enough to be the beginning of an id means nobody who merely calls itself that. */
 function fits(peer: { peerId: string; name: string }, target: string): boolean {
-  return peer.name === target ||
-    (/^[0-9a-f]{4,40}$/i.test(target) && peer.peerId.startsWith(target.toLowerCase()));
+  const id = target.toLowerCase();
+  const isId = /^[0-9a-f]{4,40}$/.test(id) && peer.peerId.startsWith(id);
+  return isId || (peer.name === target && target !== "" && !looksLikeId(target));
 }
 
 function notFound(

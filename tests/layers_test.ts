@@ -13,6 +13,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ["endpoint"],
   ["session", "rpc", "discovery", "transfer"],
   ["reach.ts"],
+  ["peer_options.ts"],
+  ["peer_parts.ts"],
   ["peer.ts"],
   ["serve.ts"],
   ["cli"],

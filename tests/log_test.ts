@@ -5,6 +5,11 @@ Deno.test("printable escapes what moves a cursor, fakes a line or turns the writ
   const unsafe = [
     ...range(0x00, 0x1f),
     ...range(0x7f, 0x9f),
+    0x00ad,
+    0x034f,
+    0x115f, // Hangul fillers: letters that are blank
+    0x3164,
+    0xffa0,
     0x061c, // the only mark of direction outside the block of punctuation
     0x180e,
     ...range(0x200b, 0x200f),
@@ -22,7 +27,18 @@ Deno.test("printable escapes what moves a cursor, fakes a line or turns the writ
 
 Deno.test("printable leaves what people write alone", () => {
   for (
-    const text of ["", " ~", "päivää", "שלום", "नमस्ते", "日本", "🦕❤\ufe0f", "\u00a0", "a\\u{1b}"]
+    const text of [
+      "",
+      " ~",
+      "päivää",
+      "שלום",
+      "नमस्ते",
+      "日本",
+      "🦕❤\ufe0f",
+      "葛\u{e0100}",
+      "\u00a0",
+      "a\\u{1b}",
+    ]
   ) {
     assertEquals(printable(text), text);
   }

@@ -1,6 +1,9 @@
 /**
  * How fast 64 bytes go to another process and come back as its answer, and how fast they go one way to a handler there.
  *
+ * None of what we are compared with encrypts, so ours does not either ("plain"), which endpoints do only where both ask
+ * for it; what encryption costs is asked apart.
+ *
  * @module
  */
 
@@ -26,7 +29,8 @@ interface Match {
   readonly atLeast?: number;
 }
 
-const ours = pairOf("requests_ours");
+const ours = pairOf("requests_ours", "plain");
+const encrypted = pairOf("requests_ours");
 const naive = { name: "naive @std/msgpack", start: pairOf("requests_naive") };
 const webSocket = { name: "bare WebSocket echo", start: pairOf("requests_websocket") };
 const nats = { name: "NATS request/reply", start: throughNats("requests_nats") };
@@ -37,7 +41,7 @@ export const requestQuestions: readonly Race[] = [
   requests(16, naive, 3.5),
   requests(256, naive, 12),
   race({
-    name: "requests x1, 1/p50, vs bare framed ping-pong",
+    name: "plain x1, 1/p50, vs bare framed ping-pong",
     ours,
     baseline: pairOf("ping_pong"),
     run: medianRate,
@@ -50,12 +54,15 @@ export const requestQuestions: readonly Race[] = [
   requests(16, nats, 5),
   requests(256, nats, 12),
   race({
-    name: "one-way notify vs NATS publish/subscribe",
-    ours: pairOf("notify_ours"),
+    name: "plain notify vs NATS publish/subscribe",
+    ours: pairOf("notify_ours", "plain"),
     baseline: throughNats("notify_nats"),
     run: notes,
     atLeast: 2,
   }),
+  encryptedRequests(1),
+  encryptedRequests(16),
+  encryptedRequests(256),
   race({
     name: "UDP requests x16 vs bare datagram echo",
     ours: pairOf("requests_udp"),
@@ -65,13 +72,18 @@ export const requestQuestions: readonly Race[] = [
   }),
 ];
 
+function encryptedRequests(inFlight: number): Race {
+  const name = `encrypted requests x${inFlight} vs plain`;
+  return race({ name, ours: encrypted, baseline: ours, run: rate(inFlight) });
+}
+
 function requests(
   inFlight: number,
   rival: { readonly name: string; readonly start: Start },
   atLeast?: number,
 ): Race {
   return race({
-    name: `requests x${inFlight} vs ${rival.name}`,
+    name: `plain requests x${inFlight} vs ${rival.name}`,
     ours,
     baseline: rival.start,
     run: rate(inFlight),
@@ -110,8 +122,10 @@ async function contest(ours: Start, baseline: Start, run: Run): Promise<Contest>
   return { ...sides, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
-function pairOf(script: string): Start {
-  return async (opened) => opened.use(await Pair.start(`bench/children/${script}.ts`));
+/** @param kind What both processes are told last. */
+function pairOf(script: string, ...kind: readonly string[]): Start {
+  const args = { receive: kind, send: kind };
+  return async (opened) => opened.use(await Pair.start(`bench/children/${script}.ts`, args));
 }
 
 function throughNats(script: string): Start {

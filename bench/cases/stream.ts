@@ -1,5 +1,6 @@
 /**
- * How fast messages and large frames go from one process to another over a connection on loopback.
+ * How fast messages and large frames go from one process to another over a connection on loopback, without encryption on
+ * either side.
  *
  * @module
  */

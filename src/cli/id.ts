@@ -9,7 +9,7 @@ import type { Invocation } from "./verbs.ts";
 
 /** Shows the identity, made on first use. */
 export function run(invocation: Invocation): Promise<void> {
-  const { identity, home } = openIdentity(invocation);
+  const { identity, home: { dir: home } = { dir: "" } } = openIdentity(invocation);
   const { peerId, fingerprint } = identity;
   const text = `peer id      ${peerId}\nfingerprint  ${fingerprint}\nkept in      ${
     home || "(nowhere)"

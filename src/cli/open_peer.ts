@@ -4,23 +4,29 @@
  * @module
  */
 
+import { ACCESS_LEVELS } from "../endpoint/access_levels.ts";
+import { loadLimits } from "../endpoint/limits_file.ts";
 import type { RequestOptions } from "../endpoint/outgoing.ts";
 import { printable } from "../log.ts";
 import { type Dialect, DIALECTS, Peer } from "../peer.ts";
 import type { ReachOptions } from "../reach.ts";
 import { Identity } from "../secure/identity.ts";
+import type { Network } from "../secure/network.ts";
+import { loadNetwork, watchNetworkFile } from "../secure/network_file.ts";
 import { Home, resolveHome } from "../state/home.ts";
 import { parseAddress } from "../transport/transport.ts";
+import { presentedTokens } from "./credentials.ts";
 import { type Options, UsageError } from "./options.ts";
+import type { Output } from "./output.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** The identity that the options ask for, and where it is kept. */
 export function openIdentity(
   { options, output }: Invocation,
-): { identity: Identity; home: string } {
-  if (options.has("ephemeral")) return { identity: Identity.generate(), home: "" };
+): { identity: Identity; home: Home | undefined } {
+  if (options.has("ephemeral")) return { identity: Identity.generate(), home: undefined };
   const home = Home.open(options.text("home") ?? resolveHome(), { log: output.log });
-  return { identity: Identity.load(home), home: home.dir };
+  return { identity: Identity.load(home), home };
 }
 
 /** A peer as the options ask for it. */
@@ -29,12 +35,21 @@ export async function openPeer(
   more: { clientOnly: boolean; anonymous?: boolean; web?: boolean },
 ): Promise<Peer> {
   const { options, output } = invocation;
-  const identity = more.anonymous ? Identity.generate() : openIdentity(invocation).identity;
-  return await Peer.open({
+  const { identity, home } = more.anonymous
+    ? { identity: Identity.generate(), home: undefined }
+    : openIdentity(invocation);
+  const { network, keyFile } = loadNetwork({
+    name: options.text("network"),
+    keyFile: options.text("key-file"),
+  });
+  const peer = await Peer.open({
     identity,
+    network,
+    ...(home === undefined ? {} : { home, limits: loadLimits(home) }),
+    access: options.choice("access", ACCESS_LEVELS) ?? "public",
+    tokens: more.anonymous ? [] : presentedTokens(options),
     clientOnly: more.clientOnly,
     name: options.text("name") ?? "",
-    network: options.text("network") ?? "",
     hostname: options.text("host"),
     port: options.port("port"),
     udpPort: options.port("udp-port"),
@@ -44,6 +59,15 @@ export async function openPeer(
     dialects: parseDialects(options),
     log: output.log,
   });
+  if (keyFile !== undefined) watchKeys(peer, network, keyFile, output);
+  return peer;
+}
+
+/** Takes new keys over while the peer runs. */
+function watchKeys(peer: Peer, network: Network, keyFile: string, { log }: Output): void {
+  const watching = watchNetworkFile(network, keyFile, { log });
+  const { signal } = peer.endpoint;
+  signal.addEventListener("abort", () => watching[Symbol.dispose](), { once: true });
 }
 
 /** The dialects to serve, as the options ask for them. @throws {UsageError} when one is unknown. */

@@ -29,6 +29,16 @@ export class UsageError extends TypeError {
   }
 }
 
+/** Makes something of what a command line says. @throws {UsageError} when that is wrong, as what made it says. */
+export function asUsage<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    const isWrong = error instanceof TypeError || error instanceof RangeError;
+    throw isWrong ? new UsageError(error.message) : error;
+  }
+}
+
 /** Options that every verb has. */
 export const COMMON_OPTIONS: OptionSpecs = {
   help: { help: "show this help" },
@@ -46,7 +56,11 @@ export const IDENTITY_OPTIONS: OptionSpecs = {
 export const NETWORK_OPTIONS: OptionSpecs = {
   ...IDENTITY_OPTIONS,
   name: { value: "NAME", help: "a label that others see (default: none)" },
-  network: { value: "NAME", help: "only peers of the same network find each other" },
+  network: { value: "NAME", help: "only peers of the same network meet (default: $KITH_NETWORK)" },
+  "key-file": {
+    value: "F",
+    help: "file with the key of the network, for you alone to read (default: $KITH_KEY_FILE)",
+  },
   host: { value: "ADDR", help: "use only this address of the machine, e.g. 127.0.0.1" },
   "discovery-port": { value: "N", help: "UDP port that questions are sent to (default: 3486)" },
 };
@@ -57,6 +71,10 @@ export const REACH_OPTIONS: OptionSpecs = {
   timeout: {
     value: "SECONDS",
     help: "how long to look and connect (default: 10), and to wait for an answer",
+  },
+  "invite-file": {
+    value: "F",
+    help: "file with invites or API keys to show, for you alone to read (default: $KITH_INVITE)",
   },
 };
 
@@ -70,6 +88,19 @@ export const LISTEN_OPTIONS: OptionSpecs = {
 export const SERVE_OPTIONS: OptionSpecs = {
   "http-port": { value: "N", help: "port for HTTP and WebSocket (default: 3488 or the next free)" },
   dialect: { value: "LIST", help: "also speak witch, peerpy, or all (default: none)" },
+  access: {
+    value: "LEVEL",
+    help:
+      "who may call, write and send: public, private (proven peers) or invited (default: public)",
+  },
+};
+
+/** Milliseconds of a unit of time. */
+const UNIT_MS: Readonly<Record<string, number>> = {
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
 };
 
 /** A command line, read by a verb's options. */
@@ -87,7 +118,9 @@ export class Options {
       collect: names.filter((name) => specs[name]?.repeats),
       alias: { help: "h" },
       unknown: (arg, key) => {
-        if (key !== undefined) throw new UsageError(`Unknown option ${printable(arg, 60)}`);
+        // What was given to it may be a secret, and is not repeated.
+        const [name = ""] = arg.split("=", 1);
+        if (key !== undefined) throw new UsageError(`Unknown option ${printable(name, 60)}`);
         return true;
       },
     });
@@ -128,6 +161,18 @@ export class Options {
     if (seconds <= 2_000_000) return seconds * 1000;
     throw new UsageError(
       `Option --${name} must be seconds, 0..2000000: it is ${printable(text, 20)}`,
+    );
+  }
+
+  /** A length of time with its unit, in milliseconds: `30s`, `10m`, `1h`, `7d`. @throws {UsageError} */
+  duration(name: string): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const [, count, unit = ""] = /^([1-9]\d{0,6})([smhd])$/.exec(text) ?? [];
+    const ms = Number(count) * (UNIT_MS[unit] ?? NaN);
+    if (ms > 0) return ms;
+    throw new UsageError(
+      `Option --${name} must be a time such as 30s, 10m, 1h or 7d: it is ${printable(text, 20)}`,
     );
   }
 

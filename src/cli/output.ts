@@ -8,14 +8,14 @@
  */
 
 import { BaseHandler, type LevelName, Logger as StdLogger } from "@std/log";
-import { type LogFields, type Logger, printable } from "../log.ts";
+import { INVISIBLE, type LogFields, type Logger, printable } from "../log.ts";
 import { encodeJson } from "../wire/json.ts";
 
 /** Levels of `--log`. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
 // What JSON leaves as it is and a terminal obeys: C1 controls, characters that reorder a line or cannot be seen.
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+const UNSAFE = new RegExp(`[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]|${INVISIBLE}`, "gu");
 
 const encoder = new TextEncoder();
 
@@ -39,7 +39,7 @@ export class Output {
   /** Prints a result: `facts` as JSON, or `text` for people. */
   result(facts: Record<string, unknown>, text: string): void {
     this.#clearProgress();
-    print(Deno.stdout, (this.json ? escapeUnsafe(encodeJson(facts)) : text) + "\n");
+    print(Deno.stdout, (this.json ? escapeUnsafe(encodeJson(facts)) : showable(text)) + "\n");
   }
 
   /** Prints bytes as they are. */
@@ -50,13 +50,13 @@ export class Output {
   /** Prints a line for people that is no result. */
   note(text: string): void {
     this.#clearProgress();
-    print(Deno.stderr, text + "\n");
+    print(Deno.stderr, showable(text) + "\n");
   }
 
   /** Shows a line that the next one replaces; on a terminal only. */
   progress(text: string): void {
     if (!this.interactive) return;
-    print(Deno.stderr, `\r${text}\u001b[K`);
+    print(Deno.stderr, `\r${printable(text)}\u001b[K`);
     this.#progressShown = true;
   }
 
@@ -95,6 +95,14 @@ export function formatProgress(bytes: number, totalBytes: number, seconds: numbe
   return `[${bar}] ${percent} %  ${formatBytes(bytes)}  ${formatBytes(rate)}/s  ${clock} left`;
 }
 
+/**
+ * A text of some lines, with nothing else in it that a terminal obeys. Who puts it together bounds what came from others
+ * and keeps it on its line; this is the net below.
+ */
+function showable(text: string): string {
+  return text.replace(/[^\n\t]+/g, (part) => printable(part, Infinity));
+}
+
 /** The same JSON value, in a text that a terminal can show. */
 function escapeUnsafe(json: string): string {
   return json.replace(UNSAFE, (char) => {
@@ -108,10 +116,8 @@ function makeLogger(level: typeof LOG_LEVELS[number], write: (line: string) => v
   const handler = new StderrHandler(levelName, write);
   const logger = new StdLogger("kith", levelName, { handlers: [handler] });
   const withFields = (message: string, fields: LogFields = {}) => {
-    const facts = Object.entries(fields).map(([key, value]) =>
-      `${key}=${printable(String(value))}`
-    );
-    return [message, ...facts].join(" ");
+    const facts = Object.entries(fields).map(([name, value]) => `${name}=${fieldText(value)}`);
+    return [printable(message, Infinity), ...facts].join(" ");
   };
   return {
     debug: (message, fields) => void logger.debug(withFields(message, fields)),
@@ -119,6 +125,14 @@ function makeLogger(level: typeof LOG_LEVELS[number], write: (line: string) => v
     warn: (message, fields) => void logger.warn(withFields(message, fields)),
     error: (message, fields) => void logger.error(withFields(message, fields)),
   };
+}
+
+/** One field of a log line. In quotes where it could be taken for several. */
+function fieldText(value: unknown): string {
+  // An object's own conversion to text may be anything, also an error.
+  const isData = typeof value === "object" && value !== null && !(value instanceof Error);
+  const text = printable(isData ? Deno.inspect(value) : String(value));
+  return /^[^\s"=\\]+$/.test(text) ? text : JSON.stringify(text);
 }
 
 class StderrHandler extends BaseHandler {

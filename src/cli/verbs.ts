@@ -48,9 +48,18 @@ export interface Verb {
   readonly load: () => Promise<{ run: Run }>;
 }
 
+// Variables of the environment: Deno takes one list of them, not several.
+const HOME_ENV = "KITH_HOME,XDG_STATE_HOME,HOME,LOCALAPPDATA";
+const NETWORK_ENV = "KITH_NETWORK,KITH_KEY_FILE,KITH_NETWORK_KEY";
+
+const HOME_FILES = "--allow-read=HOME --allow-write=HOME";
+const HOME_PERMISSIONS = `--allow-env=${HOME_ENV} ${HOME_FILES}`;
 const NETWORK_PERMISSIONS = "--allow-net --allow-sys=networkInterfaces";
-const HOME_PERMISSIONS =
-  "--allow-env=KITH_HOME,XDG_STATE_HOME,HOME,LOCALAPPDATA --allow-read=HOME --allow-write=HOME";
+const REACH_PERMISSIONS =
+  `${NETWORK_PERMISSIONS} --allow-env=${HOME_ENV},${NETWORK_ENV},KITH_INVITE ${HOME_FILES}`;
+const RECEIVE_PERMISSIONS =
+  `${NETWORK_PERMISSIONS},statfs --allow-env=${HOME_ENV},${NETWORK_ENV} ${HOME_FILES} ` +
+  "--allow-read=DIR --allow-write=DIR";
 
 const CALL_OPTIONS: OptionSpecs = {
   dialect: { value: "NAME", help: "native, or witch for a witch-core server at HOST:PORT" },
@@ -73,8 +82,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     example: "kith up --name bob --dir inbox --yes",
     prints:
       "ready: peerId, tcp, udp, http; then added, removed, message, received ... as it happens",
-    permissions:
-      `${NETWORK_PERMISSIONS},statfs ${HOME_PERMISSIONS} --allow-read=DIR --allow-write=DIR`,
+    permissions: RECEIVE_PERMISSIONS,
     options: {
       ...COMMON_OPTIONS,
       dir: { value: "DIR", help: "take files into this folder (default: take none)" },
@@ -92,7 +100,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     summary: "how long an answer takes",
     example: "kith ping bob --count 3",
     prints: "rttMs, a line per ping",
-    permissions: `${NETWORK_PERMISSIONS} ${HOME_PERMISSIONS}`,
+    permissions: REACH_PERMISSIONS,
     options: {
       ...COMMON_OPTIONS,
       count: { value: "N", help: "how many, one a second (default: 1)" },
@@ -107,7 +115,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     summary: "call an endpoint (describe lists them); JSON - reads stdin",
     example: `kith call bob echo '{"a": 1}'`,
     prints: "result; with --stream a line per part: event item, result",
-    permissions: `${NETWORK_PERMISSIONS} ${HOME_PERMISSIONS}`,
+    permissions: REACH_PERMISSIONS,
     options: {
       ...COMMON_OPTIONS,
       stream: { help: "print the parts of an answer as they come" },
@@ -122,7 +130,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     summary: "send a text message",
     example: "kith msg bob 'hello there'",
     prints: "delivered, acknowledged",
-    permissions: `${NETWORK_PERMISSIONS} ${HOME_PERMISSIONS}`,
+    permissions: REACH_PERMISSIONS,
     options: {
       ...COMMON_OPTIONS,
       dialect: { value: "NAME", help: "native, or peerpy for a peerpy peer at HOST:PORT" },
@@ -136,10 +144,11 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     summary: "who is out there",
     example: "kith discover --timeout 2",
     prints: "a line per peer: peerId, name, addresses, via",
-    permissions: NETWORK_PERMISSIONS,
+    permissions: `${NETWORK_PERMISSIONS} --allow-env=${NETWORK_ENV}`,
     options: {
       ...COMMON_OPTIONS,
       network: NETWORK_OPTIONS.network as OptionSpecs[string],
+      "key-file": NETWORK_OPTIONS["key-file"] as OptionSpecs[string],
       host: NETWORK_OPTIONS.host as OptionSpecs[string],
       "discovery-port": NETWORK_OPTIONS["discovery-port"] as OptionSpecs[string],
       timeout: { value: "SECONDS", help: "how long to look (default: 2)" },
@@ -151,7 +160,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     summary: "send files and folders to one peer",
     example: "kith send photos/ notes.txt --to bob",
     prints: "progress, then done: files, bytes, resentBytes, sha256, seconds",
-    permissions: `${NETWORK_PERMISSIONS} ${HOME_PERMISSIONS} --allow-read=PATH`,
+    permissions: `${REACH_PERMISSIONS} --allow-read=PATH`,
     options: {
       ...COMMON_OPTIONS,
       to: { value: "PEER", help: "a name, a peer id or its beginning, or HOST:PORT" },
@@ -165,8 +174,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     summary: "receive files into a folder, until ^C",
     example: "kith recv --dir inbox --yes --name bob",
     prints: "ready: peerId, tcp, udp; then received: path, bytes, sha256, from",
-    permissions:
-      `${NETWORK_PERMISSIONS},statfs ${HOME_PERMISSIONS} --allow-read=DIR --allow-write=DIR`,
+    permissions: RECEIVE_PERMISSIONS,
     options: {
       ...COMMON_OPTIONS,
       dir: { value: "DIR", help: "the folder (default: the current one)" },
@@ -178,6 +186,45 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       ...NETWORK_OPTIONS,
     },
     load: () => import("./recv.ts"),
+  },
+  trust: {
+    usage: "add PEER|rm PEER|ls",
+    summary: "who is known by which name, let in, or kept out",
+    example: "kith trust add 21fe31dfa154a261626bf854046fd2271b7bed4b --name bob",
+    prints: "a line per peer and name: peerId, fingerprint, name, policy, since",
+    permissions: HOME_PERMISSIONS,
+    options: {
+      ...COMMON_OPTIONS,
+      home: IDENTITY_OPTIONS.home as OptionSpecs[string],
+      name: { value: "NAME", help: "the name belongs to this peer: nobody else gets in under it" },
+      pin: {
+        help:
+          "it is who it says, and needs no invite (default, unless it is on one of the two lists)",
+      },
+      allow: { help: "put it on the allow list, which, when not empty, lets in nobody else" },
+      deny: { help: "put it on the deny list: it is not let in" },
+    },
+    load: () => import("./trust.ts"),
+  },
+  invite: {
+    usage: "[ls|revoke ID]",
+    summary: "let somebody in: make an invite or API key, list them, revoke one",
+    example: "kith invite --scope call:echo --expires 1h",
+    prints: "id, token, scopes, expires, to; ls and revoke: id, kind, scopes, created ...",
+    permissions: HOME_PERMISSIONS,
+    options: {
+      ...COMMON_OPTIONS,
+      home: IDENTITY_OPTIONS.home as OptionSpecs[string],
+      scope: {
+        value: "SCOPE",
+        help: "call:NAME, topic:NAME, folder:NAME (* for all of them), send, msg or mesh",
+        repeats: true,
+      },
+      expires: { value: "TIME", help: "30s, 10m, 1h, 7d (default: 1d; an API key: never)" },
+      to: { value: "PEERID", help: "only this peer may use it (default: whoever has it)" },
+      "api-key": { help: "an API key instead, which lasts and of which only a hash is kept" },
+    },
+    load: () => import("./invite.ts"),
   },
   wire: {
     usage: "decode|encode|vectors",

@@ -6,7 +6,12 @@
  *
  * Each peer that can be found holds *shared* sockets on the well-known port, which receive questions and nothing else,
  * and a socket of its own that answers leave from. A found peer's address is the source of its answer and the port in
- * it; never an address that the answer names.
+ * it; never an address that the answer names. Its answer is signed, so the peer id is whose key made it; that the peer
+ * is also who listens at that port is known only once a connection has proven it.
+ *
+ * Of a named or keyed network nothing is seen here: the transport seals what leaves, and drops what others say. In the
+ * open network a question shows an instance id that changes every ten minutes; an answer shows that, the public key, the
+ * port, and the name where there is one.
  *
  * Source: the PeerConnect discovery protocol (groups, port, find and reply) and the peerpy discovery protocol
  * (broadcast), without their blindness to a second peer on the same host.
@@ -14,9 +19,8 @@
  * @module
  */
 
-import { randomBytes } from "node:crypto";
 import { type Clock, systemClock } from "../clock.ts";
-import { ClosedError, UnsupportedError } from "../errors.ts";
+import { ClosedError, IntegrityError, UnsupportedError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
 import {
@@ -28,18 +32,11 @@ import {
   type Transport,
 } from "../transport/transport.ts";
 import { isLoopback } from "../endpoint/limits.ts";
+import { Announcer, type OwnAnnouncement } from "./announcer.ts";
+import { RotatingInstance } from "./instance.ts";
 import { type LocalInterface, localInterfaces } from "./interfaces.ts";
-import {
-  type DiscoveryMethod,
-  encodeAnswer,
-  encodeQuestion,
-  INSTANCE_BYTES,
-  networkHash,
-  parseAnswer,
-  parseQuestion,
-  type Question,
-} from "./packets.ts";
-import { type Announcement, type FoundPeer, Search } from "./search.ts";
+import { type DiscoveryMethod, encodeQuestion, parseAnswer, parseQuestion } from "./packets.ts";
+import { type FoundPeer, Search } from "./search.ts";
 
 /** The port that questions are sent to, and the one PeerConnect uses. */
 export const DISCOVERY_PORT = 3486;
@@ -55,9 +52,7 @@ export interface DiscoveryOptions {
   /** The network. */
   transport: Transport;
   /** Whom to announce; without it, this end looks and cannot be found. */
-  announce?: Announcement;
-  /** Only peers of the same network find each other. @default {""} */
-  network?: string;
+  announce?: OwnAnnouncement;
   /** Use only the interface with this address. @default every interface */
   hostname?: string | undefined;
   /** The port for questions. @default {3486} */
@@ -93,12 +88,11 @@ export interface FindOptions {
 /** Finds peers and, where it announces one, is found; see the module. */
 export class Discovery implements AsyncDisposable {
   readonly #options: DiscoveryOptions;
-  readonly #network: Uint8Array;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #port: number;
-  readonly #instance = new Uint8Array(randomBytes(INSTANCE_BYTES));
+  readonly #instance: RotatingInstance;
   readonly #sockets = new Set<DatagramSocket>();
   readonly #loops = new Set<Promise<void>>();
   readonly #searches = new Set<Search>();
@@ -109,10 +103,10 @@ export class Discovery implements AsyncDisposable {
   #closed = false;
 
   private constructor(options: DiscoveryOptions) {
-    const { network = "", clock = systemClock, log = silentLogger } = options;
+    const { clock = systemClock, log = silentLogger } = options;
     const { metrics = new Metrics(), port = DISCOVERY_PORT } = options;
     this.#options = options;
-    this.#network = networkHash(network);
+    this.#instance = new RotatingInstance(clock);
     this.#clock = clock;
     this.#log = log;
     this.#metrics = metrics;
@@ -197,14 +191,16 @@ export class Discovery implements AsyncDisposable {
     await this.close();
   }
 
-  async #listen(announce: Announcement): Promise<void> {
+  async #listen(announce: OwnAnnouncement): Promise<void> {
     const { hostname = "0.0.0.0", answerFrom } = this.#options;
     const own = answerFrom ??
       await this.#open({ hostname: isWildcard(hostname) ? "0.0.0.0" : hostname, port: 0 });
     if (own.address.hostname.includes(":")) this.#own6 = own;
     else this.#own = own;
     const interfaces = this.#interfaces();
-    const answer = (datagram: Datagram) => this.#takeQuestion(announce, datagram);
+    const [instance, clock, metrics] = [this.#instance, this.#clock, this.#metrics];
+    const announcer = new Announcer({ announce, instance, clock, metrics });
+    const answer = (datagram: Datagram) => this.#takeQuestion(announcer, datagram);
     const v4 = interfaces.filter(({ family }) => family === "IPv4");
     await this.#tolerate("listen for IPv4 questions", async () => {
       const groups = v4.map(({ address }) => ({ group: MULTICAST_V4, interfaceAddress: address }));
@@ -241,7 +237,7 @@ export class Discovery implements AsyncDisposable {
   }
 
   async #ask(search: Search, { socket, to, via }: Asker): Promise<void> {
-    const question = encodeQuestion({ id: search.id, from: this.#instance, via }, this.#network);
+    const question = encodeQuestion({ id: search.id, from: this.#instance.now().id, via });
     this.#metrics.counter("discovery.questions").add();
     await this.#tolerate(`ask ${to}`, async () => {
       await socket.send(question, { hostname: to, port: this.#port });
@@ -249,31 +245,18 @@ export class Discovery implements AsyncDisposable {
     });
   }
 
-  #takeQuestion(announce: Announcement, { data, from }: Datagram): Promise<void> | undefined {
+  #takeQuestion(announcer: Announcer, { data, from }: Datagram): Promise<void> | undefined {
     const own = from.hostname.includes(":") ? this.#own6 : this.#own;
     if (own === undefined || this.#isForeign(from)) return undefined;
-    const question: Question | undefined = parseQuestion(data, this.#network);
-    if (question === undefined || question.from.toHex() === this.#instance.toHex()) {
-      return undefined;
-    }
-    const { id, via } = question;
-    const instance = this.#instance.toHex();
-    const answer = encodeAnswer({ id, via, instance, ...announce }, this.#network);
-    if (answer.length > data.length) return undefined; // nobody gets more bytes than were sent
-    this.#metrics.counter("discovery.answers").add();
+    const answer = announcer.answer(parseQuestion(data), from);
+    if (answer === undefined) return undefined;
     return this.#tolerate(`answer ${formatAddress(from)}`, () => own.send(answer, from));
   }
 
   #takeAnswer(search: Search, { data, from }: Datagram): undefined {
-    const answer = parseAnswer(data, this.#network);
-    if (answer === undefined || answer.id !== search.id) return;
-    const { instance, peerId, name, tcpPort, via } = answer;
-    search.add(
-      instance,
-      { peerId, name, tcpPort },
-      { hostname: from.hostname, port: tcpPort },
-      via,
-    );
+    const answer = parseAnswer(data, search.id);
+    if (answer === undefined || search.add(answer, from.hostname)) return;
+    this.#metrics.counter("discovery.stale").add();
   }
 
   /** Whether a question came from elsewhere although only this machine is served. */
@@ -317,7 +300,8 @@ export class Discovery implements AsyncDisposable {
         try {
           await take(datagram);
         } catch (error) {
-          this.#metrics.counter("discovery.malformed").add();
+          const fault = error instanceof IntegrityError ? "bad-signature" : "malformed";
+          this.#metrics.counter(`discovery.${fault}`).add();
           this.#log.debug("dropped a packet", {
             from: formatAddress(datagram.from),
             why: error instanceof Error ? error.message : String(error),

@@ -4,6 +4,7 @@
  * @module
  */
 
+export { type OwnAnnouncement } from "./announcer.ts";
 export { type AnswerSocket } from "./discovery.ts";
 export {
   Discovery,

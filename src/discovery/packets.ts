@@ -2,39 +2,52 @@
  * What peers that look for each other say, in datagrams with service code `10`.
  *
  * ```
- * :find  id = nonce  { net, from, via, pad }            to a group or broadcast address, port 3486
- * :here  id = nonce  { net, peer, inst, name, tcp, via }  to the source of the question, from the peer's own socket
+ * :find  id = nonce  { from, via, pad }                             to a group or broadcast address, port 3486
+ * :here  id = nonce  { key, inst, seq, exp, name, tcp, via, sig }   to the source of the question, from the peer's socket
  * ```
  *
  * A question is padded so that no answer is larger than it: asking in somebody else's name gains an attacker nothing.
- * `net` is the first 8 bytes of a hash of the network's name; peers of another network do not answer. `from` and `inst`
- * tell a peer from itself, whatever address it has: two peers on one host find each other.
+ * `from` and `inst` tell a peer from itself, whatever address it has: two peers on one host find each other.
+ *
+ * An answer is signed with the key in it, from which the peer's id follows. The signature (Ed25519, RFC 8032) covers
+ *
+ * ```
+ * [ "kith announcement 1", id, key, inst, seq, exp, name, tcp, via ]      MessagePack, everything in its shortest form
+ * ```
+ *
+ * and so the question: an answer that was recorded answers no other one. `seq` grows as long as a peer answers under the
+ * same instance id, and `exp` is how many seconds an answer may be believed from when it came, which takes no clock that
+ * two peers would have to agree on.
  *
  * @module
  */
 
-import { createHash } from "node:crypto";
-import { InvalidPacketError } from "../errors.ts";
-import { decodeDatagram, encodeDatagram, SERVICE_CODE } from "../wire/datagram.ts";
+import { IntegrityError, InvalidPacketError } from "../errors.ts";
 import {
-  decodeWireData,
-  encodeWireData,
-  type MessageBody,
-  PEER_ID_BYTES,
-  wireData,
-} from "../wire/message.ts";
+  type Identity,
+  peerIdOf,
+  PUBLIC_KEY_BYTES,
+  SIGNATURE_BYTES,
+  verify,
+} from "../secure/identity.ts";
+import { decodeDatagram, encodeDatagram, SERVICE_CODE } from "../wire/datagram.ts";
+import { decodeWireData, encodeWireData, type MessageBody, wireData } from "../wire/message.ts";
+import { encode } from "../wire/msgpack.ts";
 
-/** Bytes of an instance id: a random number per run of a peer. */
+/** Bytes of an instance id: a random number by which a peer is told from others for some minutes. */
 export const INSTANCE_BYTES = 8;
 
-/** Bytes of the hash of a network's name. */
-const NETWORK_BYTES = 8;
-
-/** Size of a question: more than the largest answer. */
-const QUESTION_BYTES = 384;
+/** Least size of a question: that of the largest answer, with a little room. */
+export const QUESTION_BYTES = 400;
 
 /** Longest name in an announcement, in bytes of UTF-8: what the question's size leaves. */
 const MAX_NAME_BYTES = 192;
+
+/** Longest time that an answer may ask to be believed, in seconds. */
+const MAX_EXPIRY_S = 3_600;
+
+/** What signatures begin with, so that one over something else is never one over an answer. */
+const SIGNED_AS = "kith announcement 1";
 
 /** The ways a question can reach a peer. */
 export const DISCOVERY_METHODS = ["multicast4", "multicast6", "broadcast"] as const;
@@ -52,14 +65,16 @@ export interface Question {
   readonly via: DiscoveryMethod;
 }
 
-/** A parsed answer. */
-export interface Answer {
+/** What a peer says of itself in answer to a question. */
+export interface Reply {
   /** The question's id. */
   readonly id: number;
-  /** Who answers, 40 hexadecimal digits. A claim, until a connection proves it. */
-  readonly peerId: string;
-  /** Its instance id, as hexadecimal digits. */
-  readonly instance: string;
+  /** Its instance id. */
+  readonly instance: Uint8Array;
+  /** Grows from answer to answer under the same instance id. */
+  readonly seq: number;
+  /** How long it may be believed in milliseconds; rounded up to seconds. */
+  readonly validMs: number;
   /** Its name, empty where it has none. */
   readonly name: string;
   /** The port it accepts connections on. */
@@ -68,66 +83,95 @@ export interface Answer {
   readonly via: DiscoveryMethod;
 }
 
-/** The hash by which a network is known on the wire. */
-export function networkHash(network: string): Uint8Array {
-  const digest = createHash("sha256").update(`kith network\n${network}`).digest();
-  return new Uint8Array(digest.subarray(0, NETWORK_BYTES));
+/** An answer whose signature was right. */
+export interface Answer extends Omit<Reply, "instance"> {
+  /** Who answers, 40 hexadecimal digits: it has the key. */
+  readonly peerId: string;
+  /** Its instance id, as hexadecimal digits. */
+  readonly instance: string;
 }
 
 /** A question as a datagram. */
-export function encodeQuestion(question: Question, network: Uint8Array): Uint8Array<ArrayBuffer> {
+export function encodeQuestion(question: Question): Uint8Array<ArrayBuffer> {
   const { id, from, via } = question;
-  const body = { net: network, from, via };
-  const bare = encodePacket(":find", id, { ...body, pad: new Uint8Array(0) });
-  const pad = new Uint8Array(Math.max(0, QUESTION_BYTES - bare.length));
-  return encodePacket(":find", id, { ...body, pad });
+  const bare = encodePacket(":find", id, { from, via, pad: new Uint8Array(0) });
+  const pad = new Uint8Array(QUESTION_BYTES - bare.length);
+  return encodePacket(":find", id, { from, via, pad });
 }
 
-/** An answer as a datagram; a name that does not fit is left out. */
-export function encodeAnswer(answer: Answer, network: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { id, peerId, instance, name, tcpPort, via } = answer;
+/** A signed answer as a datagram; a name that does not fit is left out. */
+export function encodeAnswer(reply: Reply, identity: Identity): Uint8Array<ArrayBuffer> {
+  const { id, instance, seq, validMs, name, tcpPort, via } = reply;
   const fits = new TextEncoder().encode(name).length <= MAX_NAME_BYTES;
-  return encodePacket(":here", id, {
-    net: network,
-    peer: Uint8Array.fromHex(peerId),
-    inst: Uint8Array.fromHex(instance),
+  const said: Said = {
+    key: identity.publicKey,
+    inst: instance,
+    seq,
+    exp: Math.ceil(validMs / 1_000),
     name: fits ? name : "",
     tcp: tcpPort,
     via,
-  });
+  };
+  return encodePacket(":here", id, { ...said, sig: identity.sign(signedBytes(id, said)) });
 }
 
 /**
- * Reads a question. @returns it, or `undefined` when it is for another network.
- * @throws {InvalidPacketError} naming what is wrong.
+ * Reads a question.
+ *
+ * @throws {InvalidPacketError} naming what is wrong; `bad-frame` for one that an answer may be larger than.
  */
-export function parseQuestion(packet: Uint8Array, network: Uint8Array): Question | undefined {
-  const message = decodePacket(packet, ":find");
-  if (!sameBytes(message.body.net, network)) return undefined;
-  const from = bytesOf(message.body, "from", INSTANCE_BYTES);
-  return { id: message.id, from, via: methodOf(message.body) };
+export function parseQuestion(packet: Uint8Array): Question {
+  if (packet.length < QUESTION_BYTES) throw tooShort(packet.length);
+  const { id, body } = decodePacket(packet, ":find");
+  return { id, from: bytesOf(body, "from", INSTANCE_BYTES), via: methodOf(body) };
 }
 
 /**
- * Reads an answer. @returns it, or `undefined` when it is from another network.
- * @throws {InvalidPacketError} naming what is wrong.
+ * Reads an answer and checks its signature. @returns it, or `undefined` when it answers another question.
+ *
+ * @throws {InvalidPacketError} naming what is wrong. @throws {IntegrityError} `bad-signature`.
  */
-export function parseAnswer(packet: Uint8Array, network: Uint8Array): Answer | undefined {
+export function parseAnswer(packet: Uint8Array, questionId: number): Answer | undefined {
   const { id, body } = decodePacket(packet, ":here");
-  if (!sameBytes(body.net, network)) return undefined;
-  const { name, tcp } = body;
-  if (typeof name !== "string" || name.length > MAX_NAME_BYTES) throw badField("name");
-  if (typeof tcp !== "number" || !Number.isInteger(tcp) || tcp < 1 || tcp > 65535) {
-    throw badField("tcp");
+  if (id !== questionId) return undefined; // before the signature, which takes long to check
+  const said: Said = {
+    key: bytesOf(body, "key", PUBLIC_KEY_BYTES),
+    inst: bytesOf(body, "inst", INSTANCE_BYTES),
+    seq: integerOf(body, "seq", 0, Number.MAX_SAFE_INTEGER),
+    exp: integerOf(body, "exp", 1, MAX_EXPIRY_S),
+    name: nameOf(body),
+    tcp: integerOf(body, "tcp", 1, 65_535),
+    via: methodOf(body),
+  };
+  const signature = bytesOf(body, "sig", SIGNATURE_BYTES);
+  if (!verify(said.key, signedBytes(id, said), signature)) {
+    throw new IntegrityError("bad-signature", "Cannot believe discovery packet: bad signature");
   }
   return {
     id,
-    peerId: bytesOf(body, "peer", PEER_ID_BYTES).toHex(),
-    instance: bytesOf(body, "inst", INSTANCE_BYTES).toHex(),
-    name,
-    tcpPort: tcp,
-    via: methodOf(body),
+    peerId: peerIdOf(said.key),
+    instance: said.inst.toHex(),
+    seq: said.seq,
+    validMs: said.exp * 1_000,
+    name: said.name,
+    tcpPort: said.tcp,
+    via: said.via,
   };
+}
+
+/** The body of an answer, but for its signature. */
+interface Said {
+  readonly key: Uint8Array;
+  readonly inst: Uint8Array;
+  readonly seq: number;
+  readonly exp: number;
+  readonly name: string;
+  readonly tcp: number;
+  readonly via: DiscoveryMethod;
+}
+
+function signedBytes(id: number, { key, inst, seq, exp, name, tcp, via }: Said): Uint8Array {
+  return encode([SIGNED_AS, id, key, inst, seq, exp, name, tcp, via]);
 }
 
 function encodePacket(header: string, id: number, body: MessageBody): Uint8Array<ArrayBuffer> {
@@ -149,18 +193,35 @@ function bytesOf(body: MessageBody, field: string, count: number): Uint8Array {
   throw badField(field);
 }
 
+function integerOf(body: MessageBody, field: string, min: number, max: number): number {
+  const value = body[field];
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= min && value <= max) {
+    return value;
+  }
+  throw badField(field);
+}
+
+function nameOf({ name }: MessageBody): string {
+  if (typeof name === "string" && name.length <= MAX_NAME_BYTES) return name;
+  throw badField("name");
+}
+
 function methodOf(body: MessageBody): DiscoveryMethod {
   const method = DISCOVERY_METHODS.find((candidate) => candidate === body.via);
   if (method === undefined) throw badField("via");
   return method;
 }
 
-function sameBytes(a: unknown, b: Uint8Array): boolean {
-  return a instanceof Uint8Array && a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
 function badField(field: string): InvalidPacketError {
   return new InvalidPacketError("bad-message", `Cannot read discovery packet: bad ${field}`, {
     details: { field },
   });
+}
+
+function tooShort(got: number): InvalidPacketError {
+  return new InvalidPacketError(
+    "bad-frame",
+    `Cannot read discovery packet: ${got} bytes, a question has ${QUESTION_BYTES} or more`,
+    { details: { got, expected: QUESTION_BYTES } },
+  );
 }

@@ -30,6 +30,7 @@ import { type Connection, formatAddress } from "../transport/transport.ts";
 import type { Via } from "./dispatcher.ts";
 import { PREFACE } from "./handshake.ts";
 import type { ConnectionLimiter } from "./limits.ts";
+import { countRefusal } from "./resources.ts";
 import { tookTooLong } from "./within_time.ts";
 
 /** What a connection can begin with. */
@@ -68,7 +69,9 @@ export interface AcceptorOptions {
   metrics: Metrics;
   /** Refuses those whose handshakes fail too often. */
   limiter: ConnectionLimiter;
-  /** Tells one of them so, unheard, and closes the connection. */
+  /** Counts one that speaks another protocol as connected until disposed of; throws where no more may be. */
+  hold: (connection: Connection) => Disposable;
+  /** Tells one whose handshakes fail too often so, unheard, and closes the connection. */
   turnAway: (connection: Connection, why: LimitError) => Promise<void>;
   /** Connections whose first record is not there yet, at most. */
   maxPendingHandshakes: number;
@@ -133,6 +136,7 @@ export class Acceptor {
     const refusal = this.#options.limiter.admit(connection.remote);
     if (refusal !== undefined) {
       this.#options.metrics.counter("accept.refused.rate").add();
+      countRefusal(this.#options.metrics, refusal);
       return this.#track(connection, this.#options.turnAway(connection, refusal));
     }
     if (this.#pending.size >= this.#options.maxPendingHandshakes) this.#evictOldest();
@@ -165,6 +169,8 @@ export class Acceptor {
       const established = () => {
         if (settled()) this.#options.metrics.counter("accept.established").add();
       };
+      // A native one is counted once it has proven who it is, as a link.
+      using _held = isDialect(protocol) ? this.#options.hold(connection) : undefined;
       await taker({ connection, first, via, signal, established });
     } catch (error) {
       connection.close();
@@ -195,13 +201,11 @@ export class Acceptor {
   #evictOldest(): void {
     const [oldest] = this.#pending.keys();
     if (oldest === undefined) return;
-    const { maxPendingHandshakes: max } = this.#options;
+    const { metrics, maxPendingHandshakes: max } = this.#options;
     const text = `There are ${max} handshakes already (maxPendingHandshakes)`;
-    this.#giveUp(
-      oldest,
-      new LimitError("rate", text, { details: { limit: "maxPendingHandshakes", max } }),
-    );
-    this.#options.metrics.counter("accept.evicted").add();
+    const details = { limit: "maxPendingHandshakes", max };
+    this.#giveUp(oldest, countRefusal(metrics, new LimitError("rate", text, { details })));
+    metrics.counter("accept.evicted").add();
   }
 
   #giveUp(connection: Connection, reason: PeerError): void {
@@ -264,6 +268,10 @@ export async function identify(
     });
     if (found !== undefined) return { protocol: found[0], first };
   }
+}
+
+function isDialect(protocol: Protocol): boolean {
+  return protocol !== "native" && protocol !== "http";
 }
 
 function isEmptyFrame(first: Uint8Array): boolean {

@@ -5,7 +5,7 @@
  */
 
 import type { Clock } from "../clock.ts";
-import { LimitError, PeerError, TimeoutError, UnsupportedError } from "../errors.ts";
+import { type LimitError, PeerError, TimeoutError, UnsupportedError } from "../errors.ts";
 import { type Logger, printable } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import type { MessageBody, NativeMessage } from "../wire/message.ts";
@@ -13,15 +13,18 @@ import { decode, encode } from "../wire/msgpack.ts";
 import { type Arrival, Call } from "./call.ts";
 import type { Registration } from "./dispatcher.ts";
 import { errorBody } from "./error_body.ts";
+import { limitError } from "./limits.ts";
+import { LIMITS } from "./limits_table.ts";
 import type { Link } from "./link.ts";
+import { countRefusal, LinkShare } from "./resources.ts";
 import type { HandlerSlots } from "./slots.ts";
 import { isAsyncIterable } from "./stream.ts";
 
-/** Most messages of one peer at work at the same time on one connection; further ones wait. */
-export const MAX_ACTIVE_REQUESTS = 1024;
+/** Most messages of one peer at work at the same time on one connection, unless told otherwise. */
+export const MAX_ACTIVE_REQUESTS: number = LIMITS.maxActiveRequests.default;
 
-/** Most bytes of messages that wait or are at work on one connection: four of the largest. */
-export const MAX_ACTIVE_BYTES: number = 64 * 1024 * 1024;
+/** Most bytes of messages that wait or are at work on one connection, unless told otherwise. */
+export const MAX_ACTIVE_BYTES: number = LIMITS.maxActiveBytes.default;
 
 /** What {@linkcode Calls} needs of its connection. */
 export interface CallsOptions {
@@ -33,6 +36,8 @@ export interface CallsOptions {
   metrics: Metrics;
   /** Whose turn it is. */
   slots: HandlerSlots;
+  /** What may be in use on the connection, and is. @default {new LinkShare()} */
+  share?: LinkShare;
   /** Sends an answer, or a part of one. @returns what to wait for before the next part. */
   reply: (header: string, id: number, body: MessageBody) => Promise<void> | undefined;
 }
@@ -41,11 +46,10 @@ export interface CallsOptions {
 export class Calls {
   readonly #link: Link;
   readonly #options: CallsOptions;
+  readonly #share: LinkShare;
   // Those that are not done at once, whether they wait for a slot or are at work.
   readonly #pending = new Set<Call>();
   readonly #byId = new Map<number, Call>();
-  #pendingBytes = 0;
-  #atWork = 0;
   // For those who wait until a call is done.
   #change: PromiseWithResolvers<void> | undefined;
   #over = false;
@@ -54,6 +58,7 @@ export class Calls {
   constructor(link: Link, options: CallsOptions) {
     this.#link = link;
     this.#options = options;
+    this.#share = options.share ?? new LinkShare();
   }
 
   /**
@@ -116,27 +121,17 @@ export class Calls {
   }
 
   #admit(registration: Registration, call: Call): Promise<void> | undefined {
-    const { slots } = this.#options;
-    const refusal = this.#fullness(call);
+    const { slots, metrics } = this.#options;
+    const refusal = this.#share.refusal(call.bytes, call.credit !== undefined);
     if (refusal === undefined && slots.enter()) {
       this.#occupy(registration, call);
       return undefined;
     }
     if (refusal === undefined && this.#queue(registration, call)) return undefined;
     if (call.id === 0) return this.#admitLater(registration, call);
-    this.#options.metrics.counter("link.refused").add();
-    this.#options.reply(":error", call.id, errorBody(refusal ?? inboxIsFull()));
-    return undefined;
-  }
-
-  /** Which limit of the connection a call would break. */
-  #fullness({ bytes }: Call): LimitError | undefined {
-    if (this.#atWork >= MAX_ACTIVE_REQUESTS) {
-      return limitError("requests are at work", "maxActiveRequests", MAX_ACTIVE_REQUESTS);
-    }
-    if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > MAX_ACTIVE_BYTES) {
-      return limitError("bytes of requests are at work", "maxActiveBytes", MAX_ACTIVE_BYTES);
-    }
+    metrics.counter("link.refused").add();
+    const error = countRefusal(metrics, refusal ?? inboxIsFull());
+    this.#options.reply(":error", call.id, errorBody(error));
     return undefined;
   }
 
@@ -186,7 +181,7 @@ export class Calls {
 
   async #finishLater(call: Call, result: unknown, borrowed: boolean): Promise<void> {
     this.#remember(call);
-    this.#atWork++;
+    this.#share.requests++;
     try {
       const value = await result;
       if (isAsyncIterable(value)) await this.#stream(call, value);
@@ -194,7 +189,7 @@ export class Calls {
     } catch (error) {
       if (!call.cancelled) this.#fail(call.header, call.id, error);
     } finally {
-      this.#atWork--;
+      this.#share.requests--;
       this.#forget(call);
     }
   }
@@ -224,13 +219,15 @@ export class Calls {
 
   #remember(call: Call): void {
     this.#pending.add(call);
-    this.#pendingBytes += call.bytes;
+    this.#share.bytes += call.bytes;
+    if (call.credit !== undefined) this.#share.streams++;
     if (call.id !== 0) this.#byId.set(call.id, call);
   }
 
   #forget(call: Call): void {
     if (!this.#pending.delete(call)) return;
-    this.#pendingBytes -= call.bytes;
+    this.#share.bytes -= call.bytes;
+    if (call.credit !== undefined) this.#share.streams--;
     if (this.#byId.get(call.id) === call) this.#byId.delete(call.id);
     this.#wake();
   }
@@ -250,20 +247,8 @@ function owned(value: unknown): unknown {
   return holdsBytes(value) ? decode(encode(value)) : value;
 }
 
-function limitError(what: string, limit: string, max: number): LimitError {
-  return new LimitError("limit", `Cannot call: ${max} ${what} (${limit})`, {
-    details: { limit, max },
-  });
-}
-
 function inboxIsFull(): LimitError {
-  return new LimitError(
-    "limit",
-    "Cannot call: too many requests wait for their turn (maxWaiting)",
-    {
-      details: { limit: "maxWaiting" },
-    },
-  );
+  return limitError("Cannot call: too many requests wait for their turn", "maxWaiting");
 }
 
 function waitedTooLong(header: string): TimeoutError {

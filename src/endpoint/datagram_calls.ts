@@ -2,22 +2,28 @@
  * Requests over UDP: the same messages and handlers as on connections, without a connection.
  *
  * A message is one packet of service code 0x14. Beside the headers of a link (see `link.ts`; those of answers in parts
- * are not used) there is one more:
+ * are not used) there are two more:
  *
- * | header | id     | body        |                                                                                 |
- * |--------|--------|-------------|---------------------------------------------------------------------------------|
- * | `:pad` | its id | `{ bytes }` | the answer has that many bytes, more than three times as many as your packet     |
+ * | header   | code | id     | body        |                                                                         |
+ * |----------|------|--------|-------------|-------------------------------------------------------------------------|
+ * | `:retry` | 0x1e | its id | `{ t }`     | prove your address: ask again with this token (see `address_proofs.ts`) |
+ * | `:pad`   | 0x14 | its id | `{ bytes }` | the answer has that many bytes, more than three times as many as your packet |
+ *
+ * **Proof.** Whatever may be answered or reach a handler, requests, messages without an answer and `:ping` alike, carries
+ * a token that proves that its sender receives what is sent to its address. Before that, all that is sent to an address
+ * is a `:retry`, never larger than the packet it answers, and nothing is kept, queued or handled for it. An id of 0 gets
+ * none, so who sends a message without an answer asks for a token by a `:ping` first. A `:cancel` needs no token: nothing
+ * answers it, and it has the id of a request that had one.
  *
  * **Promised.** A request is sent again until it is answered or its time is over. Its handler runs once all the same:
  * repetitions find it at work, or its answer, which is kept for 30 s unless 16,384 later answers, or 2 MiB of them, come
  * first. An answer counts only with the id of the request, 53 random bits, and from the address that was asked. Nothing
- * that we send in answer is more than three times as large as the packet it answers, so whoever forges an address cannot
- * make us send there more than three times what it sends itself. A caller whose answer is larger is told so, and asks
- * again with a padded packet, which costs it a round trip.
+ * that we send in answer is more than three times as large as the packet it answers. A caller whose answer is larger is
+ * told so, and asks again with a padded packet, which costs it a round trip; so does the token, once a minute or two.
  *
- * **Not promised.** That a message without an answer arrives, or arrives once. Who asks: addresses can be forged, so what
- * must know its caller wants a connection. That a packet of more than 1,200 bytes arrives: networks lose large ones more
- * often. Order.
+ * **Not promised.** That a message without an answer arrives, or arrives once. Who asks: an address is no identity, so
+ * what must know its caller wants a connection. That a packet of more than 1,200 bytes arrives: networks lose large ones
+ * more often. Order.
  *
  * @module
  */
@@ -36,6 +42,7 @@ import {
   type WireData,
   writeMessage,
 } from "../wire/message.ts";
+import { AddressProofs, ProofDemand, RETRY_HEADER } from "./address_proofs.ts";
 import { DatagramIncoming } from "./datagram_incoming.ts";
 import { DatagramOutgoing, type DatagramRequestOptions } from "./datagram_outgoing.ts";
 import type { Dispatcher } from "./dispatcher.ts";
@@ -50,7 +57,7 @@ export const MAX_REPLIES = 32_768;
 export interface DatagramCallsOptions {
   /** The port that packets leave by. */
   endpoint: RequestsEndPoint;
-  /** Where what comes in on that port is handed out; its code 0x14 must be free. */
+  /** Where what comes in on that port is handed out; its codes 0x14 and 0x1e must be free. */
   requests: RequestsDispatcher;
   /** Who handles what, as on connections. Handlers that are `inline` are not offered. */
   dispatcher: Dispatcher;
@@ -62,6 +69,13 @@ export interface DatagramCallsOptions {
   metrics?: Metrics;
   /** Answers kept for who asks again: at least as many as are given while a caller waits to do so. @default {32768} */
   maxReplies?: number;
+  /**
+   * Whether addresses are proven before anything is done for them. Both sides must agree. Without it code 0x1e stays
+   * free; that is for networks whose packets are sealed with a secret key, so that nobody else sends any.
+   *
+   * @default {true}
+   */
+  proveAddresses?: boolean;
 }
 
 const HEADER_BYTES = 5;
@@ -106,12 +120,15 @@ export class DatagramCalls implements Disposable {
   readonly #metrics: Metrics;
   readonly #outgoing: DatagramOutgoing;
   readonly #incoming: DatagramIncoming;
-  readonly #registration: Disposable;
+  readonly #demand: ProofDemand | undefined;
+  readonly #registrations: Disposable;
+  // Between being found to lack proof and being taken, which follows at once.
+  #unproven: RequestEvent | undefined;
   // The last that was found to be numeric: most requests go where the one before went.
   #lastHostname = "";
   readonly #encoder = new Encoder({ initialBytes: SHARED_BYTES });
 
-  /** Starts to answer. @throws {TypeError} when somebody takes code 0x14 already. */
+  /** Starts to answer. @throws {TypeError} when somebody takes its codes already. */
   constructor(options: DatagramCallsOptions) {
     const { endpoint, requests, dispatcher, clock = systemClock } = options;
     const { log = silentLogger, metrics = new Metrics(), maxReplies = MAX_REPLIES } = options;
@@ -120,10 +137,20 @@ export class DatagramCalls implements Disposable {
     this.#metrics = metrics;
     const encode = (header: string, id: number, body: MessageBody) =>
       this.#encode(header, id, body);
-    const send = (packet: Uint8Array, to: Address) => endpoint.sendPacket(packet, to);
     const decode = (packet: Uint8Array) => decodeWireData(packet.subarray(HEADER_BYTES));
-    this.#outgoing = new DatagramOutgoing({ clock, metrics, encode, decode, send });
+    const deliver = (packet: Uint8Array, to: Address) => endpoint.sendPacket(packet, to);
     const onSendError = () => metrics.counter("requests.send-errors").add();
+    const send = (packet: Uint8Array, to: Address) => void deliver(packet, to).catch(onSendError);
+    const proofs = options.proveAddresses ?? true ? new AddressProofs(clock) : undefined;
+    this.#demand = proofs && new ProofDemand({ clock, metrics, send });
+    this.#outgoing = new DatagramOutgoing({
+      clock,
+      metrics,
+      encode,
+      decode,
+      send: deliver,
+      proofs,
+    });
     this.#incoming = new DatagramIncoming({
       dispatcher,
       clock,
@@ -131,12 +158,20 @@ export class DatagramCalls implements Disposable {
       metrics,
       maxReplies,
       encode,
-      send: (packet, to) => void endpoint.sendPacket(packet, to).catch(onSendError),
+      send,
     });
-    this.#registration = requests.register(SERVICE_CODE.requests, (event) => this.#take(event), {
-      priority: (event) => this.#priorityOf(event),
-      urgent: ({ request }) => isControl(request),
-    });
+    using registrations = new DisposableStack();
+    if (proofs !== undefined) {
+      const retry = (event: RequestEvent) => this.#takeRetry(event);
+      registrations.use(requests.register(SERVICE_CODE.retryToken, retry, { urgent: () => true }));
+    }
+    registrations.use(
+      requests.register(SERVICE_CODE.requests, (event) => this.#take(event), {
+        priority: (event) => this.#priorityOf(event),
+        urgent: (event) => this.#isUrgent(event),
+      }),
+    );
+    this.#registrations = registrations.move();
   }
 
   /** How many requests wait for their answers. */
@@ -160,29 +195,24 @@ export class DatagramCalls implements Disposable {
     body: MessageBody,
     options: DatagramRequestOptions = {},
   ): Promise<unknown> {
-    const { hostname } = to;
-    if (hostname !== this.#lastHostname) {
-      if (isName(hostname) && !isName(this.#endpoint.address.hostname)) {
-        const text = `Cannot request of "${hostname}" over UDP: give its address, not a name`;
-        return Promise.reject(new TypeError(text));
-      }
-      this.#lastHostname = hostname;
-    }
-    return this.#outgoing.request(to, header, body, options);
+    if (this.#isNumeric(to)) return this.#outgoing.request(to, header, body, options);
+    return Promise.reject(wantsNumber(to));
   }
 
   /**
-   * Sends a message that wants no answer, once. @returns when it has left, which says nothing about arrival.
+   * Sends a message that wants no answer, once, after a `:ping` where there is no proof of our address to send along.
    *
-   * @throws as {@linkcode DatagramCalls.request}, as far as it concerns sending.
+   * @returns when it has left, which says nothing about arrival.
+   * @throws as {@linkcode DatagramCalls.request}, {@linkcode TimeoutError} only when nobody answers the `:ping`.
    */
   async notify(to: Address, header: string, body: MessageBody): Promise<void> {
-    await this.#endpoint.sendPacket(this.#encode(header, 0, body), to);
+    if (!this.#isNumeric(to)) throw wantsNumber(to);
+    await this.#outgoing.notify(to, header, body);
   }
 
   /** Rejects what waits, tells the handlers, and answers nothing more. The port stays open. Harmless when closed. */
   close(): void {
-    this.#registration[Symbol.dispose]();
+    this.#registrations[Symbol.dispose]();
     this.#outgoing.close();
     this.#incoming.close();
   }
@@ -197,21 +227,55 @@ export class DatagramCalls implements Disposable {
     return this.#dispatcher.find(String(header))?.priority ?? "request";
   }
 
+  // What lacks proof must not fill an inbox that others share with whoever forges their address.
+  #isUrgent(event: RequestEvent): boolean {
+    if (isControl(event.request)) return true;
+    if (this.#demand === undefined || this.#demand.isMet(event)) return false;
+    this.#unproven = event;
+    return true;
+  }
+
   #take(event: RequestEvent): Promise<void> | undefined {
     const { request } = event;
     if (!isNative(request)) throw new TypeError("An event of code 0x14 carries a native message");
-    if (!isControl(request)) return this.#incoming.take(event, request);
-    const { header, msgId } = request;
-    if (header === ":ok" || header === ":error" || header === ":pad") {
-      this.#outgoing.settle(request, event.fromAddr);
-    } else if (header === ":cancel") {
-      this.#incoming.cancel(event, msgId);
-    } else if (header === ":ping") {
-      this.#incoming.pong(event, msgId);
+    if (isControl(request)) {
+      this.#control(event, request);
+    } else if (event === this.#unproven) {
+      this.#unproven = undefined;
+      this.#demand?.make(event, request.msgId);
     } else {
-      this.#metrics.counter("requests.unknown-control").add();
+      return this.#incoming.take(event, request);
     }
     return undefined;
+  }
+
+  #control(event: RequestEvent, message: NativeMessage): void {
+    const { header, msgId } = message;
+    if (header === ":ok" || header === ":error" || header === ":pad") {
+      this.#outgoing.settle(message, event.fromAddr);
+    } else if (header === ":cancel") {
+      this.#incoming.cancel(event, msgId);
+    } else if (header !== ":ping") {
+      this.#metrics.counter("requests.unknown-control").add();
+    } else if (this.#demand === undefined || this.#demand.isMet(event)) {
+      this.#incoming.pong(event, msgId);
+    } else {
+      this.#demand.make(event, msgId);
+    }
+  }
+
+  #takeRetry({ request, fromAddr }: RequestEvent): void {
+    if (!isNative(request)) throw new TypeError("An event of code 0x1e carries a native message");
+    if (request.header === RETRY_HEADER) return this.#outgoing.retry(request, fromAddr);
+    this.#metrics.counter("requests.unknown-control").add();
+  }
+
+  /** Whether an address is one that answers can be compared with, or such comparisons work with names here. */
+  #isNumeric({ hostname }: Address): boolean {
+    if (hostname === this.#lastHostname) return true;
+    if (isName(hostname) && !isName(this.#endpoint.address.hostname)) return false;
+    this.#lastHostname = hostname;
+    return true;
   }
 
   /** Makes a packet, encoded where it stays. @throws {InvalidPacketError} `too-large`. */
@@ -249,6 +313,11 @@ function isNative(message: WireData): message is NativeMessage {
 
 function isName(hostname: string): boolean {
   return !hostname.includes(":") && !/^[\d.]+$/.test(hostname);
+}
+
+function wantsNumber({ hostname }: Address): TypeError {
+  const name = printable(hostname, 80);
+  return new TypeError(`Cannot request of "${name}" over UDP: give its address, not a name`);
 }
 
 function tooLarge(header: string, got: number): InvalidPacketError {

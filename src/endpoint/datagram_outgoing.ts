@@ -1,5 +1,6 @@
 /**
- * Requests on their way out over UDP: what waits for an answer, sent again until there is one.
+ * Requests on their way out over UDP: what waits for an answer, sent again until there is one, and at once when the
+ * other side asks for proof of our address.
  *
  * The first repetition comes after `retryMs`, each further one after twice the time, up to a second, each up to half as
  * late again by chance, so that many who lost their packets at once do not meet again. All have the id of the first.
@@ -13,14 +14,15 @@
 
 import type { Clock, Timer } from "../clock.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
-import { printable } from "../log.ts";
 import type { Counter, Metrics } from "../metrics.ts";
 import { type Address, formatAddress } from "../transport/transport.ts";
 import { MAX_DATAGRAM_OUT_BYTES } from "../wire/datagram.ts";
 import type { MessageBody, NativeMessage } from "../wire/message.ts";
+import { type AddressProofs, NO_TOKEN, retryTokenOf } from "./address_proofs.ts";
+import { DatagramAsked } from "./datagram_asked.ts";
 import { remoteError } from "./error_body.ts";
 import { MAX_IN_FLIGHT } from "./inflight.ts";
-import { REQUEST_TIMEOUT_MS, withTerms } from "./terms.ts";
+import { REQUEST_TIMEOUT_MS, withTerm, withTerms } from "./terms.ts";
 
 /** Before a request is sent again for the first time: above the round trip of any network that is in order. */
 export const RETRY_MS = 200;
@@ -31,8 +33,14 @@ export const RETRY_MS = 200;
  */
 export const MAX_DATAGRAM_TIMEOUT_MS = 25_000;
 
-/** How many times a request's bytes its answer may have: what QUIC allows before an address is proven (RFC 9000, 8.1). */
+/**
+ * How many times a request's bytes its answer may have, though the address is proven: a proof is good for a minute or
+ * two, and an address may have another owner by then.
+ */
 export const AMPLIFICATION = 3;
+
+/** How often one request may be sent again at once because proof is wanted: once does, unless the network changes. */
+const MAX_PROOFS = 3;
 
 /**
  * Longest pause between two repetitions. Doubled on, five seconds would see five of them, and where 30 % are lost each
@@ -68,6 +76,13 @@ export interface DatagramOutgoingOptions {
   decode: (packet: Uint8Array) => NativeMessage;
   /** Sends a packet. */
   send: (packet: Uint8Array, to: Address) => Promise<void>;
+  /** What proves our address to others. @default nobody wants proof */
+  proofs?: AddressProofs | undefined;
+}
+
+/** How to ask, with another token than the one that is kept. */
+interface AskOptions extends DatagramRequestOptions {
+  token?: Uint8Array | undefined;
 }
 
 /** See the module. */
@@ -75,7 +90,9 @@ export class DatagramOutgoing {
   readonly #options: DatagramOutgoingOptions;
   readonly #stray: Counter;
   // By the last 30 bits of their ids: a table of small integers is several times as fast as one of other numbers.
-  readonly #inFlight = new Map<number, Asked>();
+  readonly #inFlight = new Map<number, DatagramAsked>();
+  // By address: who waits for a token shares it.
+  readonly #proving = new Map<string, Promise<void>>();
   readonly #ids = new RandomIds();
   #timer: Timer | undefined;
   #closed = false;
@@ -105,14 +122,31 @@ export class DatagramOutgoing {
     }
   }
 
+  /** Sends a message that wants no answer, as soon as there is proof of our address to send along. */
+  async notify(to: Address, header: string, body: MessageBody): Promise<void> {
+    const { proofs, encode, send } = this.#options;
+    const message = withTerms(body, REQUEST_TIMEOUT_MS);
+    if (proofs === undefined) return await send(encode(header, 0, message), to);
+    if (!proofs.isFresh(to)) await this.#prove(to, proofs);
+    await send(encode(header, 0, withTerm(message, "token", proofs.tokenFor(to))), to);
+  }
+
   /** Takes `:ok`, `:error` or `:pad`. What was not asked for, or not from where it comes, is only counted. */
   settle({ header, msgId, body }: NativeMessage, from: Address): void {
-    const asked = this.#inFlight.get(keyOf(msgId));
-    if (asked?.id !== msgId || !isSameAddress(asked.to, from)) return this.#stray.add();
+    const asked = this.#find(msgId, from);
+    if (asked === undefined) return this.#stray.add();
     if (header === ":pad") return this.#pad(asked, body.bytes);
     this.#inFlight.delete(keyOf(msgId));
     if (header === ":ok") asked.resolve(body.result);
     else asked.reject(remoteError(body));
+  }
+
+  /** Takes `:retry`: keeps the token, and asks again with it. Counts as in {@linkcode DatagramOutgoing.settle}. */
+  retry({ msgId, body }: NativeMessage, from: Address): void {
+    const [asked, token] = [this.#find(msgId, from), retryTokenOf(body)];
+    if (asked === undefined || token === undefined) return this.#stray.add();
+    this.#options.proofs?.keep(asked.to, token);
+    if (asked.proofs++ < MAX_PROOFS) this.#askWith(asked, "token", token);
   }
 
   /** Rejects everything that waits and takes nothing more. */
@@ -124,15 +158,38 @@ export class DatagramOutgoing {
     for (const each of asked) each.reject(new ClosedError(`Cannot call ${each.what}: closed`));
   }
 
-  #ask(to: Address, header: string, body: MessageBody, options: DatagramRequestOptions): Asked {
+  #find(id: number, from: Address): DatagramAsked | undefined {
+    const asked = this.#inFlight.get(keyOf(id));
+    return asked?.id === id && isSameAddress(asked.to, from) ? asked : undefined;
+  }
+
+  /** Gets a fresh token from an address; who wants one from the same waits for the same. */
+  #prove(to: Address, proofs: AddressProofs): Promise<void> {
+    const key = formatAddress(to);
+    const others = this.#proving.get(key);
+    if (others !== undefined) return others;
+    const proving = this.#fetchToken(to, proofs).finally(() => this.#proving.delete(key));
+    this.#proving.set(key, proving);
+    return proving;
+  }
+
+  async #fetchToken(to: Address, proofs: AddressProofs): Promise<void> {
+    await this.#ask(to, ":ping", {}, { token: NO_TOKEN }).answer;
+    proofs.keep(to, proofs.tokenFor(to)); // who has answered without wanting proof wants none of the next either
+  }
+
+  #ask(to: Address, header: string, body: MessageBody, options: AskOptions): DatagramAsked {
     const { timeoutMs = REQUEST_TIMEOUT_MS, retryMs = RETRY_MS, signal } = options;
+    const { token = this.#options.proofs?.tokenFor(to) } = options;
     assertWithin("timeoutMs", timeoutMs, MAX_DATAGRAM_TIMEOUT_MS);
     assertWithin("retryMs", retryMs, Infinity);
     signal?.throwIfAborted();
     this.#assertRoom();
     const id = this.#freeId();
-    const packet = this.#options.encode(header, id, withTerms(body, timeoutMs));
-    const asked = new Asked(id, header, to, packet, timeoutMs, retryMs);
+    const terms = withTerms(body, timeoutMs);
+    const message = token === undefined ? terms : withTerm(terms, "token", token);
+    const packet = this.#options.encode(header, id, message);
+    const asked = new DatagramAsked(id, header, to, packet, timeoutMs, retryMs);
     if (signal !== undefined) asked.listen(signal, (reason) => this.#giveUp(asked, reason));
     this.#inFlight.set(keyOf(id), asked);
     this.#keepTicking();
@@ -141,7 +198,7 @@ export class DatagramOutgoing {
   }
 
   /** A request that cannot even be sent is not waited for. */
-  #drop(asked: Asked, error: unknown): void {
+  #drop(asked: DatagramAsked, error: unknown): void {
     if (this.#inFlight.delete(keyOf(asked.id))) asked.reject(error);
   }
 
@@ -168,7 +225,7 @@ export class DatagramOutgoing {
   }
 
   /** Stops waiting and tells the other side. */
-  #giveUp(asked: Asked, reason: unknown): void {
+  #giveUp(asked: DatagramAsked, reason: unknown): void {
     if (!this.#inFlight.delete(keyOf(asked.id))) return;
     asked.reject(reason);
     this.#tell(this.#options.encode(":cancel", asked.id, {}), asked.to);
@@ -178,16 +235,19 @@ export class DatagramOutgoing {
    * The answer is there, and larger than a request as small as ours may bring about: asks again with one that is large
    * enough, once.
    */
-  #pad(asked: Asked, bytes: unknown): void {
+  #pad(asked: DatagramAsked, bytes: unknown): void {
     if (asked.padded || typeof bytes !== "number") return;
     if (!(bytes <= MAX_ANSWER_BYTES)) return;
     const missing = Math.ceil(bytes / AMPLIFICATION) - asked.packet.length;
     if (missing <= 0) return;
-    const { header, msgId, body } = this.#options.decode(asked.packet);
-    const terms = body[":"] as MessageBody | undefined;
-    const padded = { ...body, ":": { ...terms, pad: new Uint8Array(missing) } };
-    asked.packet = this.#options.encode(header, msgId, padded);
     asked.padded = true;
+    this.#askWith(asked, "pad", new Uint8Array(missing));
+  }
+
+  /** Sends a request again with another term, now and whenever it is sent again. */
+  #askWith(asked: DatagramAsked, term: "token" | "pad", bytes: Uint8Array): void {
+    const { header, msgId, body } = this.#options.decode(asked.packet);
+    asked.packet = this.#options.encode(header, msgId, withTerm(body, term, bytes));
     this.#tell(asked.packet, asked.to);
   }
 
@@ -213,72 +273,10 @@ export class DatagramOutgoing {
     }
   }
 
-  #nextRetryMs(asked: Asked, nowMs: number): number {
+  #nextRetryMs(asked: DatagramAsked, nowMs: number): number {
     const pauseMs = asked.retryMs;
     asked.retryMs = Math.max(pauseMs, Math.min(pauseMs * 2, MAX_RETRY_MS));
     return nowMs + pauseMs * (1 + this.#options.clock.random() / 2);
-  }
-}
-
-/** A request that waits for its answer. */
-class Asked {
-  readonly id: number;
-  readonly to: Address;
-  readonly timeoutMs: number;
-  packet: Uint8Array;
-  padded = false;
-  /** The next pause before it is sent again. */
-  retryMs: number;
-  /** When it is sent again, and when it is given up; set by the first tick that finds it. */
-  retryAtMs: number | undefined;
-  deadlineMs: number | undefined;
-  /** Settles when the request is answered or given up. */
-  readonly answer: Promise<unknown>;
-  readonly #header: string;
-  #resolve: (value: unknown) => void = () => {};
-  #reject: (error: unknown) => void = () => {};
-  #forgetSignal: (() => void) | undefined;
-
-  constructor(
-    id: number,
-    header: string,
-    to: Address,
-    packet: Uint8Array,
-    timeoutMs: number,
-    retryMs: number,
-  ) {
-    this.id = id;
-    this.#header = header;
-    this.to = to;
-    this.packet = packet;
-    this.timeoutMs = timeoutMs;
-    this.retryMs = retryMs;
-    this.answer = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-  }
-
-  /** For errors: `"greet" of 192.0.2.7:3486`. */
-  get what(): string {
-    return `"${printable(this.#header, 64)}" of ${printable(formatAddress(this.to), 100)}`;
-  }
-
-  /** Calls `onAbort` when the signal fires before the answer comes. */
-  listen(signal: AbortSignal, onAbort: (reason: unknown) => void): void {
-    const listener = () => onAbort(signal.reason);
-    signal.addEventListener("abort", listener, { once: true });
-    this.#forgetSignal = () => signal.removeEventListener("abort", listener);
-  }
-
-  resolve(value: unknown): void {
-    this.#forgetSignal?.();
-    this.#resolve(value);
-  }
-
-  reject(error: unknown): void {
-    this.#forgetSignal?.();
-    this.#reject(error);
   }
 }
 

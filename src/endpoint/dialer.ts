@@ -13,7 +13,7 @@ import {
   type Transport,
 } from "../transport/transport.ts";
 import type { Via } from "./dispatcher.ts";
-import type { Greeter } from "./greeter.ts";
+import type { Greeter, GreetOptions } from "./greeter.ts";
 import type { PeerInfo } from "./handshake.ts";
 import type { Direction, Link } from "./link.ts";
 import { withinTime } from "./within_time.ts";
@@ -27,6 +27,12 @@ export interface ConnectLinkOptions {
    * the same time, both end up with the same. Whoever uses it leaves it open. @default {false}
    */
   shared?: boolean;
+  /**
+   * Throws when the peer that answers is not the one that was meant: what it throws ends the connection, in the open
+   * network before the other side has learnt who we are. Of a shared link it is asked when that is there, because others
+   * may be waiting for the same one; it stays, then.
+   */
+  expect?: (peer: PeerInfo) => void;
 }
 
 /** Where a link comes from. */
@@ -71,19 +77,20 @@ export class Dialer {
 
   /** See `Endpoint.connect`. */
   async connect(to: Address, options: ConnectLinkOptions): Promise<Link> {
-    const { shared = false, signal } = options;
+    const { shared = false, signal, expect } = options;
     signal?.throwIfAborted();
-    if (!shared) return await this.#dial(to, false, this.#until(signal));
+    if (!shared) return await this.#dial(to, { shared, expect }, this.#until(signal));
     const key = formatAddress(to);
     const existing = [...this.#options.links].find((link) => {
       return link.shared && link.open && formatAddress(link.remote) === key;
     });
-    if (existing !== undefined) return existing;
     // Whoever gives up does so for itself: others may be waiting for the same link.
-    const dialing = this.#dialing.get(key) ??
-      this.#dial(to, true, this.#until(undefined)).finally(() => this.#dialing.delete(key));
-    this.#dialing.set(key, dialing);
-    return await unlessAborted(dialing, signal);
+    const dialing = existing ?? this.#dialing.get(key) ??
+      this.#dial(to, { shared }, this.#until(undefined)).finally(() => this.#dialing.delete(key));
+    if (dialing instanceof Promise) this.#dialing.set(key, dialing);
+    const link = await unlessAborted(Promise.resolve(dialing), signal);
+    expect?.(link.peer);
+    return link;
   }
 
   /** See `Endpoint.attach`. */
@@ -91,7 +98,7 @@ export class Dialer {
     connection: Connection,
     options: ConnectLinkOptions & { via?: Via },
   ): Promise<Link> {
-    const { shared = false, via = "tcp" } = options;
+    const { shared = false, via = "tcp", expect } = options;
     const abort = () => connection.close();
     let signal: AbortSignal | undefined;
     try {
@@ -101,7 +108,7 @@ export class Dialer {
       this.#options.check();
       const { clock, handshakeMs } = this.#options;
       return await withinTime(connection, clock, handshakeMs, async () => {
-        const { peer, framed } = await this.#options.greeter.greet(connection, { shared });
+        const { peer, framed } = await this.#options.greeter.greet(connection, { shared, expect });
         this.#options.check(); // others may have been made meanwhile
         return this.#options.link(framed, peer, { direction: "out", via, shared });
       });
@@ -114,10 +121,15 @@ export class Dialer {
     }
   }
 
-  async #dial(to: Address, shared: boolean, signal: AbortSignal): Promise<Link> {
+  async #dial(to: Address, options: GreetOptions, signal: AbortSignal): Promise<Link> {
     this.#options.check();
+    const { shared, expect } = options;
     const connection = await this.#options.transport.connect(to, { signal });
-    return await this.attach(connection, { shared, signal });
+    return await this.attach(connection, {
+      shared,
+      signal,
+      ...(expect === undefined ? {} : { expect }),
+    });
   }
 
   #until(signal: AbortSignal | undefined): AbortSignal {

@@ -8,6 +8,7 @@ import { NotFoundError, UnsupportedError } from "../errors.ts";
 import { printable } from "../log.ts";
 import type { Address } from "../transport/transport.ts";
 import type { MessageBody } from "../wire/message.ts";
+import { type AccessLevel, type AccessRules, guarded, type IsInvited } from "./access_levels.ts";
 import type { PeerInfo } from "./handshake.ts";
 import type { Priority } from "./inbox.ts";
 import type { Link } from "./link.ts";
@@ -25,7 +26,7 @@ export interface RequestContext {
   readonly remote: Address;
   /** How it came. */
   readonly via: Via;
-  /** Who the other side says it is; `undefined` where there was no handshake, as over UDP. */
+  /** Who the other side has proven to be; `undefined` where nobody does, as over UDP and in dialects. */
   readonly peer: PeerInfo | undefined;
   /** The connection it came on, `undefined` over UDP; answers go back by themselves. */
   readonly link: Link | undefined;
@@ -83,16 +84,34 @@ export interface HandlerOptions {
   inline?: boolean;
   /** What goes first when more messages wait than handlers may be at work. @default {"request"} */
   priority?: Priority;
+  /** Who may reach it. @default what the endpoint's `access` says */
+  access?: AccessLevel;
+  /** What an invite must cover. @default `call:` and the endpoint's name */
+  scope?: string;
 }
 
 /** A handler and how to call it. */
 export interface Registration {
-  /** The handler, inside the middleware. */
+  /** The handler, inside what asks whether the caller may, inside the middleware. */
   readonly handler: Handler;
   /** See {@linkcode HandlerOptions}. */
   readonly inline: boolean;
   /** See {@linkcode HandlerOptions}. */
   readonly priority: Priority;
+  /** See {@linkcode HandlerOptions}. */
+  readonly access: AccessLevel;
+  /** See {@linkcode HandlerOptions}. */
+  readonly scope: string;
+}
+
+/** Who may reach the handlers of a {@linkcode Dispatcher}. */
+export interface DispatcherOptions {
+  /** Who may reach those that do not say. @default {"public"} */
+  access?: AccessLevel;
+  /** Who is invited. @default nobody */
+  isInvited?: IsInvited;
+  /** Whether nobody is let in who cannot prove who they are. @default they reach what is public */
+  isExclusive?: () => boolean;
 }
 
 /**
@@ -115,6 +134,15 @@ export class Dispatcher {
   // What messages go to: the handlers above, each inside the middleware there is.
   readonly #composed = new Map<string, Registration>();
   readonly #middleware: Middleware[] = [];
+  readonly #access: AccessLevel;
+  readonly #rules: AccessRules;
+
+  /** Has no handlers yet. */
+  constructor(options: DispatcherOptions = {}) {
+    this.#access = options.access ?? "public";
+    const { isInvited = () => false, isExclusive } = options;
+    this.#rules = { isInvited, isExclusive };
+  }
 
   /** The headers that have a handler. */
   get headers(): string[] {
@@ -146,6 +174,7 @@ export class Dispatcher {
    */
   handle(header: string, handler: Handler, options: HandlerOptions = {}): Disposable {
     const { inline = false, priority = inline ? "bulk" : "request" } = options;
+    const { access = this.#access, scope = `call:${endpointOf(header)}` } = options;
     if (header === "" || header.startsWith(":")) {
       throw new TypeError(
         `Cannot handle "${header}": a header is not empty and begins without ":"`,
@@ -154,7 +183,7 @@ export class Dispatcher {
     if (this.#handlers.has(header)) {
       throw new TypeError(`Cannot handle "${header}": it has a handler already`);
     }
-    const registration: Registration = { handler, inline, priority };
+    const registration = { handler, inline, priority, access, scope };
     this.#handlers.set(header, registration);
     return {
       [Symbol.dispose]: () => {
@@ -165,6 +194,11 @@ export class Dispatcher {
     };
   }
 
+  /** Whether there is a handler of a header for those who cannot prove who they are. */
+  isPublic(header: string): boolean {
+    return this.find(header)?.access === "public" && !this.#rules.isExclusive?.();
+  }
+
   /** The handler of a header, inside the middleware. */
   find(header: string): Registration | undefined {
     return this.#composed.get(header) ?? this.#compose(header);
@@ -173,9 +207,10 @@ export class Dispatcher {
   #compose(header: string): Registration | undefined {
     const registration = this.#handlers.get(header);
     if (registration === undefined) return undefined;
+    const { access, scope } = registration;
     const handler = this.#middleware.reduceRight<Handler>(
       (inner, { run }) => (body, context) => run(body, context, (body) => inner(body, context)),
-      registration.handler,
+      guarded(registration.handler, access, scope, this.#rules),
     );
     const composed = { ...registration, handler };
     this.#composed.set(header, composed);

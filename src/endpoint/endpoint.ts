@@ -5,45 +5,35 @@
  */
 
 import { type Clock, systemClock, type Timer } from "../clock.ts";
-import { ClosedError, HandshakeError, LimitError } from "../errors.ts";
+import { ClosedError, HandshakeError, type LimitError, PeerError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
+import { madeBy } from "../secure/credential.ts";
+import { Identity } from "../secure/identity.ts";
+import { Network } from "../secure/network.ts";
 import type { FramedConnection } from "../transport/framed.ts";
 import type { Address, Connection, Listener, Transport } from "../transport/transport.ts";
+import type { AccessLevel, IsInvited } from "./access_levels.ts";
 import { type Accepted, Acceptor, type Protocol, type Taker } from "./acceptor.ts";
 import { type ConnectLinkOptions, Dialer, type LinkOrigin } from "./dialer.ts";
 import { Dispatcher, type Handler, type HandlerOptions, type Middleware } from "./dispatcher.ts";
 import type { Via } from "./dispatcher.ts";
 import { Greeter } from "./greeter.ts";
-import { type Hello, INSTANCE_BYTES, type PeerInfo, PREFACE } from "./handshake.ts";
+import { type Hello, infoOfHello, INSTANCE_BYTES, type PeerInfo, PREFACE } from "./handshake.ts";
 import { answerHttp } from "./http_hint.ts";
-import { ConnectionLimiter, isLoopback } from "./limits.ts";
+import type { EndpointLimits } from "./limits_table.ts";
 import { DRAIN_MS, Link } from "./link.ts";
 import { listen } from "./listen.ts";
+import { NewestFirst } from "./newest_first.ts";
 import { PeerTable } from "./peer_table.ts";
-import { HandlerSlots, MAX_HANDLERS } from "./slots.ts";
+import { Resources } from "./resources.ts";
+import { HandlerSlots } from "./slots.ts";
 import { Turns } from "./turns.ts";
 
-/** Room for the messages that links need themselves, errors with their details among them. */
-const LEAST_FRAME_BYTES = 512;
+export type { EndpointLimits } from "./limits_table.ts";
 
-/** How many connections, and for how long; every limit that is hit is counted and named. */
-export interface EndpointLimits {
-  /** Links at the same time; above any group of peers that share folders, below the usual 1024 descriptors. @default {512} */
-  maxLinks?: number;
-  /** Links that others open from one address, other machines only. @default {64} */
-  maxLinksPerAddress?: number;
-  /** Connections that have not finished their handshake, a descriptor and 16 KiB each; beyond, the oldest goes. @default {256} */
-  maxPendingHandshakes?: number;
-  /** Time for a whole handshake in milliseconds, as the PeerConnect acceptor has. @default {6000} */
-  handshakeMs?: number;
-  /** Largest message in bytes. @default {16777216} */
-  maxFrameBytes?: number;
-  /** Handlers at work at the same time; further messages wait in an inbox per peer. @default {4096} */
-  maxHandlers?: number;
-  /** Pace of the heartbeat in milliseconds; a link that is silent for 2.5 of them is closed. `Infinity`: none. @default {10000} */
-  heartbeatMs?: number;
-}
+/** What an endpoint says of itself; its id follows from its key. */
+export type SelfInfo = Omit<PeerInfo, "peerId" | "publicKey">;
 
 /** Decides about a peer that wants to connect: throws a `PeerError` that the peer is told. */
 export type Guard = (hello: Hello, remote: Address) => void;
@@ -52,8 +42,30 @@ export type Guard = (hello: Hello, remote: Address) => void;
 export interface EndpointOptions {
   /** The network. */
   transport: Transport;
-  /** Who we are. */
-  self: PeerInfo;
+  /** Proves who we are. @default a new identity */
+  identity?: Identity;
+  /** What we say of ourselves. */
+  self: SelfInfo;
+  /** Who belongs to us: peers of another network can neither connect nor be connected to. @default {new Network()} */
+  network?: Network;
+  /**
+   * Throws for a peer that we want nothing to do with, whoever connects to whom: it is asked once the peer has proven who
+   * it is, and again with each half of a heartbeat. @default nobody is refused
+   */
+  trust?: (peer: PeerInfo) => void;
+  /** Invites and keys, each of which is shown to the peer that made it, when we connect to that. @default {[]} */
+  tokens?: readonly string[];
+  /** Who may reach handlers that do not say. @default {"public"} */
+  access?: AccessLevel;
+  /** Whether a caller was given a scope. @default nobody was */
+  isInvited?: IsInvited;
+  /** Whether nobody is let in who cannot prove who they are. @default they reach what is public */
+  isExclusive?: () => boolean;
+  /**
+   * Neither encrypt nor prove anything, to measure what that costs. Both sides must ask for it, and be on this machine:
+   * with others no connection comes about. @default {false}
+   */
+  plain?: boolean;
   /** Address to listen on. @default every address of the machine, IPv6 and IPv4 */
   hostname?: string | undefined;
   /** Port to listen on, 0 for any. @default {3485 or the next free one} */
@@ -80,15 +92,19 @@ export class Endpoint implements AsyncDisposable {
   readonly log: Logger;
   /** Counts `accept.*`, `link.*` and `peers.*`. */
   readonly metrics: Metrics;
+  /** The limits, and what of them is in use. */
+  readonly resources: Resources;
   /** The port that HTTP and WebSocket are on, for who asks on the wrong one. */
   webPort: number | undefined;
   readonly #self: PeerInfo;
-  readonly #limits: Required<EndpointLimits>;
-  readonly #dispatcher = new Dispatcher();
+  readonly #tokens: readonly string[];
+  readonly #trust: (peer: PeerInfo) => void;
+  readonly #dispatcher: Dispatcher;
   readonly #greeter: Greeter;
   readonly #acceptor: Acceptor;
   readonly #slots: HandlerSlots;
   readonly #turns = new Turns();
+  readonly #handshakes = new NewestFirst();
   readonly #links = new Set<Link>();
   readonly #offered: string[] = [];
   readonly #guards = new Set<Guard>();
@@ -103,25 +119,35 @@ export class Endpoint implements AsyncDisposable {
   private constructor(options: EndpointOptions) {
     const { transport, self, limits = {}, clock = systemClock } = options;
     const { log = silentLogger, metrics = new Metrics() } = options;
+    const { identity = Identity.generate(), network = new Network(), trust = () => {} } = options;
+    const { tokens = [], plain = false } = options;
+    this.#tokens = tokens;
+    this.#trust = trust;
+    const { peerId } = identity;
+    const publicKey = identity.publicKey.toHex();
     const instance = crypto.getRandomValues(new Uint8Array(INSTANCE_BYTES)).toHex();
-    this.#self = { instance, ...self };
-    this.#limits = {
-      maxLinks: 512,
-      maxLinksPerAddress: 64,
-      maxPendingHandshakes: 256,
-      handshakeMs: 6_000,
-      maxFrameBytes: 16 * 1024 * 1024,
-      maxHandlers: MAX_HANDLERS,
-      heartbeatMs: 10_000,
-      ...limits,
-    };
-    checkLimits(this.#limits);
+    this.#self = { instance, ...self, peerId, publicKey };
     this.clock = clock;
     this.log = log;
     this.metrics = metrics;
-    const { maxFrameBytes, maxPendingHandshakes, handshakeMs, maxHandlers } = this.#limits;
+    this.resources = new Resources({ limits, clock, metrics });
+    const { resources } = this;
+    const { maxFrameBytes, maxPendingHandshakes, handshakeMs, maxHandlers } = resources.limits;
     this.peers = new PeerTable(this.#self, clock, metrics, handshakeMs);
-    this.#greeter = new Greeter({ self: () => this.self, clock, maxFrameBytes });
+    const { access = "public", isInvited = () => false } = options;
+    const { isExclusive } = options;
+    const exclusive = isExclusive === undefined ? {} : { isExclusive };
+    this.#dispatcher = new Dispatcher({ access, isInvited, ...exclusive });
+    this.#greeter = new Greeter({
+      identity,
+      self: () => this.self,
+      network,
+      trust,
+      clock,
+      maxFrameBytes,
+      plain,
+      turn: () => this.#handshakes.next(),
+    });
     this.#dialer = new Dialer({
       transport,
       greeter: this.#greeter,
@@ -133,11 +159,16 @@ export class Endpoint implements AsyncDisposable {
       link: (framed, peer, how) => this.#link(framed, peer, how),
     });
     this.#slots = new HandlerSlots(maxHandlers);
-    const limiter = new ConnectionLimiter(clock);
+    resources.gauge("maxHandlers", () => this.#slots.atWork);
+    const rates = resources.middleware((header) => this.#dispatcher.find(header)?.inline ?? false);
+    if (rates !== undefined) this.#dispatcher.use(rates);
+    const { failures: limiter } = resources;
     const times = { maxPendingHandshakes, handshakeMs };
     const turnAway = (connection: Connection, why: LimitError) =>
       this.#greeter.turnAway(connection, why);
-    this.#acceptor = new Acceptor({ clock, log, metrics, limiter, turnAway, ...times });
+    const hold = ({ remote }: Connection) => resources.holdLink(remote);
+    this.#acceptor = new Acceptor({ clock, log, metrics, limiter, hold, turnAway, ...times });
+    resources.gauge("maxPendingHandshakes", () => this.#acceptor.pending);
     this.#acceptor.take("native", (accepted) => this.#welcome(accepted));
     this.#acceptor.take("http", (accepted) => answerHttp(accepted, this.webPort));
   }
@@ -219,7 +250,7 @@ export class Endpoint implements AsyncDisposable {
     };
   }
 
-  /** Asks before a peer that connects is accepted. @returns what takes the guard off. */
+  /** Asks before a peer that connects, and has proven who it is, is accepted. @returns what takes the guard off. */
   guard(guard: Guard): Disposable {
     this.#guards.add(guard);
     return { [Symbol.dispose]: () => void this.#guards.delete(guard) };
@@ -299,8 +330,8 @@ export class Endpoint implements AsyncDisposable {
     await this.#greeter.welcome(connection, rest, (hello, framed) => {
       this.#checkLinks(connection.remote);
       for (const guard of this.#guards) guard(hello, connection.remote);
-      const { versions: _, shared, ...peer } = hello;
-      this.#link(framed, peer, { direction: "in", via, shared });
+      const { shared } = hello;
+      this.#link(framed, infoOfHello(hello), { direction: "in", via, shared });
       established();
     });
   }
@@ -308,14 +339,7 @@ export class Endpoint implements AsyncDisposable {
   /** @param from Where a link comes from that others open. */
   #checkLinks(from?: Address): void {
     if (this.#draining) throw new HandshakeError("denied", "The peer is closing down");
-    const { maxLinks, maxLinksPerAddress } = this.#limits;
-    if (this.#links.size >= maxLinks) throw tooManyLinks("maxLinks", maxLinks);
-    if (from === undefined || isLoopback(from.hostname)) return;
-    let same = 0;
-    for (const { direction, remote } of this.#links) {
-      if (direction === "in" && remote.hostname === from.hostname) same++;
-    }
-    if (same >= maxLinksPerAddress) throw tooManyLinks("maxLinksPerAddress", maxLinksPerAddress);
+    this.resources.checkLink(from);
   }
 
   #link(
@@ -325,6 +349,8 @@ export class Endpoint implements AsyncDisposable {
   ): Link {
     this.#closing.signal.throwIfAborted();
     const { clock, log, metrics } = this;
+    const { remote } = framed.connection;
+    const share = this.resources.share(how.direction === "in" ? remote : undefined);
     const link = new Link({
       framed,
       peer,
@@ -334,42 +360,48 @@ export class Endpoint implements AsyncDisposable {
       metrics,
       slots: this.#slots,
       turns: this.#turns,
+      share,
       onSlow: () => this.peers.report({ type: "slow-consumer", peer }),
       ...how,
     });
     this.#links.add(link);
-    void link.closed.then(() => this.#links.delete(link));
+    const shown = how.direction === "out" ? madeBy(peer.peerId, this.#tokens) : [];
+    if (shown.length > 0) link.show(shown);
+    void link.closed.then(() => {
+      this.#links.delete(link);
+      share[Symbol.dispose]();
+    });
     for (const listener of this.#listeners) listener(link);
     this.#keepBeating();
     return this.peers.add(link);
   }
 
+  /** Closes a link to a peer that is trusted no longer. */
+  #checkTrust(link: Link): void {
+    try {
+      this.#trust(link.peer);
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      this.metrics.counter("link.distrusted").add();
+      this.log.warn("closing a connection to a peer that is trusted no longer", {
+        peer: link.label,
+        code: error.code,
+      });
+      void link.close();
+    }
+  }
+
   /** One timer for the heartbeats of all links, while there are any. */
   #keepBeating(): void {
-    const halfMs = this.#limits.heartbeatMs / 2;
+    const halfMs = this.resources.limits.heartbeatMs / 2;
     if (this.#heart !== undefined || halfMs === Infinity || this.#closing.signal.aborted) return;
     this.#heart = this.clock.after(halfMs, () => {
       this.#heart = undefined;
-      for (const link of [...this.#links]) link.beat(halfMs);
+      for (const link of [...this.#links]) {
+        this.#checkTrust(link);
+        link.beat(halfMs);
+      }
       if (this.#links.size > 0) this.#keepBeating();
     });
   }
-}
-
-function tooManyLinks(limit: string, max: number): LimitError {
-  return new LimitError("limit", `There are ${max} links already (${limit})`, {
-    details: { limit, max },
-  });
-}
-
-function checkLimits(limits: Required<EndpointLimits>): void {
-  for (const [name, value] of Object.entries(limits)) {
-    const least = name === "maxLinks" || name === "maxLinksPerAddress" ? 0 : 1;
-    if (value >= least) continue;
-    throw new RangeError(`${name} must be at least ${least}: current value is ${value}`);
-  }
-  if (limits.maxFrameBytes >= LEAST_FRAME_BYTES) return;
-  throw new RangeError(
-    `maxFrameBytes must be at least ${LEAST_FRAME_BYTES}: current value is ${limits.maxFrameBytes}`,
-  );
 }

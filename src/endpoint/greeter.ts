@@ -12,42 +12,70 @@ import {
   type LimitError,
   PeerError,
 } from "../errors.ts";
-import { printable } from "../log.ts";
+import {
+  acceptChannel,
+  dialChannel,
+  MAX_HANDSHAKE_BYTES,
+  refusal,
+} from "../secure/channel_handshake.ts";
+import type { Identity } from "../secure/identity.ts";
+import type { Network } from "../secure/network.ts";
+import { acceptPlain, assertLoopback, dialPlain } from "../secure/plain_handshake.ts";
 import { FramedConnection } from "../transport/framed.ts";
 import { type Address, type Connection, formatAddress } from "../transport/transport.ts";
 import { decodeWireData, encodeWireData, type NativeMessage, wireData } from "../wire/message.ts";
 import {
-  acceptBody,
   commonVersion,
   denyBody,
   type Hello,
-  helloBody,
-  MAX_HANDSHAKE_BYTES,
+  infoOfHello,
   parseAccept,
   parseDeny,
-  parseHello,
   type PeerInfo,
   PREFACE,
+  unexpected,
   VERSIONS,
 } from "./handshake.ts";
+import { Introduction } from "./introduction.ts";
+import { isLoopback } from "./limits.ts";
 
 /** What a {@linkcode Greeter} needs. */
 export interface GreeterOptions {
-  /** Who we are, at the time of each handshake. */
+  /** Proves who we are. */
+  identity: Identity;
+  /** What we say of ourselves, at the time of each handshake. */
   self: () => PeerInfo;
+  /** Who belongs to us. */
+  network: Network;
+  /** Throws for a peer that we want nothing to do with, whoever connects to whom. */
+  trust: (peer: PeerInfo) => void;
   /** Where time comes from. */
   clock: Clock;
   /** Largest message once the two know each other. */
   maxFrameBytes: number;
+  /** Neither encrypt nor prove, on this machine, to measure what that costs. */
+  plain: boolean;
+  /** Waited for before the work of a handshake that others began. */
+  turn: () => Promise<void>;
+}
+
+/** How to greet. */
+export interface GreetOptions {
+  /** Make it the one connection between the two. */
+  shared: boolean;
+  /** Throws when it is not the peer that was meant; in the open network before we have said who we are. */
+  expect?: ((peer: PeerInfo) => void) | undefined;
 }
 
 /** Shakes hands. */
 export class Greeter {
   readonly #options: GreeterOptions;
+  readonly #introduction: Introduction;
 
   /** Shakes hands for somebody. */
   constructor(options: GreeterOptions) {
     this.#options = options;
+    this.#introduction = new Introduction(options.identity, options.self);
   }
 
   /**
@@ -62,22 +90,20 @@ export class Greeter {
     rest: Uint8Array,
     admit: (hello: Hello, framed: FramedConnection) => void,
   ): Promise<void> {
-    const greeter = this.#greeter(connection);
-    greeter.reader.push(rest);
+    const { channel, remoteStatic, payload } = await this.#accept(connection, rest);
+    const framed = this.#framed(channel);
     try {
-      const { header, body } = await receiveMessage(greeter);
-      if (header !== ":hello") throw unexpected(header, ":hello");
-      const hello = parseHello(body);
+      const hello = this.#introduction.read(payload, remoteStatic);
       const version = commonVersion(VERSIONS, hello.versions);
-      const framed = this.#framed(greeter);
-      const accept = acceptBody(this.#options.self(), version);
+      this.#options.trust(infoOfHello(hello));
+      const late = this.#isClosed ? { hello: this.#introduction.hello() } : {};
+      framed.writer.frame(encodeWireData(wireData(":accept", { version, ...late })));
       // Nothing waits between the check and the link, or others could be admitted in between.
-      framed.writer.frame(encodeWireData(wireData(":accept", accept)));
       admit(hello, framed);
       await framed.flush();
     } catch (error) {
       if (error instanceof PeerError && !(error instanceof ClosedError)) {
-        await this.#deny(greeter, error);
+        await this.#deny(channel, error);
       }
       throw error;
     }
@@ -86,29 +112,40 @@ export class Greeter {
   /** The dialer's side. @returns who answered, and the connection from then on. */
   async greet(
     connection: Connection,
-    options: { shared: boolean },
+    options: GreetOptions,
   ): Promise<{ peer: PeerInfo; framed: FramedConnection }> {
-    const greeter = this.#greeter(connection);
-    greeter.writer.encoder.raw(PREFACE);
-    const hello = helloBody(this.#options.self(), options);
-    greeter.writer.frame(encodeWireData(wireData(":hello", hello)));
-    // Who is turned away unheard cannot write, but can read why.
-    greeter.flush().catch(() => {});
+    let remoteStatic = new Uint8Array();
+    let hello: Hello | undefined;
+    const read = (payload: Uint8Array): Hello => {
+      hello = this.#introduction.read(payload, remoteStatic);
+      const peer = infoOfHello(hello);
+      this.#options.trust(peer);
+      options.expect?.(peer);
+      return hello;
+    };
+    const channel = await this.#dial(connection, (key, payload) => {
+      remoteStatic = key.slice();
+      if (!this.#isClosed) read(payload);
+      return this.#introduction.hello({ shared: options.shared });
+    });
+    const greeter = this.#framed(channel, MAX_HANDSHAKE_BYTES);
     const { header, body } = await receiveMessage(greeter).catch((cause) => {
-      throw notKith(connection.remote, cause);
+      throw this.#explain(connection.remote, cause);
     });
     if (header === ":deny") throw parseDeny(body);
     if (header !== ":accept") throw unexpected(header, ":accept");
-    const { version, ...peer } = parseAccept(body);
+    const version = parseAccept(body);
     commonVersion(VERSIONS, { min: version, max: version });
-    return { peer, framed: this.#framed(greeter) };
+    if (this.#isClosed) read(body.hello instanceof Uint8Array ? body.hello : new Uint8Array());
+    if (hello === undefined) throw unexpected(header, ":hello");
+    return { peer: infoOfHello(hello), framed: this.#goOn(greeter) };
   }
 
   /** Says why a connection is not wanted, in one write and without waiting for it to be read, and closes it. */
   async turnAway(connection: Connection, why: LimitError): Promise<void> {
-    const framed = this.#greeter(connection);
+    const framed = new FramedConnection(connection, { clock: this.#options.clock });
     try {
-      await framed.send(encodeWireData(wireData(":deny", denyBody(why))));
+      await connection.write(refusal(why));
     } catch (error) {
       if (!(error instanceof PeerError)) throw error; // it has gone by itself
     } finally {
@@ -116,25 +153,71 @@ export class Greeter {
     }
   }
 
-  async #deny(greeter: FramedConnection, why: PeerError): Promise<void> {
-    if (greeter.failed) return;
-    greeter.writer.frame(encodeWireData(wireData(":deny", denyBody(why))));
-    await greeter.hangUp();
+  /** Whether only those who know the network's name or key may learn who we are. */
+  get #isClosed(): boolean {
+    return !this.#options.network.isOpen;
   }
 
-  /** The connection until both sides know each other: it carries small messages only. */
-  #greeter(connection: Connection): FramedConnection {
+  async #accept(connection: Connection, rest: Uint8Array) {
+    const payload = () => this.#isClosed ? new Uint8Array() : this.#introduction.hello();
+    const options = { ...this.#common(), rest, payload, turn: this.#options.turn };
+    if (!this.#options.plain) return await acceptChannel(connection, options);
+    assertLoopback(connection.remote, isLoopback);
+    return await acceptPlain(connection, options);
+  }
+
+  async #dial(
+    connection: Connection,
+    answer: (remoteStatic: Uint8Array, payload: Uint8Array) => Uint8Array,
+  ): Promise<Connection> {
+    const options = { ...this.#common(), preface: PREFACE, answer };
+    try {
+      if (!this.#options.plain) return await dialChannel(connection, options);
+      assertLoopback(connection.remote, isLoopback);
+      return await dialPlain(connection, options);
+    } catch (cause) {
+      throw this.#explain(connection.remote, cause);
+    }
+  }
+
+  #common() {
+    const { clock, network } = this.#options;
+    const psks = network.keys.map(({ psk }) => psk);
+    return { prologue: PREFACE, staticKey: this.#introduction.staticKey, psks, clock };
+  }
+
+  #framed(channel: Connection, maxFrameBytes = this.#options.maxFrameBytes): FramedConnection {
     const { clock } = this.#options;
-    const maxFrameBytes = Math.min(this.#options.maxFrameBytes, MAX_HANDSHAKE_BYTES);
-    return new FramedConnection(connection, { maxFrameBytes, clock });
+    return new FramedConnection(channel, { maxFrameBytes, clock });
   }
 
-  /** The connection from then on, with what has come already. */
-  #framed({ connection, reader }: FramedConnection): FramedConnection {
-    const { clock, maxFrameBytes } = this.#options;
-    const framed = new FramedConnection(connection, { maxFrameBytes, clock });
+  /** The connection once both know each other, with what has come already. */
+  #goOn({ connection, reader }: FramedConnection): FramedConnection {
+    const framed = this.#framed(connection);
     framed.reader.push(reader.buffer.subarray(reader.stop, reader.stop + reader.pendingBytes));
     return framed;
+  }
+
+  async #deny(channel: Connection, why: PeerError): Promise<void> {
+    const framed = this.#framed(channel);
+    framed.writer.frame(encodeWireData(wireData(":deny", denyBody(why))));
+    await framed.hangUp();
+  }
+
+  /** What a handshake that was cut short or made no sense means to whoever began it. */
+  #explain(remote: Address, cause: unknown): unknown {
+    const at = formatAddress(remote);
+    const bad = (text: string) => new HandshakeError("bad-channel", text, { cause });
+    if (cause instanceof ClosedError || cause instanceof InvalidPacketError) {
+      return bad(
+        `Cannot connect: what answers at ${at} is no kith peer, or one of another network`,
+      );
+    }
+    if (cause instanceof HandshakeError && cause.code === "bad-channel") {
+      const text = `what answers at ${at} belongs to another network, or is no kith peer`;
+      return bad(`Cannot connect: ${text} (${cause.message})`);
+    }
+    return cause;
   }
 }
 
@@ -142,20 +225,4 @@ async function receiveMessage(framed: FramedConnection): Promise<NativeMessage> 
   const frame = await framed.receive();
   if (frame === undefined) throw new ClosedError("The connection ended during the handshake");
   return decodeWireData(frame);
-}
-
-function unexpected(header: string, wanted: string): InvalidPacketError {
-  return new InvalidPacketError(
-    "bad-message",
-    `Cannot shake hands: "${printable(header, 40)}" came instead of "${wanted}"`,
-  );
-}
-
-function notKith(remote: Address, cause: unknown): unknown {
-  if (!(cause instanceof InvalidPacketError || cause instanceof ClosedError)) return cause;
-  return new HandshakeError(
-    "bad-channel",
-    `Cannot connect: what answers at ${formatAddress(remote)} is no kith peer`,
-    { cause },
-  );
 }

@@ -2,29 +2,41 @@
  * How two kith peers begin: who we are, which versions and capabilities we speak, and the answer to that.
  *
  * ```
- * dialer    KITH/1\n  :hello {min, max, shared, peer, inst, name, caps, agent}  ->
- *                            <-  :accept {version, peer, inst, name, caps, agent}   acceptor
- *                                  <-  :deny {code, reason}, then close
+ * dialer    KITH/1\n, a key            ->
+ *                                      <-  :hello                 acceptor
+ *           :hello                     ->
+ *                                      <-  :accept {version}, or :deny {code, reason} and the end
+ *
+ * :hello {min, max, shared, key, sig, inst, name, caps, agent}
  * ```
  *
- * The preface is not a frame: it is what tells a native connection from the others that may come in on the same port.
- * HELLO, ACCEPT and DENY are the peerpy peer's; versions, capabilities and reasons are what its document lacks.
+ * All but the first line is encrypted: the two hellos are what the Noise handshake carries (`channel_handshake.ts`), and
+ * the answer is the first message of the channel. `key` is the peer's Ed25519 key, of which its peer id is the hash;
+ * `sig` binds the channel's own key to it. In a network with a name or a key the acceptor says nothing of itself before
+ * the dialer has shown that it belongs to it: its hello comes with `:accept`.
+ *
+ * HELLO, ACCEPT and DENY are the peerpy peer's; what is proven, versions, capabilities and reasons are what its document
+ * lacks.
  *
  * @module
  */
 
-import { HandshakeError, InvalidPacketError, LimitError, type PeerError } from "../errors.ts";
+import {
+  AuthError,
+  HandshakeError,
+  InvalidPacketError,
+  LimitError,
+  type PeerError,
+} from "../errors.ts";
 import { printable } from "../log.ts";
-import { type MessageBody, PEER_ID_BYTES } from "../wire/message.ts";
+import { peerIdOf, PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from "../secure/identity.ts";
+import type { MessageBody } from "../wire/message.ts";
 
-/** The first bytes of every native connection. */
+/** The first bytes of every native connection, and the prologue of its handshake. */
 export const PREFACE: Uint8Array = new TextEncoder().encode("KITH/1\n");
 
 /** The oldest and the newest version of the native protocol that this code speaks. */
 export const VERSIONS: VersionRange = { min: 1, max: 1 };
-
-/** Largest message before a link exists, enough for every capability: what a stranger can make us hold. */
-export const MAX_HANDSHAKE_BYTES: number = 16 * 1024;
 
 /** Longest name of a peer, in UTF-16 units: a label for people. */
 export const MAX_NAME_CHARS = 64;
@@ -44,10 +56,12 @@ export interface VersionRange {
   readonly max: number;
 }
 
-/** What a peer says of itself. Until the channel proves it, it is a claim. */
+/** Who a peer is, which the channel proves, and what it says of itself. */
 export interface PeerInfo {
-  /** 40 lower-case hexadecimal digits. */
+  /** 40 lower-case hexadecimal digits: the hash of its key. */
   readonly peerId: string;
+  /** Its Ed25519 key, 64 hexadecimal digits. */
+  readonly publicKey?: string;
   /** A label, empty where none was given; never an identity. */
   readonly name: string;
   /** What it can do; unknown ones are ignored. */
@@ -60,40 +74,88 @@ export interface PeerInfo {
 
 /** A parsed HELLO. */
 export interface Hello extends PeerInfo {
-  /** Versions that the dialer speaks. */
+  /** Its Ed25519 key, 64 hexadecimal digits. */
+  readonly publicKey: string;
+  /** The signature that binds the channel's key to it, not checked yet. */
+  readonly signature: Uint8Array;
+  /** Versions that it speaks. */
   readonly versions: VersionRange;
   /** Whether it wants this to be the one connection between the two. */
   readonly shared: boolean;
 }
 
-/** The body of HELLO. */
-export function helloBody(
-  self: PeerInfo,
-  options: { versions?: VersionRange; shared?: boolean } = {},
-): MessageBody {
-  const { versions = VERSIONS, shared = false } = options;
-  return { min: versions.min, max: versions.max, shared, ...infoBody(self) };
+/** What a HELLO has besides what a peer says of itself. */
+export interface HelloOptions {
+  /** The signature that binds the channel's key. */
+  signature: Uint8Array;
+  /** Versions that are spoken. @default {VERSIONS} */
+  versions?: VersionRange;
+  /** Whether this shall be the one connection between the two. @default {false} */
+  shared?: boolean;
 }
 
-/** The body of ACCEPT. */
-export function acceptBody(self: PeerInfo, version: number): MessageBody {
-  return { version, ...infoBody(self) };
+/** The body of HELLO. @param self Whose `publicKey` must be there. */
+export function helloBody(self: PeerInfo, options: HelloOptions): MessageBody {
+  const { signature, versions = VERSIONS, shared = false } = options;
+  return {
+    min: versions.min,
+    max: versions.max,
+    shared,
+    key: Uint8Array.fromHex(self.publicKey ?? ""),
+    sig: signature,
+    name: self.name,
+    caps: self.capabilities,
+    agent: self.agent,
+    ...(self.instance === undefined ? {} : { inst: Uint8Array.fromHex(self.instance) }),
+  };
 }
 
-/** The body of DENY: a code of the error table and a sentence for people. */
+/**
+ * The body of DENY: a code of the error table and a sentence for people. Whom else we know or let in is no business of
+ * somebody whom we do not let in.
+ */
 export function denyBody(error: PeerError): MessageBody {
-  return { code: error.code, reason: error.message };
+  const reason = !(error instanceof AuthError)
+    ? error.message
+    : error.code === "key-changed"
+    ? "another peer is known by that name here"
+    : "it does not let this peer in";
+  return { code: error.code, reason };
 }
 
 /** Reads a HELLO. @throws {InvalidPacketError} naming the field that is wrong. */
 export function parseHello(body: MessageBody): Hello {
-  const versions = { min: versionOf(body, "min"), max: versionOf(body, "max") };
-  return { ...parseInfo(body), versions, shared: body.shared === true };
+  const { key, sig, name, caps, agent, inst } = body;
+  const publicKey = parseBytes("key", key, PUBLIC_KEY_BYTES);
+  return {
+    peerId: peerIdOf(publicKey),
+    publicKey: publicKey.toHex(),
+    signature: parseBytes("sig", sig, SIGNATURE_BYTES),
+    name: parseText("name", name, MAX_NAME_CHARS),
+    capabilities: parseTexts("caps", caps, MAX_CAPABILITIES, MAX_CAPABILITY_CHARS),
+    agent: parseText("agent", agent, MAX_NAME_CHARS),
+    ...(inst === undefined ? {} : { instance: parseBytes("inst", inst, INSTANCE_BYTES).toHex() }),
+    versions: { min: versionOf(body, "min"), max: versionOf(body, "max") },
+    shared: body.shared === true,
+  };
 }
 
-/** Reads an ACCEPT. @throws {InvalidPacketError} naming the field that is wrong. */
-export function parseAccept(body: MessageBody): PeerInfo & { readonly version: number } {
-  return { ...parseInfo(body), version: versionOf(body, "version") };
+/** What a HELLO says of a peer, without what only the handshake needs. */
+export function infoOfHello(hello: Hello): PeerInfo {
+  const { peerId, publicKey, name, capabilities, agent, instance } = hello;
+  return {
+    peerId,
+    publicKey,
+    name,
+    capabilities,
+    agent,
+    ...(instance === undefined ? {} : { instance }),
+  };
+}
+
+/** Reads the version of an ACCEPT. @throws {InvalidPacketError} when there is none. */
+export function parseAccept(body: MessageBody): number {
+  return versionOf(body, "version");
 }
 
 /** The error that a DENY means to the dialer. */
@@ -130,31 +192,17 @@ export function commonVersion(ours: VersionRange, theirs: VersionRange): number 
   );
 }
 
-function infoBody(self: PeerInfo): MessageBody {
-  return {
-    peer: Uint8Array.fromHex(self.peerId),
-    name: self.name,
-    caps: self.capabilities,
-    agent: self.agent,
-    ...(self.instance === undefined ? {} : { inst: Uint8Array.fromHex(self.instance) }),
-  };
+/** The error for a message that has no place in the handshake there. */
+export function unexpected(header: string, wanted: string): InvalidPacketError {
+  return new InvalidPacketError(
+    "bad-message",
+    `Cannot shake hands: "${printable(header, 40)}" came instead of "${wanted}"`,
+  );
 }
 
-function parseInfo(body: MessageBody): PeerInfo {
-  const { peer, name, caps, agent, inst } = body;
-  if (!(peer instanceof Uint8Array) || peer.length !== PEER_ID_BYTES) {
-    throw badField("peer", `it is not ${PEER_ID_BYTES} bytes`);
-  }
-  if (inst !== undefined && !(inst instanceof Uint8Array && inst.length === INSTANCE_BYTES)) {
-    throw badField("inst", `it is not ${INSTANCE_BYTES} bytes`);
-  }
-  return {
-    peerId: peer.toHex(),
-    name: parseText("name", name, MAX_NAME_CHARS),
-    capabilities: parseCapabilities(caps),
-    agent: parseText("agent", agent, MAX_NAME_CHARS),
-    ...(inst === undefined ? {} : { instance: inst.toHex() }),
-  };
+function parseBytes(field: string, value: unknown, count: number): Uint8Array {
+  if (value instanceof Uint8Array && value.length === count) return value;
+  throw badField(field, `it is not ${count} bytes`);
 }
 
 function parseText(field: string, value: unknown, maxChars: number): string {
@@ -164,11 +212,11 @@ function parseText(field: string, value: unknown, maxChars: number): string {
   return value;
 }
 
-function parseCapabilities(value: unknown): string[] {
+function parseTexts(field: string, value: unknown, max: number, maxChars: number): string[] {
   if (value === undefined || value === null) return [];
-  if (!Array.isArray(value)) throw badField("caps", "it is not a list");
-  if (value.length > MAX_CAPABILITIES) throw badField("caps", `more than ${MAX_CAPABILITIES}`);
-  return value.map((item) => parseText("caps", item, MAX_CAPABILITY_CHARS));
+  if (!Array.isArray(value)) throw badField(field, "it is not a list");
+  if (value.length > max) throw badField(field, `more than ${max}`);
+  return value.map((item) => parseText(field, item, maxChars));
 }
 
 function versionOf(body: MessageBody, field: string): number {

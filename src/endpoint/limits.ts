@@ -10,6 +10,10 @@
 import type { Clock } from "../clock.ts";
 import { LimitError } from "../errors.ts";
 import type { Address } from "../transport/transport.ts";
+import { LIMITS } from "./limits_table.ts";
+import { type Source, sourceOf } from "./source.ts";
+
+export { isLoopback, subnetOf } from "./source.ts";
 
 /** A rate. */
 export interface RateOptions {
@@ -24,17 +28,24 @@ export interface RateOptions {
 /** Most buckets remembered: eight times the links an endpoint has, in less than a megabyte. */
 export const MAX_BUCKETS = 4096;
 
+/** An empty bucket of failures is full again after so many seconds. */
+const FORGIVEN_AFTER_S = 32;
+
 /**
  * Failed handshakes per address: a program that is restarted, or a few behind one translator, with a wrong key or version
  * stay below it; who scans or guesses is held to one attempt a second.
  */
-export const FAILURES_PER_ADDRESS: Readonly<RateOptions> = { perSecond: 1, burst: 32 };
+export const FAILURES_PER_ADDRESS: Readonly<RateOptions> = failureRate(
+  LIMITS.failuresPerAddress.default,
+);
 
 /**
  * Failed handshakes per subnet: whoever has one IPv6 address has 2^64, so that addresses alone limit nobody. Eight times
  * an address' share, so that one broken host does not lock its neighbours out.
  */
-export const FAILURES_PER_SUBNET: Readonly<RateOptions> = { perSecond: 8, burst: 256 };
+export const FAILURES_PER_SUBNET: Readonly<RateOptions> = failureRate(
+  LIMITS.failuresPerSubnet.default,
+);
 
 /** The part of the buckets that is forgotten together when there is no room, so that looking at all pays. */
 const FORGOTTEN_PART = 1 / 16;
@@ -190,6 +201,11 @@ export class ConnectionLimiter {
     this.#limitLoopback = rates.limitLoopback ?? false;
   }
 
+  /** Addresses and subnets that are remembered for their failures. */
+  get size(): number {
+    return this.#addresses.size + this.#subnets.size;
+  }
+
   /**
    * Whether a connection may come in.
    *
@@ -217,12 +233,25 @@ export class ConnectionLimiter {
   }
 
   // What an address counts as; nothing where it is exempt.
-  #sourceOf({ hostname }: Address): { address: string; subnet: string | undefined } | undefined {
-    const groups = groupsOf(hostname);
-    if (!this.#limitLoopback && isOwn(hostname, groups)) return undefined;
-    if (groups === undefined) return { address: hostname.toLowerCase(), subnet: undefined };
-    return { address: groups.join(":"), subnet: networkOf(groups) };
+  #sourceOf({ hostname }: Address): Source | undefined {
+    const source = sourceOf(hostname);
+    return source.own && !this.#limitLoopback ? undefined : source;
   }
+}
+
+/** The rate of failures for so many at once. */
+export function failureRate(burst: number): Readonly<RateOptions> {
+  return { perSecond: burst / FORGIVEN_AFTER_S, burst };
+}
+
+/**
+ * The error for what there is as much of as there may be.
+ *
+ * @param what What there is, or cannot be done; the limit's name is put behind it.
+ */
+export function limitError(what: string, limit: string, max?: number): LimitError {
+  const details = max === undefined ? { limit } : { limit, max };
+  return new LimitError("limit", `${what} (${limit})`, { details });
 }
 
 /**
@@ -233,79 +262,6 @@ export class ConnectionLimiter {
  */
 export function rateError(what: string, limit: string, max: number): LimitError {
   return new LimitError("rate", `${what} exceed ${limit} ${max}`, { details: { limit, max } });
-}
-
-/**
- * The network that an address is counted with: /24 of IPv4; /64 of IPv6, in which a host may take any address it likes
- * (RFC 4291, 2.5.1). A zone is left out, and IPv4 in IPv6's form is IPv4.
- *
- * @example
- * ```ts
- * import { subnetOf } from "@kith/kith/endpoint";
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(subnetOf("192.0.2.7"), "192.0.2.0/24");
- * assertEquals(subnetOf("2001:db8::7"), "2001:db8:0:0::/64");
- * assertEquals(subnetOf("bob.example"), undefined);
- * ```
- *
- * @returns the network's name, the same for all its addresses however written; `undefined` for what is no address.
- */
-export function subnetOf(hostname: string): string | undefined {
-  const groups = groupsOf(hostname);
-  return groups && networkOf(groups);
-}
-
-/** Whether an address is this machine's own: 127.0.0.0/8, `::1`, or the name `localhost`. */
-export function isLoopback(hostname: string): boolean {
-  return isOwn(hostname, groupsOf(hostname));
-}
-
-const IPV4_TAIL = /(?<![\d.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/;
-const GROUPS = 8;
-
-// The eight 16-bit groups of an address; IPv4 as the IPv6 address that stands for it (RFC 4291, 2.5.5.2).
-function groupsOf(hostname: string): number[] | undefined {
-  const [address = ""] = hostname.split("%", 1);
-  const dotted = IPV4_TAIL.exec(address);
-  if (dotted === null) return address.includes(":") ? readGroups(address) : undefined;
-  const [a = 0, b = 0, c = 0, d = 0] = dotted.slice(1).map(Number);
-  if (Math.max(a, b, c, d) > 255) return undefined;
-  const low = [a * 256 + b, c * 256 + d];
-  if (dotted.index === 0) return [0, 0, 0, 0, 0, 0xffff, ...low];
-  return readGroups(address.slice(0, dotted.index) + low.map(hex).join(":"));
-}
-
-function readGroups(text: string): number[] | undefined {
-  const [left = "", right, ...more] = text.split("::");
-  const head = left === "" ? [] : left.split(":");
-  const tail = right === undefined || right === "" ? [] : right.split(":");
-  const missing = GROUPS - head.length - tail.length;
-  const complete = right === undefined ? missing === 0 : missing > 0;
-  if (!complete || more.length > 0) return undefined;
-  const groups = [...head, ...Array<string>(missing).fill("0"), ...tail];
-  if (!groups.every((group) => /^[0-9A-Fa-f]{1,4}$/.test(group))) return undefined;
-  return groups.map((group) => parseInt(group, 16));
-}
-
-function networkOf(groups: readonly number[]): string {
-  const [a, b, c] = ipv4Of(groups) ?? [];
-  return a === undefined ? `${groups.slice(0, 4).map(hex).join(":")}::/64` : `${a}.${b}.${c}.0/24`;
-}
-
-function isOwn(hostname: string, groups: readonly number[] | undefined): boolean {
-  if (groups === undefined) return hostname.toLowerCase() === "localhost";
-  return ipv4Of(groups)?.[0] === 127 || groups.every((group, i) => group === (i === 7 ? 1 : 0));
-}
-
-// The four bytes of an IPv4 address in IPv6's form.
-function ipv4Of(groups: readonly number[]): number[] | undefined {
-  if (!groups.slice(0, 6).every((group, i) => group === (i === 5 ? 0xffff : 0))) return undefined;
-  return groups.slice(6).flatMap((group) => [group >> 8, group & 0xff]);
-}
-
-function hex(group: number): string {
-  return group.toString(16);
 }
 
 function tooManyFailures(of: string, limit: string, max: number): LimitError {

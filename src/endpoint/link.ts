@@ -12,6 +12,7 @@
  * | `:cancel` | its id   | `{}`                         | the caller has given up                              |
  * | `:ping`   | 1 and up | `{}`                         | answered at once: still here, and how long it takes  |
  * | `:drain`  | 0        | `{}`                         | no new requests will come from this side             |
+ * | `:show`   | 0        | `{ tokens }`                 | invites and API keys, once, before what they are for |
  *
  * @module
  */
@@ -19,6 +20,7 @@
 import { type Clock, systemClock } from "../clock.ts";
 import {
   ClosedError,
+  IntegrityError,
   InvalidPacketError,
   type LimitError,
   PeerError,
@@ -38,6 +40,7 @@ import type { PeerInfo } from "./handshake.ts";
 import { Outgoing, type RequestOptions, type StreamOptions } from "./outgoing.ts";
 import { Pulse, SILENT_HALVES } from "./pulse.ts";
 import { Sender } from "./sender.ts";
+import { countRefusal, LinkShare } from "./resources.ts";
 import { HandlerSlots } from "./slots.ts";
 import { MESSAGES_A_TURN, Turns } from "./turns.ts";
 
@@ -46,6 +49,14 @@ const HOPS_BEFORE_READING = 4;
 
 /** Bytes that take as long as a small message. */
 const BYTES_A_MESSAGE = 1024;
+
+/** Most invites and API keys that a peer may show at once, and the longest of them. */
+const MAX_TOKENS = 8;
+const MAX_TOKEN_CHARS = 1_024;
+const NO_TOKENS: readonly string[] = [];
+
+/** What a read costs that completes no message, in messages. */
+const MESSAGES_A_READ = 8;
 
 /** How long {@linkcode Link.drain} waits for what is in flight unless told otherwise. */
 export const DRAIN_MS = 5_000;
@@ -75,6 +86,8 @@ export interface LinkOptions {
   shared?: boolean;
   /** The slots that its handlers share with others. @default slots of its own */
   slots?: HandlerSlots;
+  /** What may be in use on it, and is. @default {new LinkShare()} */
+  share?: LinkShare;
   /** The connections that it takes turns with. @default none */
   turns?: Turns;
   /** Told when the other side is cut off because it does not read. @default nobody */
@@ -106,6 +119,8 @@ export class Link implements AsyncDisposable {
   readonly #decoder = new Decoder({ slabs: true });
   readonly #closed = Promise.withResolvers<unknown>();
   readonly #otherDrains = Promise.withResolvers<void>();
+  // In a private field: whoever prints a link does not print secrets.
+  #tokens: readonly string[] = NO_TOKENS;
   #draining: Promise<void> | undefined;
   #ended = false;
   #readAtMs = 0;
@@ -130,11 +145,14 @@ export class Link implements AsyncDisposable {
     const label = () => this.label;
     const onSlow = (error: LimitError) => {
       metrics.counter("link.slow-consumer").add();
+      countRefusal(metrics, error);
       options.onSlow?.();
       this.#failure = error;
       this.#end();
     };
-    const sender = new Sender({ framed, clock, log, label, onBroken: this.#onWriteError, onSlow });
+    const { share = new LinkShare() } = options;
+    const onBroken = this.#onWriteError;
+    const sender = new Sender({ framed, clock, log, label, share, onBroken, onSlow });
     this.#sender = sender;
     this.#outgoing = new Outgoing({
       clock,
@@ -146,11 +164,24 @@ export class Link implements AsyncDisposable {
       },
     });
     const reply = (...answer: [string, number, MessageBody]) => sender.reply(...answer);
-    this.#calls = new Calls(this, { clock, log, metrics, slots, reply });
+    this.#calls = new Calls(this, { clock, log, metrics, slots, share, reply });
     this.#pulse = new Pulse(clock);
     this.closed = this.#closed.promise;
     turns.join();
     this.#run().catch(this.#onFault);
+  }
+
+  /**
+   * The invites and API keys that the other side has shown, whatever they are worth: secrets, not to be printed. The same
+   * list as long as it shows no others.
+   */
+  get tokens(): readonly string[] {
+    return this.#tokens;
+  }
+
+  /** Shows invites and API keys to the other side, which made them, for what is asked from now on; at most eight. */
+  show(tokens: readonly string[]): void {
+    this.#sender.write(":show", 0, { tokens: tokens.slice(0, MAX_TOKENS) });
   }
 
   /** The other end's address. */
@@ -294,17 +325,26 @@ export class Link implements AsyncDisposable {
     const { reader } = this.#framed;
     const turns = this.#turns;
     let left = MESSAGES_A_TURN;
+    let came = true;
     await undefined;
     try {
       do {
         this.#pulse.heard();
         this.#readAtMs = this.#clock.now();
         while (!this.#ended && reader.advance()) {
+          came = true;
           left -= 1 + (reader.stop - reader.start) / BYTES_A_MESSAGE;
           const busy = this.#receive();
           if (busy !== undefined) await this.#pulse.during(busy);
           if (this.#sender.congested) await this.#pulse.during(this.#sender.untilTaken());
           if (left > 0 || !turns.contended) continue;
+          left = MESSAGES_A_TURN;
+          await turns.next();
+        }
+        // A read decrypts many records, also where no message is whole by then.
+        if (!came) left -= MESSAGES_A_READ;
+        came = false;
+        if (left <= 0 && turns.contended) {
           left = MESSAGES_A_TURN;
           await turns.next();
         }
@@ -316,9 +356,7 @@ export class Link implements AsyncDisposable {
     } catch (error) {
       this.#failure ??= error;
       if (error instanceof InvalidPacketError) await this.#refuse(error);
-      else if (!(error instanceof ClosedError)) {
-        this.#log.debug("link broke", { error: String(error) });
-      }
+      else this.#note(error);
     }
     this.#end();
   }
@@ -367,6 +405,24 @@ export class Link implements AsyncDisposable {
     if (this.#sender.over) return;
     this.#sender.write(":error", 0, errorBody(error));
     await this.#framed.hangUp();
+  }
+
+  /** Counts an end that was not meant, and says so where somebody may have meddled. */
+  #note(error: unknown): void {
+    if (error instanceof IntegrityError) {
+      this.#metrics.counter(`link.${error.code}`).add();
+      const { code, message } = error;
+      this.#log.warn("closing a connection that was tampered with", {
+        peer: this.label,
+        code,
+        message,
+      });
+    } else if (error instanceof ClosedError) {
+      // Whoever is told that it is over may hang up without a word.
+      if (error.details.cut === true && !this.#ended) this.#metrics.counter("link.cut").add();
+    } else {
+      this.#log.debug("link broke", { error: String(error) });
+    }
   }
 
   async #drain(limitMs: number): Promise<void> {
@@ -435,6 +491,8 @@ export class Link implements AsyncDisposable {
       this.#calls.cancel(msgId, new ClosedError("The caller has cancelled the request"));
     } else if (header === ":ping") {
       if (msgId !== 0) this.#sender.reply(":ok", msgId, {});
+    } else if (header === ":show") {
+      this.#tokens = parseTokens(body.tokens);
     } else if (header === ":drain") {
       this.#otherDrains.resolve();
       this.drain().catch(this.#onFault);
@@ -449,6 +507,18 @@ export class Link implements AsyncDisposable {
     if (id === 0) return;
     this.#sender.reply(":error", id, errorBody(noEndpoint(header)));
   }
+}
+
+/** @throws {InvalidPacketError} naming what is wrong, without what was shown. */
+function parseTokens(value: unknown): readonly string[] {
+  const isToken = (token: unknown): token is string =>
+    typeof token === "string" && token.length <= MAX_TOKEN_CHARS;
+  if (Array.isArray(value) && value.length <= MAX_TOKENS && value.every(isToken)) return value;
+  throw new InvalidPacketError(
+    "bad-message",
+    `Cannot read ":show": tokens must be at most ${MAX_TOKENS} texts of ${MAX_TOKEN_CHARS} characters`,
+    { details: { field: "tokens" } },
+  );
 }
 
 function isOwn(header: string): boolean {

@@ -4,6 +4,7 @@
  * @module
  */
 
+export { ACCESS_LEVELS, type AccessLevel, type IsInvited } from "./access_levels.ts";
 export {
   type Accepted,
   Acceptor,
@@ -14,6 +15,7 @@ export {
 export { MAX_ACTIVE_REQUESTS } from "./calls.ts";
 export {
   Dispatcher,
+  type DispatcherOptions,
   type Handler,
   type HandlerOptions,
   linkOf,
@@ -23,7 +25,13 @@ export {
   type Via,
 } from "./dispatcher.ts";
 export { type ConnectLinkOptions } from "./dialer.ts";
-export { Endpoint, type EndpointLimits, type EndpointOptions, type Guard } from "./endpoint.ts";
+export {
+  Endpoint,
+  type EndpointLimits,
+  type EndpointOptions,
+  type Guard,
+  type SelfInfo,
+} from "./endpoint.ts";
 export {
   commonVersion,
   type Hello,
@@ -36,8 +44,30 @@ export {
 export { FairInbox, type Priority } from "./inbox.ts";
 export { type Direction, DRAIN_MS, Link, type LinkOptions } from "./link.ts";
 export { DEFAULT_TCP_PORT } from "./listen.ts";
+export { LIMITS_FILE, loadLimits, parseLimits } from "./limits_file.ts";
+export {
+  DEFAULT_LIMITS,
+  describeLimits,
+  type Limit,
+  type LimitName,
+  type LimitReport,
+  LIMITS,
+  type Limits,
+  limitsManual,
+  type LimitUnit,
+  type LimitUse,
+  type LimitValue,
+  type RequestRates,
+} from "./limits_table.ts";
 export type { RequestOptions, StreamOptions } from "./outgoing.ts";
 export { type PeerEvent, type PeerRecord, PeerTable } from "./peer_table.ts";
+export {
+  LinkShare,
+  Reservation,
+  Resources,
+  type ResourcesOptions,
+  StoredBytes,
+} from "./resources.ts";
 export { HandlerSlots, MAX_HANDLERS } from "./slots.ts";
 export { STREAM_WINDOW } from "./stream.ts";
 export { MAX_CREDIT, REQUEST_TIMEOUT_MS } from "./terms.ts";

@@ -4,8 +4,7 @@
  * Two peers that open a *shared* link to each other at the same time end with one. Both keep the one that the peer with
  * the smaller id opened and drain the other, which both see, so neither has to ask. A link that has been there for
  * longer than two handshakes take was not opened at the same time: it is asked whether it is alive, and only if it does
- * not answer does a newcomer take its place, for until identities are proven anybody may claim to be that peer. Links
- * that are not shared belong to whoever opened them and are left alone.
+ * not answer does a newcomer take its place. Links that are not shared belong to whoever opened them and are left alone.
  *
  * @module
  */

@@ -42,8 +42,8 @@ export interface RegisterOptions {
   /** What goes first when more events of one sender wait. @default {"request"} */
   priority?: Priority | ((event: RequestEvent) => Priority);
   /**
-   * Tells which events wait for no turn and no slot, because handlers at work may be waiting for them: answers. Handling
-   * one must cost no more than reading it, and be done when the handler returns. @default none
+   * Tells which events wait for no turn and no slot, because handlers at work may be waiting for them: answers, and
+   * what is refused before it is worth a place. Handling one must cost no more than reading it, and be done when the handler returns. @default none
    */
   urgent?: (event: RequestEvent) => boolean;
 }

@@ -10,12 +10,13 @@ import { type Logger, printable } from "../log.ts";
 import type { FramedConnection } from "../transport/framed.ts";
 import { type MessageBody, writeMessage } from "../wire/message.ts";
 import { errorBody } from "./error_body.ts";
+import { LinkShare } from "./resources.ts";
 
-/** Bytes of answers that may wait at all, handlers at work included: four of the largest messages. */
-const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
-
-/** Bytes of answers that may wait before no more requests are read: who reads what it asked for never notices. */
-const PAUSE_BYTES = 16 * 1024 * 1024;
+/**
+ * The part of `maxUnreadBytes` from which on no more requests are read: who reads what it asked for never notices. The
+ * rest is for the handlers that are at work then.
+ */
+const PAUSE_PART = 1 / 4;
 
 /** How long a peer that is sent so much may take none of it, and how often that is looked at. */
 const STALLED_MS = 10_000;
@@ -31,6 +32,8 @@ export interface SenderOptions {
   log: Logger;
   /** Who is on the other side, for people. */
   label: () => string;
+  /** What may be in use on the connection, and is. @default {new LinkShare()} */
+  share?: LinkShare;
   /** Told when the connection cannot be written to. */
   onBroken: (error: unknown) => void;
   /** Told when the other side does not read; it ends the connection. */
@@ -41,13 +44,19 @@ export interface SenderOptions {
 export class Sender {
   readonly #options: SenderOptions;
   readonly #framed: FramedConnection;
+  readonly #maxUnreadBytes: number;
+  readonly #pauseBytes: number;
   readonly #end = Promise.withResolvers<void>();
   #ended = false;
 
   /** Sends on a connection that others read. */
   constructor(options: SenderOptions) {
     this.#options = options;
-    this.#framed = options.framed;
+    const { framed, share = new LinkShare() } = options;
+    this.#framed = framed;
+    this.#maxUnreadBytes = share.limits.maxUnreadBytes;
+    this.#pauseBytes = this.#maxUnreadBytes * PAUSE_PART;
+    share.unreadBytes = () => framed.unwrittenBytes;
   }
 
   /** Whether nothing can be sent any more. */
@@ -57,7 +66,7 @@ export class Sender {
 
   /** Whether so much waits that no more should be asked for. */
   get congested(): boolean {
-    return this.#framed.unwrittenBytes > PAUSE_BYTES;
+    return this.#framed.unwrittenBytes > this.#pauseBytes;
   }
 
   /** Nothing is sent any more. */
@@ -102,7 +111,9 @@ export class Sender {
   /** Answers, if the connection is still there. @returns what to wait for before sending more. */
   reply(header: string, id: number, body: MessageBody): Promise<void> | undefined {
     if (this.over) return undefined;
-    if (this.#framed.unwrittenBytes > MAX_UNREAD_BYTES) return this.#giveUp(MAX_UNREAD_BYTES);
+    if (this.#framed.unwrittenBytes > this.#maxUnreadBytes) {
+      return this.#giveUp(this.#maxUnreadBytes);
+    }
     try {
       this.write(header, id, body);
       return this.room();
@@ -128,7 +139,7 @@ export class Sender {
       timer.cancel();
       stalledMs = framed.unwrittenBytes < least ? 0 : stalledMs + LOOK_EVERY_MS;
       least = Math.min(least, framed.unwrittenBytes);
-      if (stalledMs >= STALLED_MS) return this.#giveUp(PAUSE_BYTES);
+      if (stalledMs >= STALLED_MS) return this.#giveUp(this.#pauseBytes);
     }
   }
 
@@ -136,9 +147,10 @@ export class Sender {
     if (!this.#framed.flushing) this.#framed.flush().catch(this.#options.onBroken);
   }
 
-  #giveUp(max: number): undefined {
+  #giveUp(bytes: number): undefined {
     const { label, onSlow } = this.#options;
-    const text = `${label()} does not read: more than ${max} bytes wait (maxUnreadBytes)`;
+    const max = this.#maxUnreadBytes;
+    const text = `${label()} does not read: more than ${bytes} bytes wait (maxUnreadBytes)`;
     onSlow(new LimitError("slow-consumer", text, { details: { limit: "maxUnreadBytes", max } }));
   }
 }

@@ -5,10 +5,11 @@
  */
 
 import { FairInbox, type Priority } from "./inbox.ts";
+import { LIMITS } from "./limits_table.ts";
 import { MESSAGES_A_TURN, nextTurn } from "./turns.ts";
 
 /** Most handlers at work at the same time in one endpoint: what waits beyond costs less than what is half done. */
-export const MAX_HANDLERS = 4096;
+export const MAX_HANDLERS: number = LIMITS.maxHandlers.default;
 
 /**
  * Slots for handlers. Whoever finds none waits in a bounded inbox of its own, from which the next is taken fairly

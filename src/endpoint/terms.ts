@@ -5,6 +5,8 @@
  * |-----------|------------------------------------------------------------------------|---------|
  * | `timeout` | milliseconds until the caller gives up, 0 for never                    | 5000    |
  * | `credit`  | the answer may come in parts, this many before more credit is given    | none    |
+ * | `token`   | over UDP: 16 bytes that prove the caller's address, zeros for none yet | none    |
+ * | `pad`     | over UDP: bytes that mean nothing, which make room for a long answer   | none    |
  *
  * @module
  */
@@ -44,6 +46,19 @@ export function withTerms(body: MessageBody, timeoutMs: number, credit?: number)
   const terms: MessageBody = { timeout };
   if (credit !== undefined) terms.credit = credit;
   return { ...body, [KEY]: terms };
+}
+
+/** Puts one term more into a body that may have terms already. */
+export function withTerm(body: MessageBody, name: "token" | "pad", bytes: Uint8Array): MessageBody {
+  return { ...body, [KEY]: { ...(body[KEY] as MessageBody | undefined), [name]: bytes } };
+}
+
+/** The token in a body, of any length; `undefined` where there is none. Allocates nothing. */
+export function tokenOf(body: MessageBody): Uint8Array | undefined {
+  const terms = body[KEY];
+  if (typeof terms !== "object" || terms === null) return undefined;
+  const { token } = terms as MessageBody;
+  return token instanceof Uint8Array ? token : undefined;
 }
 
 /** Takes the terms out of a body. @throws {InvalidPacketError} `bad-message` naming what is wrong. */

@@ -24,6 +24,8 @@ export interface UdpPortOptions {
   port?: number | undefined;
   /** Only ask: none of the endpoint's handlers is reached. @default {false} */
   clientOnly?: boolean;
+  /** As in `DatagramCallsOptions`. @default {true} */
+  proveAddresses?: boolean;
 }
 
 /** An endpoint's UDP port; see the module. */
@@ -59,7 +61,8 @@ export class UdpPort implements AsyncDisposable {
       ...(isWildcard(options.hostname) ? {} : { hostname: options.hostname }),
       ...(options.port === undefined ? {} : { port: options.port }),
     });
-    const calls = new DatagramCalls({ endpoint: port, requests, dispatcher, clock, log, metrics });
+    const common = { endpoint: port, requests, dispatcher, clock, log, metrics };
+    const calls = new DatagramCalls({ ...common, proveAddresses: options.proveAddresses ?? true });
     return new UdpPort(requests, port, calls);
   }
 

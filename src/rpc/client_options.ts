@@ -9,6 +9,7 @@ import { Endpoint, type EndpointLimits } from "../endpoint/endpoint.ts";
 import { MAX_NAME_CHARS } from "../endpoint/handshake.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { Identity } from "../secure/identity.ts";
+import { Network } from "../secure/network.ts";
 import { netTransport } from "../transport/net.ts";
 import type { Transport } from "../transport/transport.ts";
 import { VERSION } from "../version.ts";
@@ -39,7 +40,13 @@ export interface ClientOptions {
   dialect?: "native" | "witch";
   /** The endpoint to connect through, which stays open; it decides what follows. @default one of its own */
   endpoint?: Endpoint;
-  /** The network. @default {netTransport} */
+  /** Who it is to the server. @default a new identity */
+  identity?: Identity;
+  /** The network that it shares with the server. @default {new Network()} */
+  network?: Network;
+  /** Invites and keys to show to the server. @default {[]} */
+  tokens?: readonly string[];
+  /** What carries it. @default {netTransport} */
   transport?: Transport;
   /** Limits, the pace of the heartbeat among them. */
   limits?: EndpointLimits;
@@ -59,10 +66,19 @@ export async function openConnector(
   const { transport = netTransport, clock = systemClock, log = silentLogger } = options;
   if (dialect === "witch") return { connector: witchConnector(transport, clock) };
   if (endpoint !== undefined) return { connector: nativeConnector(endpoint, protocols) };
-  const { limits = {}, name = "" } = options;
-  const { peerId } = Identity.generate();
-  const self = { peerId, name, capabilities: [], agent: `kith/${VERSION}` };
-  const own = await Endpoint.open({ transport, self, clientOnly: true, limits, clock, log });
+  const { limits = {}, name = "", tokens = [] } = options;
+  const { identity = Identity.generate(), network = new Network() } = options;
+  const who = { identity, network, tokens };
+  const self = { name, capabilities: [], agent: `kith/${VERSION}` };
+  const own = await Endpoint.open({
+    transport,
+    ...who,
+    self,
+    clientOnly: true,
+    limits,
+    clock,
+    log,
+  });
   return { connector: nativeConnector(own, protocols), owned: own };
 }
 

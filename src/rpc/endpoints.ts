@@ -22,7 +22,7 @@ export interface EndpointContext {
   readonly protocol: string | undefined;
   /** What carried the call. */
   readonly via: Via;
-  /** Who the other side says it is; `undefined` for datagrams and other dialects, which have no such handshake. */
+  /** Who the other side has proven to be; `undefined` for datagrams and other dialects, where nobody does. */
   readonly peer: PeerInfo | undefined;
   /** Fires when the caller gives up or goes away before the answer is given. */
   readonly signal: AbortSignal;

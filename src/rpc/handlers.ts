@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { LimitReport } from "../endpoint/limits_table.ts";
 import type { PeerRecord } from "../endpoint/peer_table.ts";
 import { formatAddress } from "../transport/transport.ts";
 import type { Server } from "./server.ts";
@@ -28,6 +29,8 @@ export interface ServerStatus {
   readonly port: number;
   /** The server's time: ISO 8601, UTC. */
   readonly timestamp: string;
+  /** The limits of its endpoint, what of them is in use, and how often they refused something. */
+  readonly limits: readonly LimitReport[];
 }
 
 /** What a server is. */

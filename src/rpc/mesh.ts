@@ -44,7 +44,7 @@ export const MESH_CAPABILITY = "mesh/1";
 export const FIND_EVERY_MS = 10_000;
 
 /** What one server says is taken in the order in which it says it, and what has to wait holds back the rest. */
-const IN_ORDER = { inline: true } as const;
+const IN_ORDER = { inline: true, scope: "mesh" } as const;
 
 /** What a {@linkcode ServerPeer} needs. Texts have at most 128 characters. */
 export interface ServerPeerOptions {

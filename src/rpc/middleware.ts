@@ -63,7 +63,8 @@ export function authorize(
 /** How {@linkcode limitRate} counts. */
 export interface LimitRateOptions extends RateOptions {
   /**
-   * Whose bucket a message draws on. What a peer says of itself is no key: it could say something else each time.
+   * Whose bucket a message draws on. What a peer says of itself is no key, it could say something else each time; its id
+   * is proven, and a new one costs it nothing: good for telling peers apart that are let in by name.
    *
    * @default the address without the port
    */

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { AccessLevel } from "../endpoint/access_levels.ts";
 import type { Priority } from "../endpoint/inbox.ts";
 import type { EndpointFunction } from "./endpoints.ts";
 import type { Schema } from "./schema.ts";
@@ -29,6 +30,8 @@ export interface Entry {
   readonly description: string;
   /** What goes first when calls wait. */
   readonly priority: Priority;
+  /** Who may call it; `undefined` where the peer's default decides. */
+  readonly access: AccessLevel | undefined;
   /** Whether it steps back for others. */
   readonly builtIn: boolean;
   /** How often it was called, how often that failed, and how long it took in all. */

@@ -113,10 +113,11 @@ export class Server implements AsyncDisposable {
     this.#morePeers = peers;
     this.#clients = new ClientList(maxClients, endpoint.clock);
     this.#registry = new Registry(protocols, (header, entry, protocol) => {
-      const { priority } = entry;
+      const { priority, access, name } = entry;
       const serve = (body: MessageBody, context: RequestContext) =>
         this.#serve(entry, protocol, body, context);
-      return endpoint.handle(header, serve, { priority });
+      const who = access === undefined ? {} : { access };
+      return endpoint.handle(header, serve, { priority, ...who, scope: `call:${name}` });
     });
     this.#attach();
   }
@@ -168,6 +169,11 @@ export class Server implements AsyncDisposable {
   /** Whether a name can be called, under a tag or under any. */
   hasEndpoint(name: string, protocol?: string): boolean {
     return this.#registry.find(name, protocol) !== undefined;
+  }
+
+  /** Whether those may call a name who cannot prove who they are. */
+  isPublic(name: string): boolean {
+    return this.#endpoint.dispatcher.isPublic(name);
   }
 
   /**
@@ -234,6 +240,7 @@ export class Server implements AsyncDisposable {
       max_connections: this.maxClients,
       port: this.#endpoint.address?.port ?? 0,
       timestamp: this.timestamp(),
+      limits: this.#endpoint.resources.describe(),
     };
   }
 
@@ -314,8 +321,10 @@ export class Server implements AsyncDisposable {
 
   #entry<I>(name: string, handler: EndpointFunction, options: RegisterOptions<I>): Entry {
     const { input, protocols = this.protocols, description = "", priority = "request" } = options;
+    const { access } = options;
     const stats = { calls: 0, errors: 0, totalMs: 0 };
-    return { name, handler, input, protocols, description, priority, builtIn: false, stats };
+    const how = { input, protocols, description, priority, access };
+    return { name, handler, ...how, builtIn: false, stats };
   }
 
   #serve(

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { AccessLevel } from "../endpoint/access_levels.ts";
 import type { Priority } from "../endpoint/inbox.ts";
 import type { Endpoints, InputOf } from "./endpoints.ts";
 import type { PeerListEntry } from "./handlers.ts";
@@ -43,6 +44,8 @@ export interface RegisterOptions<I> {
   description?: string;
   /** What goes first when more calls wait than may be at work. @default {"request"} */
   priority?: Priority;
+  /** Who may call it. @default what the peer's `access` says */
+  access?: AccessLevel;
 }
 
 /** How many endpoints are registered at once. */
@@ -51,6 +54,8 @@ export interface RegisterAllOptions<E extends Endpoints> {
   inputs?: { readonly [Name in keyof E]?: Schema<InputOf<E[Name]>> };
   /** Tags of the protocols that they belong to. @default all that the server serves */
   protocols?: readonly string[];
+  /** Who may call them. @default what the peer's `access` says */
+  access?: AccessLevel;
 }
 
 /** Checks what a server was given. @throws {TypeError | RangeError} naming what is wrong. */

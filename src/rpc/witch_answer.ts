@@ -69,6 +69,8 @@ export interface WitchHost {
   peerList(client: WitchCaller): readonly unknown[];
   /** Whether there is an endpoint of that name. */
   hasEndpoint(name: string): boolean;
+  /** Whether those may call an endpoint who cannot prove who they are, as nobody can in this dialect. @default all */
+  isPublic?(name: string): boolean;
   /** Calls an endpoint. @returns a value that JSON has a form for; `undefined` travels as null. */
   call(name: string, data: unknown, context: WitchCallContext): Promise<unknown>;
   /** Counts a client in. @returns what counts it out. @throws {LimitError} when there are too many. */
@@ -139,13 +141,21 @@ function answerRequest(
   { request, data = null }: WitchMessage,
   { host, client, clock }: WitchAnswerContext,
 ): WitchMessage {
+  if (
+    typeof request === "string" && host.hasEndpoint(request) && host.isPublic?.(request) === false
+  ) {
+    return failure(clock, `Not public: ${nameIn(request)}`, "not-authenticated");
+  }
   switch (request) {
     case "ping": {
       const now = witchTimestamp(clock.wallMs());
       return { status: "success", pong: true, server_time: now, timestamp: now };
     }
-    case "status": // the only answer with its timestamp inside
-      return { status: "success", data: stamped(clock, host.status(client)) };
+    case "status": { // the only answer with its timestamp inside
+      // The limits are for those who prove who they are, and no part of the dialect.
+      const { limits: _, ...status } = { limits: undefined, ...host.status(client) };
+      return { status: "success", data: stamped(clock, status) };
+    }
     case "info":
       return success(clock, { data: host.info(client) });
     case "echo":

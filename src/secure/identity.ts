@@ -17,9 +17,10 @@ import {
   sign,
   verify as verifySignature,
 } from "node:crypto";
-import { AuthError, InvalidPacketError } from "../errors.ts";
+import { InvalidPacketError, UnsupportedError } from "../errors.ts";
 import { printable } from "../log.ts";
 import type { Home } from "../state/home.ts";
+import { refuseShared } from "./secret_file.ts";
 
 /** Bytes of an Ed25519 public key. */
 export const PUBLIC_KEY_BYTES = 32;
@@ -41,6 +42,12 @@ const VOWELS = "aiou";
 
 // DER before the 32 raw bytes of a public key: SubjectPublicKeyInfo with the algorithm Ed25519 (RFC 8410).
 const SPKI_PREFIX = Uint8Array.fromHex("302a300506032b6570032100");
+
+// And before those of a private key: PKCS#8.
+const PKCS8_PREFIX = Uint8Array.fromHex("302e020100300506032b657004220420");
+
+/** Bytes of a private key as RFC 8032 writes it. */
+const SEED_BYTES = 32;
 
 // Points of small order, sign bit cleared: under such a "key" one signature fits many messages, and anyone can make it.
 // Neither RFC 8032 nor node:crypto refuses them (the last two, other spellings of 0 and 1, it does so far).
@@ -93,6 +100,20 @@ export class Identity {
   }
 
   /**
+   * The identity of a private key as RFC 8032 writes it, for whoever keeps it elsewhere.
+   *
+   * @param seed 32 bytes, which nobody else may know.
+   * @throws {RangeError} when it has another length.
+   */
+  static fromSeed(seed: Uint8Array): Identity {
+    if (seed.length !== SEED_BYTES) {
+      throw new RangeError(`A private key has ${SEED_BYTES} bytes: it has ${seed.length}`);
+    }
+    const key = Buffer.concat([PKCS8_PREFIX, seed]);
+    return new Identity(createPrivateKey({ key, format: "der", type: "pkcs8" }));
+  }
+
+  /**
    * The identity of a home folder, from its `identity.pem` (PKCS#8), which is made on first use with mode 0600. Of
    * several processes that start at once on an empty folder, one makes the key and the others take it.
    *
@@ -105,7 +126,11 @@ export class Identity {
     const { privateKey } = generateKeyPairSync("ed25519");
     const pem = privateKey.export({ type: "pkcs8", format: "pem" });
     const won = home.writeNew(KEY_FILE, new TextEncoder().encode(pem.toString()));
-    return won ? new Identity(privateKey) : Identity.load(home);
+    if (won) return new Identity(privateKey);
+    const other = readKey(home);
+    if (other !== undefined) return new Identity(other);
+    const path = printable(home.path(KEY_FILE), 400);
+    throw new UnsupportedError(`Cannot make key file ${path}: something is in its place`);
   }
 
   /** Signs bytes; the signature has 64 bytes and is the same every time. */
@@ -205,7 +230,7 @@ function readKey(home: Home): KeyObject | undefined {
   const pem = home.read(KEY_FILE);
   if (pem === undefined) return undefined;
   const path = home.path(KEY_FILE);
-  refuseSharedKey(path);
+  refuseShared(Deno.statSync(path), path);
   const key = parseKey(pem);
   if (key !== undefined) return key;
   const remedy = "restore it from a backup, or move it away to start with a new identity";
@@ -224,19 +249,4 @@ function parseKey(pem: Uint8Array): KeyObject | undefined {
   } catch {
     return undefined;
   }
-}
-
-function refuseSharedKey(path: string): void {
-  const { mode } = Deno.statSync(path);
-  // Windows has no such bits; there the profile folder protects the file.
-  if (Deno.build.os === "windows" || mode === null || (mode & 0o077) === 0) return;
-  const shown = printable(path, 400);
-  const bits = (mode & 0o777).toString(8).padStart(4, "0");
-  throw new AuthError(
-    "not-allowed",
-    `Cannot use key file ${
-      printable(path, 400)
-    }: others may access it (mode ${bits}); run: chmod 600 ${shown}`,
-    { details: { path, mode: bits } },
-  );
 }

@@ -213,7 +213,7 @@ function sessionsOf(endpoint: Endpoint): Map<Link, NativeSession> {
   const known = sessionsOfEndpoints.get(endpoint);
   if (known !== undefined) return known;
   const sessions = new Map<Link, NativeSession>();
-  const inline = { inline: true };
+  const inline = { inline: true, access: "public" } as const; // whoever may open may do the rest
   endpoint.handle("session.data", (body, call) => sessions.get(linkOf(call))?.take(body), inline);
   endpoint.handle(
     "session.close",

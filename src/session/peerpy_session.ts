@@ -32,6 +32,9 @@ import { endsWithin, type TextReader } from "./text_reader.ts";
 /** How long the other side may take to close its end, once ours is closed. */
 const LAST_WORDS_MS = 1_000;
 
+/** Room for a body at first. It grows with what comes: a size alone makes nobody allocate. */
+const FIRST_BODY_BYTES = 64 * 1024;
+
 /** What a header begins with that may come between the answer and the first data. */
 const HEADER_BEGINNINGS = ["DATA|data_size=", "PING|||||||||||"].map((text) =>
   new TextEncoder().encode(text)
@@ -185,9 +188,16 @@ export class PeerpySession implements Session {
 
   /** A body of that size, `undefined` when the stream ends before it. */
   async #readBody(size: number): Promise<Uint8Array | undefined> {
-    const body = new Uint8Array(size);
-    const got = await this.#reader.readInto(body);
-    if (got === size) return body;
+    let body = new Uint8Array(Math.min(size, FIRST_BODY_BYTES));
+    let got = 0;
+    for (;;) {
+      got += await this.#reader.readInto(body.subarray(got));
+      if (got === size) return body;
+      if (got < body.length) break;
+      const larger = new Uint8Array(Math.min(size, body.length * 2));
+      larger.set(body);
+      body = larger;
+    }
     if (got === 0) return undefined;
     throw endsWithin(got, size);
   }

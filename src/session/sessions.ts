@@ -26,6 +26,9 @@ import { TextReader } from "./text_reader.ts";
 /** Sessions at the same time unless told otherwise: each may hold the largest data, and a descriptor. */
 export const MAX_SESSIONS = 256;
 
+/** The request for a session. */
+const OPEN = "session.open";
+
 /** What a caller is told where the application gives no reason. */
 const NO_REASON = "No reason given";
 
@@ -95,7 +98,10 @@ export class Sessions implements AsyncDisposable, AsyncIterable<Session> {
   static open(endpoint: Endpoint, options: SessionsOptions): Sessions {
     const sessions = new Sessions(endpoint, options);
     using handlers = new DisposableStack();
-    handlers.use(endpoint.handle("session.open", (body, call) => sessions.#open(body, call)));
+    const scope = "msg";
+    handlers.use(
+      endpoint.handle(OPEN, (body, call) => sessions.#open(body, call), { scope }),
+    );
     for (const dialect of new Set(options.dialects)) {
       handlers.use(endpoint.take(dialect, (accepted) => sessions.#takePeerpy(accepted)));
     }
@@ -198,7 +204,7 @@ export class Sessions implements AsyncDisposable, AsyncIterable<Session> {
     this.#slots++;
     try {
       if (this.#slots > maxSessions) throw tooMany(maxSessions);
-      if (offer.dialect === "peerpy" && offer.dataType === "raw") throw noPickles();
+      if (offer.dialect === "peerpy") this.#checkPeerpy(offer);
       const verdict = await this.#ask(offer, signal);
       // Nothing waits from here on, or this could be closed without the session.
       if (this.#closing !== undefined) throw new ClosedError("No more sessions are taken");
@@ -209,6 +215,14 @@ export class Sessions implements AsyncDisposable, AsyncIterable<Session> {
       this.#endpoint.metrics.counter("session.denied").add();
       throw error;
     }
+  }
+
+  /** Nobody proves who they are in that dialect, and some of its data cannot be read safely. */
+  #checkPeerpy({ dataType }: SessionOffer): void {
+    if (!this.#endpoint.dispatcher.isPublic(OPEN)) {
+      throw denied("Sessions are for peers that prove who they are");
+    }
+    if (dataType === "raw") throw noPickles();
   }
 
   async #ask(offer: SessionOffer, signal: AbortSignal): Promise<Verdict> {

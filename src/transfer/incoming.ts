@@ -5,6 +5,7 @@
  */
 
 import { createHash, type Hash } from "node:crypto";
+import type { Reservation, StoredBytes } from "../endpoint/resources.ts";
 import { IntegrityError, InvalidPacketError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { type HashedEntry, type Manifest, type ManifestEntry, manifestRoot } from "./manifest.ts";
@@ -39,9 +40,10 @@ export class Incoming {
   readonly manifest: Manifest;
   /** Bytes taken so far. */
   bytes = 0;
-  /** Calls of `write` and `end` so far: while it grows, the sender is alive. */
+  /** Calls of `write` that brought bytes, and of `end`, so far: while it grows, the sender is alive. */
   steps = 0;
   readonly #root: ReceiveRoot;
+  readonly #stored: StoredBytes | undefined;
   readonly #topNames = new Map<string, string>();
   readonly #hashed: HashedEntry[] = [];
   // The entry that is coming, or came last.
@@ -49,28 +51,29 @@ export class Incoming {
   #part: Part | undefined;
   #hash: Hash = createHash("sha256");
   #got = 0;
+  #reserved: Reservation | undefined;
   #over = false;
 
-  /** Prepares to take a manifest's files. */
-  constructor(root: ReceiveRoot, manifest: Manifest) {
+  /** Prepares to take a manifest's files. @param stored What they count for. @default nothing */
+  constructor(root: ReceiveRoot, manifest: Manifest, stored?: StoredBytes) {
     this.#root = root;
     this.manifest = manifest;
+    this.#stored = stored;
   }
 
   /**
    * Makes the folders. Where a file or folder at the top has a name that is taken, everything below it goes to
    * `name (1)` instead: an existing folder is never mixed with one from a stranger, nor are two that come at once.
+   *
+   * @throws {LimitError} when all that has been stored and promised would be more than may be; nothing is made then.
    */
   begin(): void {
-    for (const { path, kind } of this.manifest.entries) {
-      const top = topOf(path);
-      if (this.#topNames.has(top)) continue;
-      const name = this.#root.freeName(top);
-      this.#topNames.set(top, name);
-      if (kind === "directory" || path !== top) this.#root.createFolder(name); // nobody else gets the name
-    }
-    for (const entry of this.manifest.entries) {
-      if (entry.kind === "directory") this.#root.createFolder(this.#placeOf(entry));
+    this.#reserved = this.#stored?.reserve(this.manifest.totalBytes);
+    try {
+      this.#makeFolders();
+    } catch (error) {
+      this.abort();
+      throw error;
     }
   }
 
@@ -85,7 +88,7 @@ export class Incoming {
    * @throws {InvalidPacketError} when it is not that file's turn or there are more bytes than were announced.
    */
   write(index: number, data: Uint8Array): void {
-    this.steps++;
+    if (data.length > 0) this.steps++;
     const entry = this.#open(index);
     if (this.#got + data.length > entry.size) {
       throw new InvalidPacketError(
@@ -124,6 +127,7 @@ export class Incoming {
       rename: true,
     });
     this.#part = undefined;
+    this.#reserved?.keep(entry.size);
     this.#hashed.push({ path: entry.path, size: entry.size, sha256: digest });
     return { path, bytes: entry.size, sha256: digest };
   }
@@ -138,6 +142,20 @@ export class Incoming {
     this.#over = true;
     if (this.#part !== undefined) this.#root.discard(this.#part);
     this.#part = undefined;
+    this.#reserved?.release();
+  }
+
+  #makeFolders(): void {
+    for (const { path, kind } of this.manifest.entries) {
+      const top = topOf(path);
+      if (this.#topNames.has(top)) continue;
+      const name = this.#root.freeName(top);
+      this.#topNames.set(top, name);
+      if (kind === "directory" || path !== top) this.#root.createFolder(name); // nobody else gets the name
+    }
+    for (const entry of this.manifest.entries) {
+      if (entry.kind === "directory") this.#root.createFolder(this.#placeOf(entry));
+    }
   }
 
   /** The entry of that index, which must be the one that is open or the next file. */

@@ -16,7 +16,7 @@ import {
 } from "../errors.ts";
 import { printable } from "../log.ts";
 import { compareCodePoints } from "../wire/code_point_order.ts";
-import { checkPath, findCollision } from "./safe_path.ts";
+import { checkPath, checkReceivedPath, findCollision } from "./safe_path.ts";
 
 /** Most entries of a manifest: with names of common length about 10 MB, which fits one frame. */
 const MAX_ENTRIES = 100_000;
@@ -140,8 +140,8 @@ export interface ManifestLimits {
 }
 
 /**
- * Reads a manifest that came from outside: every path passes `checkPath`, no two collide, sizes and their sum are safe
- * integers, and of the mode only the permission bits are kept.
+ * Reads a manifest that came from outside: every path passes `checkPath` and leads to no partial file of ours, no two
+ * collide, sizes and their sum are safe integers, and of the mode only the permission bits are kept.
  *
  * @example
  * ```ts
@@ -308,7 +308,7 @@ function parseEntry(row: unknown, index: number): ManifestEntry {
   if (typeof isFolder !== "boolean") throw badManifest(`kind of entry ${index} is not a boolean`);
   const maxSize = isFolder ? 0 : Number.MAX_SAFE_INTEGER;
   return {
-    path: checkPath(path),
+    path: checkReceivedPath(path),
     kind: isFolder ? "directory" : "file",
     size: parseInteger(size, maxSize, `size of entry ${index}`),
     mode: parseInteger(mode, 0xffffffff, `mode of entry ${index}`) & MODE_BITS,

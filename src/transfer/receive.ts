@@ -20,6 +20,7 @@ import { linkOf, type RequestContext } from "../endpoint/dispatcher.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Link } from "../endpoint/link.ts";
 import type { PeerInfo } from "../endpoint/handshake.ts";
+import type { StoredBytes } from "../endpoint/resources.ts";
 import {
   AuthError,
   ClosedError,
@@ -67,6 +68,8 @@ export interface ReceiverOptions {
   accept?: (offer: Offer) => boolean | Promise<boolean>;
   /** Most bytes of one transfer. @default no limit but the free space */
   maxTotalBytes?: number;
+  /** What all that is stored counts for. @default that of the endpoint, by its `maxStoredBytes` */
+  stored?: StoredBytes;
   /** Where time comes from. @default {systemClock} */
   clock?: Clock;
   /** Where to say what happens. @default {silentLogger} */
@@ -104,6 +107,7 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
   readonly #root: ReceiveRoot;
   readonly #accept: (offer: Offer) => boolean | Promise<boolean>;
   readonly #maxTotalBytes: number;
+  readonly #stored: StoredBytes;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #events = new Channel<ReceiveEvent>(EVENT_CAPACITY);
@@ -112,23 +116,31 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
   #deciding = 0;
   #lastId = 0;
 
-  private constructor(options: ReceiverOptions) {
+  private constructor(stored: StoredBytes, options: ReceiverOptions) {
     const { dir, accept = () => false, maxTotalBytes = Number.MAX_SAFE_INTEGER } = options;
     const { clock = systemClock, log = silentLogger } = options;
     this.#root = ReceiveRoot.open(dir);
     this.#accept = accept;
     this.#maxTotalBytes = maxTotalBytes;
+    this.#stored = stored;
     this.#clock = clock;
     this.#log = log;
   }
 
   /** Starts to take offers that come in on an endpoint. @throws {TypeError} when the endpoint has a receiver. */
   static open(endpoint: Endpoint, options: ReceiverOptions): Receiver {
-    const receiver = new Receiver(options);
+    const { stored = endpoint.resources.stored } = options;
+    const receiver = new Receiver(stored, options);
     const handlers = receiver.#handlers;
-    handlers.use(endpoint.handle("transfer.offer", (body, call) => receiver.#offer(body, call)));
-    handlers.use(endpoint.handle("transfer.run", (body, call) => receiver.#run(body, call)));
-    const inline = { inline: true };
+    // Whoever may offer may do the rest: it belongs to an offer that was accepted.
+    const open = { access: "public" } as const;
+    const inline = { ...open, inline: true };
+    handlers.use(
+      endpoint.handle("transfer.offer", (body, call) => receiver.#offer(body, call), {
+        scope: "send",
+      }),
+    );
+    handlers.use(endpoint.handle("transfer.run", (body, call) => receiver.#run(body, call), open));
     handlers.use(
       endpoint.handle("transfer.data", (body, call) => receiver.#data(body, linkOf(call)), inline),
     );
@@ -178,7 +190,7 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     signal.throwIfAborted();
     if (this.#handlers.disposed) throw closed();
     this.#checkRoom(manifest);
-    return { id: this.#begin(link, new Incoming(this.#root, manifest)) };
+    return { id: this.#begin(link, new Incoming(this.#root, manifest, this.#stored)) };
   }
 
   async #decide(offer: Offer): Promise<boolean> {
@@ -196,6 +208,7 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
         details: { limit: "maxTransfers", max: MAX_TRANSFERS },
       });
     }
+    this.#stored.check(manifest.totalBytes);
     const free = freeBytes(this.#root.dir);
     if (free === undefined) return;
     let promised = 0;

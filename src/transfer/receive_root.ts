@@ -4,15 +4,13 @@
  * @module
  */
 
-import { statfsSync } from "node:fs";
-import { basename, dirname, join, sep } from "node:path";
+import { rmdirSync, statfsSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { AuthError, LimitError, NotFoundError, UnsupportedError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { moveNew, removeIfThere } from "../state/home.ts";
-import { checkPath, fold, MAX_SEGMENT_BYTES, refused } from "./safe_path.ts";
-
-/** Where partial files are: below the root, so that putting one into place is a link and not a copy. */
-const PARTIAL_FOLDER = ".kith-partial";
+import { HeldFolder, lstat, notAllowed } from "./held_folder.ts";
+import { checkReceivedPath, MAX_SEGMENT_BYTES, PARTIAL_FOLDER } from "./safe_path.ts";
 
 /** How many of `name (1)`, `name (2)`, ... are tried. */
 const MAX_NAME_TRIES = 1000;
@@ -34,6 +32,8 @@ export interface Part {
 export interface ReceiveRootOptions {
   /** For tests: called with a folder between its check and its use, which is when an attacker would swap it. */
   afterCheck?: (folder: string) => void;
+  /** For tests: `false` works with paths alone, as where folders cannot be held. @default {true} */
+  hold?: boolean;
 }
 
 /** How to put a finished file into place. */
@@ -49,14 +49,18 @@ export interface CommitOptions {
  *
  * A file grows under a random name in `.kith-partial` and gets its own name when it is complete: nothing unfinished
  * shows among the user's files, all that is left of broken transfers is in one place, and a long name has no trouble
- * with a suffix.
+ * with a suffix. It is below the root, so that putting a file into place is a link and not a copy.
  *
- * **Links.** No symbolic link below the folder is followed: one that is in the way is refused. Deno has no `openat()`,
- * so whoever else may write to the folder can swap a directory for a link between check and use (and
- * `--allow-write=DIR` does not help: it does not resolve links). Therefore every new file is looked up again by real
- * path and inode before anything is written to it; one that is not where it must be is emptied and, if it can be found,
- * removed, and the call fails. Nothing that exists is ever overwritten. What such a swap can still get: for an instant
- * a finished file outside, and for good an empty file or folder, always under a name that was free.
+ * **Links.** No symbolic link below the folder is followed: one that is in the way is refused. Whoever else may write
+ * to the folder can swap a directory for a link between check and use. On Linux, with all permissions (`-A`), that gets
+ * nothing: every folder on the way is held open, and names are looked up in it and not along a path.
+ *
+ * Elsewhere, and with less than all permissions, there is no such thing (`--allow-write=DIR` does not help: it does not
+ * resolve links). There every new file is looked up again by real path and inode before anything is written to it; one
+ * that is not where it must be is emptied and, if it can be found, removed, and the call fails. What such a swap can
+ * still get, always under a name that was free: for an instant a finished file outside, for good an empty file or folder,
+ * and a whole file if, within microseconds, it is also undone and redone for each of several looks. Nothing that exists
+ * is ever overwritten. Who receives into a folder that others may write to wants the former.
  *
  * @example
  * ```ts
@@ -75,12 +79,12 @@ export interface CommitOptions {
 export class ReceiveRoot {
   /** The folder's real path: links on the way *to* it are the user's own. */
   readonly dir: string;
-  readonly #partials: string;
+  readonly #holds: boolean;
   readonly #afterCheck: (folder: string) => void;
 
   private constructor(dir: string, options: ReceiveRootOptions) {
     this.dir = dir;
-    this.#partials = join(dir, PARTIAL_FOLDER);
+    this.#holds = options.hold ?? true;
     this.#afterCheck = options.afterCheck ?? (() => {});
   }
 
@@ -109,10 +113,12 @@ export class ReceiveRoot {
    */
   createPart(path: string, options: { mode?: number } = {}): Part {
     const mode = (options.mode ?? 0o666) & 0o777 | 0o600;
-    this.#folder(this.#segments(path).slice(0, -1), { make: false });
-    const folder = this.#folder([PARTIAL_FOLDER], { make: true, mode: 0o700 });
-    const partPath = join(folder, `${crypto.randomUUID()}.part`);
-    return this.#openPart(partPath, { createNew: true, read: true, write: true, mode });
+    const segments = this.#segments(path);
+    using root = this.#hold();
+    using _way = this.#down(root, segments.slice(0, -1));
+    using partials = this.#make(root, [PARTIAL_FOLDER], 0o700);
+    const name = `${crypto.randomUUID()}.part`;
+    return this.#openPart(partials, name, { createNew: true, read: true, write: true, mode });
   }
 
   /**
@@ -121,21 +127,27 @@ export class ReceiveRoot {
    * @throws {AuthError} `not-allowed` when there is no such plain file among the parts of this folder.
    */
   reopenPart(partPath: string): Part {
-    this.#folder([PARTIAL_FOLDER], { make: false });
-    if (dirname(partPath) !== this.#partials || lstat(partPath)?.isFile !== true) {
-      throw notAllowed(basename(partPath), "not a partial file of this folder");
+    using root = this.#hold();
+    using partials = this.#down(root, [PARTIAL_FOLDER]);
+    const name = basename(partPath);
+    if (
+      partials === undefined || dirname(partPath) !== partials.path ||
+      lstat(partials.join(name))?.isFile !== true
+    ) {
+      throw notAllowed(name, "not a partial file of this folder");
     }
-    return this.#openPart(partPath, { read: true, write: true });
+    return this.#openPart(partials, name, { read: true, write: true });
   }
 
   /**
    * Gives a finished part its name, which must be free, once its contents are on the disk, and closes it. Folders that
    * are missing are made. The name appears in one step; only where there are no hard links (FAT) it is empty for a
-   * moment. After a failure the part is still open: commit it under another path, or discard it.
+   * moment.
    *
    * @returns the path it has now: `path`, or the free name it took instead.
    * @throws {AuthError} `not-allowed` when the name is taken (`details.reason` is `exists`), or a link or a file is
-   * where a folder must be.
+   * where a folder must be. The part is still open then, to be committed under another path or discarded. Also when a
+   * folder is swapped under our hands: the part is emptied and closed then.
    * @throws {LimitError} when `rename` finds 1000 names taken.
    */
   async commit(part: Part, path: string, options: CommitOptions = {}): Promise<string> {
@@ -144,13 +156,16 @@ export class ReceiveRoot {
     await part.file.utime(mtimeMs / 1000, mtimeMs / 1000);
     await part.file.sync();
     // Nothing waits from here on, so no other task of this program comes between check and use.
-    const folder = this.#folder(segments.slice(0, -1), { make: true });
-    this.#verify(part.file, part.partPath, { created: false });
+    using root = this.#hold();
+    using partials = this.#down(root, [PARTIAL_FOLDER]);
+    const partName = basename(part.partPath);
+    if (!partials?.shows(part.file, partName, this.dir)) throw replaced(partName);
+    const from = partials.join(partName);
+    using folder = this.#make(root, segments.slice(0, -1), 0o777);
     const name = segments.join("/");
-    const place = (candidate: string) => moveNew(part.partPath, join(folder, basename(candidate)));
+    const place = (candidate: string) => this.#place(part, from, folder, basename(candidate));
     const taken = rename ? firstName(name, place) : name;
     if (!rename && !place(name)) throw notAllowed(path, "exists");
-    this.#verify(part.file, join(folder, basename(taken)), { created: true });
     part.file.close();
     return taken;
   }
@@ -172,8 +187,10 @@ export class ReceiveRoot {
    * @throws {AuthError} `not-allowed` when a link or a file is in the way.
    */
   createFolder(path: string): void {
-    const folder = this.#folder(this.#segments(path), { make: true });
-    if (!this.#contains(Deno.realPathSync(folder))) throw notAllowed(path, "replaced by a link");
+    const segments = this.#segments(path);
+    using root = this.#hold();
+    using folder = this.#make(root, segments, 0o777);
+    if (!folder.isBelow(this.dir)) throw replaced(path);
   }
 
   /**
@@ -190,60 +207,62 @@ export class ReceiveRoot {
   /** Removes the folder of partial files if it is empty. */
   tidy(): void {
     try {
-      Deno.removeSync(this.#partials);
+      rmdirSync(join(this.dir, PARTIAL_FOLDER));
     } catch {
       // There are parts still, or there never were any.
     }
   }
 
   #segments(path: string): string[] {
-    const segments = checkPath(path).split("/");
-    if (fold(segments[0] ?? "") === fold(PARTIAL_FOLDER)) throw refused(path, "reserved folder");
-    return segments;
+    return checkReceivedPath(path).split("/");
+  }
+
+  #hold(): HeldFolder {
+    return HeldFolder.open(this.dir, { hold: this.#holds });
   }
 
   // Goes down from the root one folder at a time, so that no link is followed on the way.
-  #folder(segments: readonly string[], options: { make: boolean; mode?: number }): string {
-    const { make, mode = 0o777 } = options;
-    let folder = this.dir;
+  #down(root: HeldFolder, segments: readonly string[], makeMode?: number): HeldFolder | undefined {
+    let folder = root;
     for (const [depth, segment] of segments.entries()) {
-      folder = join(folder, segment);
-      if (make) makeFolder(folder, mode);
-      const found = lstat(folder);
-      if (found === undefined) break;
-      const way = segments.slice(0, depth + 1).join("/");
-      if (found.isSymlink) throw notAllowed(way, "is a link");
-      if (!found.isDirectory) throw notAllowed(way, "is not a folder");
+      using _parent = folder === root ? undefined : folder;
+      const next = folder.enter(segment, segments.slice(0, depth + 1).join("/"), makeMode);
+      if (next === undefined) return undefined;
+      folder = next;
     }
-    this.#afterCheck(folder);
+    this.#afterCheck(folder.path);
     return folder;
   }
 
-  #openPart(partPath: string, options: Deno.OpenOptions): Part {
-    const file = Deno.openSync(partPath, options);
+  // The same, with what is missing made.
+  #make(root: HeldFolder, segments: readonly string[], mode: number): HeldFolder {
+    const folder = this.#down(root, segments, mode);
+    if (folder === undefined) throw replaced(segments.join("/"));
+    return folder;
+  }
+
+  #openPart(partials: HeldFolder, name: string, options: Deno.OpenOptions): Part {
+    const file = Deno.openSync(partials.join(name), options);
     try {
-      this.#verify(file, partPath, { created: options.createNew === true });
-      return { file, partPath };
+      if (!partials.shows(file, name, this.dir)) throw replaced(name);
+      return { file, partPath: join(partials.path, name) };
     } catch (error) {
-      file.close();
+      if (options.createNew === true) withdraw(file, partials, name);
+      else file.close();
       throw error;
     }
   }
 
-  // The second look: the open file must be what is at the real path of `path`, and that must be below the root.
-  #verify(file: Deno.FsFile, path: string, options: { created: boolean }): void {
-    const real = join(Deno.realPathSync(dirname(path)), basename(path));
-    const ours = isSameFile(file.statSync(), lstat(real));
-    if (ours && this.#contains(real)) return;
-    // Emptied through the open file, because a second swap can hide where it is; removed by the real path only,
-    // because a second swap could redirect any other.
-    if (options.created) file.truncateSync();
-    if (options.created && ours) removeIfThere(real);
-    throw notAllowed(basename(path), "replaced by a link");
-  }
-
-  #contains(real: string): boolean {
-    return real === this.dir || real.startsWith(this.dir.endsWith(sep) ? this.dir : this.dir + sep);
+  // @returns whether the name was free.
+  #place({ file }: Part, from: string, folder: HeldFolder, name: string): boolean {
+    try {
+      if (!moveNew(from, folder.join(name))) return false;
+      if (!folder.shows(file, name, this.dir)) throw replaced(name);
+      return true;
+    } catch (error) {
+      withdraw(file, folder, name);
+      throw error;
+    }
   }
 }
 
@@ -306,32 +325,16 @@ function openError(dir: string, cause: unknown): unknown {
   });
 }
 
-function makeFolder(path: string, mode: number): void {
+// Takes back a file that may have been let out, and closes it. Emptied first, because it may not be found.
+function withdraw(file: Deno.FsFile, folder: HeldFolder, name: string): void {
   try {
-    Deno.mkdirSync(path, { mode });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    file.truncateSync();
+    folder.remove(file, name);
+  } finally {
+    file.close();
   }
 }
 
-function lstat(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    const { NotFound, NotADirectory } = Deno.errors;
-    if (error instanceof NotFound || error instanceof NotADirectory) return undefined;
-    throw error;
-  }
-}
-
-// Where the system has no inodes (`null`), the real path alone decides.
-function isSameFile(open: Deno.FileInfo, found: Deno.FileInfo | undefined): boolean {
-  return found?.isFile === true && found.dev === open.dev && found.ino === open.ino;
-}
-
-function notAllowed(path: string, reason: string): AuthError {
-  const shown = printable(path);
-  return new AuthError("not-allowed", `Cannot receive "${shown}": ${reason}`, {
-    details: { path: shown, reason },
-  });
+function replaced(path: string): AuthError {
+  return notAllowed(path, "replaced by a link");
 }

@@ -6,7 +6,7 @@
  */
 
 import { InvalidPacketError, LimitError } from "../errors.ts";
-import { printable } from "../log.ts";
+import { INVISIBLE, printable } from "../log.ts";
 
 /** Longest segment of a path in UTF-8 bytes: what ext4, APFS and most others store. */
 export const MAX_SEGMENT_BYTES: number = 255;
@@ -21,10 +21,8 @@ const SPELLED_JOINER = new RegExp(
   "gu",
 );
 
-// What makes one name look like another, or reorders the line it is shown on ("Trojan Source", Boucher and Anderson,
-// 2021). Variation selectors are not among it: they choose the form of a visible character.
-const INVISIBLE =
-  /(?![\ufe00-\ufe0f\u180b-\u180d\u180f\u{e0100}-\u{e01ef}])[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]/u;
+// "Trojan Source" (Boucher and Anderson, 2021).
+const HIDDEN = new RegExp(INVISIBLE, "u");
 
 /**
  * Most folders that paths may lead through without listing them: whoever lists what it sends needs none, and a short
@@ -32,11 +30,15 @@ const INVISIBLE =
  */
 const MAX_UNLISTED_FOLDERS = 20_000;
 
+/** How many times shorter a text can be in normal form C: a syllable of Korean is one character instead of three. */
+const MAX_NFC_SHRINKAGE = 3;
+
+/** Most bytes of UTF-8 that a UTF-16 unit becomes: by that most names need no encoding to be short enough. */
+const MAX_UNIT_BYTES = 3;
+
 const utf8 = new TextEncoder();
 
-type Faults = readonly (readonly [pattern: RegExp, reason: string])[];
-
-const PATH_FAULTS: Faults = [
+const FAULTS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^$/, "empty path"],
   [/^(?:[/\\]|[A-Za-z]:)/, "absolute path"],
   [/\\/, "backslash"],
@@ -44,19 +46,24 @@ const PATH_FAULTS: Faults = [
   [/\p{Cs}/u, "lone surrogate"],
   // Wildcards and redirections; ":" leads to a drive or an alternate data stream.
   [/[<>:"|?*]/, "reserved character"],
-];
-
-const SEGMENT_FAULTS: Faults = [
-  [/^$/, "empty segment"],
-  [/^\.\.?$/, "dot segment"],
+  [/(?:^|\/)\.\.?(?:\/|$)/, "dot segment"],
+  [/\/(?:\/|$)/, "empty segment"],
   // Windows drops them: "a." and "a" are one file.
-  [/[ .]$/, "trailing space or dot"],
+  [/[ .](?:\/|$)/, "trailing space or dot"],
   // Windows opens the device instead of a file, in any folder and with any extension.
   [
-    /^(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\.|$)/i,
+    /(?:^|\/)(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:[./]|$)/i,
     "reserved device name",
   ],
+  // macOS leads by it from a file to its other contents.
+  [/(?:^|\/)\.\.namedfork(?:\/|$)/i, "reserved name"],
 ];
+
+/** Where files grow until they are complete, in the folder that receives them. */
+export const PARTIAL_FOLDER = ".kith-partial";
+
+/** The same folder by the short name that Windows may give it. */
+const PARTIAL_SHORT_NAME = /^kith-p~\d+$/i;
 
 /** How long and how deep a path may be. */
 export interface PathLimits {
@@ -86,20 +93,42 @@ export interface PathLimits {
  */
 export function checkPath(path: string, limits: PathLimits = {}): string {
   const { maxPathBytes = 4096, maxSegments = 64 } = limits;
-  const name = path.slice(0, maxPathBytes + 1).normalize("NFC");
-  const segments = name.split("/");
-  const excess = path.length > maxPathBytes || isLonger(name, maxPathBytes)
+  // Before the normal form is made: marks that pile up on one letter are put in order in quadratic time.
+  const beforehand = path.length > maxPathBytes
     ? `exceeds maxPathBytes ${maxPathBytes}`
-    : segments.length > maxSegments
+    : isLonger(segmentsOf(path).longest, MAX_SEGMENT_BYTES * MAX_NFC_SHRINKAGE)
+    ? `exceeds maxSegmentBytes ${MAX_SEGMENT_BYTES}`
+    : undefined;
+  if (beforehand !== undefined) throw refused(path, beforehand, "too-large");
+  const name = path.normalize("NFC");
+  const { count, longest } = segmentsOf(name);
+  const excess = isLonger(name, maxPathBytes)
+    ? `exceeds maxPathBytes ${maxPathBytes}`
+    : count > maxSegments
     ? `exceeds maxSegments ${maxSegments}`
-    : segments.some((segment) => isLonger(segment, MAX_SEGMENT_BYTES))
+    : isLonger(longest, MAX_SEGMENT_BYTES)
     ? `exceeds maxSegmentBytes ${MAX_SEGMENT_BYTES}`
     : undefined;
   if (excess !== undefined) throw refused(path, excess, "too-large");
-  const reason = firstFault(name, PATH_FAULTS) ??
-    segments.map((segment) => firstFault(segment, SEGMENT_FAULTS)).find((found) => found) ??
-    (INVISIBLE.test(name.replace(SPELLED_JOINER, "")) ? "invisible character" : undefined);
+  const reason = FAULTS.find(([pattern]) => pattern.test(name))?.[1] ??
+    (HIDDEN.test(name) && HIDDEN.test(name.replace(SPELLED_JOINER, ""))
+      ? "invisible character"
+      : undefined);
   if (reason !== undefined) throw refused(path, reason);
+  return name;
+}
+
+/**
+ * The same for the path of a file to receive, which must not lead to where unfinished ones are, however that is spelled.
+ *
+ * @throws {InvalidPacketError} as {@linkcode checkPath}.
+ */
+export function checkReceivedPath(path: string): string {
+  const name = checkPath(path);
+  const [top = ""] = name.split("/", 1);
+  if (fold(top) === fold(PARTIAL_FOLDER) || PARTIAL_SHORT_NAME.test(top)) {
+    throw refused(path, "reserved folder");
+  }
   return name;
 }
 
@@ -147,7 +176,9 @@ export function findCollision(entries: Iterable<PathEntry>): [string, string] | 
     for (const [depth, name] of segments.entries()) {
       const listed = depth === segments.length - 1;
       const here: Seen = { name, kind: listed ? kind : "directory", path, listed };
-      const key = fold(name);
+      // What looks like the index of an array V8 hashes by its value, and a stranger can choose values that all meet in
+      // one place. What begins with a slash looks like none.
+      const key = "/" + fold(name);
       const there = folder.get(key) ?? here;
       if (there === here) {
         folder.set(key, here);
@@ -160,15 +191,27 @@ export function findCollision(entries: Iterable<PathEntry>): [string, string] | 
   return undefined;
 }
 
-function firstFault(text: string, faults: Faults): string | undefined {
-  return faults.find(([pattern]) => pattern.test(text))?.[1];
+/** How many segments there are, and the one that is the longest in UTF-8. Most are short enough not to be built. */
+function segmentsOf(name: string): { count: number; longest: string } {
+  let count = 0;
+  let longest = "";
+  for (let start = 0; start <= name.length; count++) {
+    const slash = name.indexOf("/", start);
+    const end = slash < 0 ? name.length : slash;
+    if ((end - start) * MAX_UNIT_BYTES > MAX_SEGMENT_BYTES) {
+      const segment = name.slice(start, end);
+      if (isLonger(segment, utf8.encode(longest).length)) longest = segment;
+    }
+    start = end + 1;
+  }
+  return { count, longest };
 }
 
 /**
  * What a file system that ignores case sees of a name. Both ways, because neither alone joins "ß", "ẞ" and "SS"; and
  * without what is not visible, which HFS+ ignores too.
  */
-export function fold(name: string): string {
+function fold(name: string): string {
   if (/^[ -~]*$/.test(name)) return name.toUpperCase();
   const visible = name.replace(/\p{Default_Ignorable_Code_Point}/gu, "");
   return visible.normalize("NFD").toLowerCase().toUpperCase().normalize("NFC");
@@ -178,13 +221,12 @@ function clash(there: Seen, here: Seen): boolean {
   return there.name !== here.name || there.kind !== here.kind || (there.listed && here.listed);
 }
 
-// A UTF-16 unit becomes at most 3 bytes of UTF-8, so most names need no encoding to be short enough.
 function isLonger(text: string, maxBytes: number): boolean {
-  return text.length * 3 > maxBytes && utf8.encode(text).length > maxBytes;
+  return text.length * MAX_UNIT_BYTES > maxBytes && utf8.encode(text).length > maxBytes;
 }
 
 /** The error for a path that cannot be accepted. */
-export function refused(
+function refused(
   path: string,
   reason: string,
   code: "bad-message" | "too-large" = "bad-message",

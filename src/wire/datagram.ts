@@ -49,6 +49,8 @@ export const SERVICE_CODE = {
   dht: 0x13,
   /** Native requests and replies. */
   requests: 0x14,
+  /** Whether a sealed packet is fresh or a recording; only inside of sealed ones. */
+  freshness: 0x1d,
   /** A token that proves the asker's address before a long answer is sent there. */
   retryToken: 0x1e,
   /** Any native packet, sealed with the network's key. */

@@ -109,7 +109,8 @@ export class FrameReader {
       this.#moveDown(this.buffer);
     }
     if (this.#to === this.buffer.length) {
-      const enough = frameBytes > 0 ? frameBytes + MIN_READ_BYTES : Infinity;
+      // Where whole frames wait already, the length of the first says nothing about what is coming.
+      const enough = frameBytes > pending ? frameBytes + MIN_READ_BYTES : Infinity;
       this.#moveDown(new Uint8Array(Math.min(this.#to * 2, Math.max(enough, this.#to + 1))));
     }
     const frameEnd = this.#from + frameBytes + FRAME_HEADER_BYTES;

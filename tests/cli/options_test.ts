@@ -1,6 +1,7 @@
-import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
 import { reachOptions } from "../../src/cli/open_peer.ts";
 import {
+  asUsage,
   COMMON_OPTIONS,
   Options,
   type OptionSpecs,
@@ -58,7 +59,7 @@ Deno.test("Options takes -h for --help and nothing else with one dash", () => {
 
 Deno.test("Options refuses an unknown option and shows it harmless and short", () => {
   assertThrows(() => read("--frob"), UsageError, "Unknown option --frob");
-  assertThrows(() => read("--frob=1"), UsageError, "Unknown option --frob=1");
+  assertThrows(() => read("--frob=1"), UsageError, "Unknown option --frob");
   assertThrows(() => read("--no-yes"), UsageError, "Unknown option --no-yes");
   assertThrows(() => read("--a\u001b[2J"), UsageError, "Unknown option --a\\u{1b}[2J");
   const error = assertThrows(() => read(`--${"x".repeat(1000)}`), UsageError);
@@ -92,6 +93,30 @@ Deno.test("Options.milliseconds takes seconds that a timer can hold", () => {
     assertThrows(() => ms(text), UsageError, "Option --timeout must be seconds, 0..2000000: it is");
   }
 });
+
+Deno.test("Options.duration takes a whole number with its unit", () => {
+  const ms = (text: string) => read(`--timeout=${text}`).duration("timeout");
+  assertEquals([ms("30s"), ms("10m"), ms("1h"), ms("7d")], [3e4, 6e5, 3.6e6, 6.048e8]);
+  assertEquals(read().duration("timeout"), undefined);
+  for (
+    const text of ["0s", "5", "s", "-1h", "1.5h", "1w", "1H", "1 h", "01h", "1h1h", "99999999s"]
+  ) {
+    assertThrows(() => ms(text), UsageError, "must be a time such as 30s, 10m, 1h or 7d: it is");
+  }
+});
+
+Deno.test("asUsage makes wrong arguments mistakes of usage, and leaves other errors alone", () => {
+  assertEquals(asUsage(() => 5), 5);
+  for (const error of [new TypeError("no"), new RangeError("no")]) {
+    assertThrows(() => asUsage(() => raise(error)), UsageError, "no");
+  }
+  const other = new SyntaxError("no");
+  assertStrictEquals(assertThrows(() => asUsage(() => raise(other))), other);
+});
+
+function raise(error: Error): never {
+  throw error;
+}
 
 Deno.test("Options.choice takes one of the words, as it is written", () => {
   const levels = ["debug", "info"] as const;

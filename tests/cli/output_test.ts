@@ -1,5 +1,76 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { formatBytes, formatFiles, formatProgress } from "../../src/cli/output.ts";
+import { formatBytes, formatFiles, formatProgress, Output } from "../../src/cli/output.ts";
+
+/** What is written to stdout and stderr by `work`. */
+function printed(json: boolean, work: (output: Output) => void): { out: string; err: string } {
+  const texts = { out: "", err: "" };
+  const decoder = new TextDecoder();
+  const [stdout, stderr] = [Deno.stdout.writeSync, Deno.stderr.writeSync];
+  Deno.stdout.writeSync = (bytes) => (texts.out += decoder.decode(bytes), bytes.length);
+  Deno.stderr.writeSync = (bytes) => (texts.err += decoder.decode(bytes), bytes.length);
+  try {
+    work(new Output({ json, level: "debug" }));
+  } finally {
+    [Deno.stdout.writeSync, Deno.stderr.writeSync] = [stdout, stderr];
+  }
+  return texts;
+}
+
+Deno.test("Output prints lines and tabs, and nothing else that a terminal obeys", () => {
+  const evil = "a\u001b[2J\u009b1m\u202eb\r\u0000\ufeff\u{e0041}";
+  const shown = "a\\u{1b}[2J\\u{9b}1m\\u{202e}b\\u{d}\\u{0}\\u{feff}\\u{e0041}";
+  const { out, err } = printed(false, (output) => {
+    output.result({}, `one\n\t${evil}`);
+    output.note(`two\n\t${evil}`);
+  });
+  assertEquals(out, `one\n\t${shown}\n`);
+  assertEquals(err, `two\n\t${shown}\n`);
+});
+
+Deno.test("Output prints JSON that a terminal can show and that means the same", () => {
+  const facts = { "k\u001b\u202e": "a\u0085\n\u2028\u200b\u{e0041}\u00ad", list: ["\ud800"] };
+  const { out } = printed(true, (output) => output.result(facts, "not this"));
+  assertMatch(out, /^[ -~]+\n$/);
+  assertEquals(JSON.parse(out), facts);
+});
+
+Deno.test("Output.log says one line, and puts in quotes what could be taken for another field", () => {
+  const { err } = printed(false, ({ log }) => {
+    log.info("hello", {
+      name: "bob",
+      count: 3,
+      from: "eve code=0",
+      why: 'say "x"',
+      path: "a\\",
+      no: "",
+    });
+    log.warn("two\nlines", { text: "a\nerror: fake" });
+  });
+  const [first, ...others] = err.split("\n");
+  assertEquals(
+    first,
+    'info: hello name=bob count=3 from="eve code=0" why="say \\"x\\"" path="a\\\\" no=""',
+  );
+  assertEquals(others, ['warn: two\\u{a}lines text="a\\\\u{a}error: fake"', ""]);
+});
+
+Deno.test("Output.log takes whatever it is given, and shows no more of it than fits", () => {
+  const hostile = { toString: "no function", valueOf: null, inner: { a: "\u001b" } };
+  const { err } = printed(false, ({ log }) => {
+    log.error("odd", {
+      hostile,
+      bare: Object.create(null),
+      nothing: undefined,
+      symbol: Symbol("s"),
+      error: new TypeError("no\u001b"),
+      long: "x".repeat(10_000),
+    });
+  });
+  assertMatch(
+    err,
+    /^error: odd hostile="[^\n]+" bare="[^\n]+" nothing=undefined symbol=Symbol\(s\) error="TypeError: no\\\\u\{1b\}" long=x{200}…\n$/,
+  );
+});
 
 Deno.test("formatBytes has one digit after the point and never a thousand of a unit", () => {
   const cases: readonly (readonly [bytes: number, text: string])[] = [

@@ -11,7 +11,7 @@ Deno.test("every verb has an example that its own options accept", () => {
     assertEquals([kith, own], ["kith", name]);
     const options = new Options(line, verb.options);
     if (verb.usage === "") assertEquals(options.args, [], name);
-    else assert(options.args.length > 0, name);
+    else if (!verb.usage.startsWith("[")) assert(options.args.length > 0, name);
   }
 });
 

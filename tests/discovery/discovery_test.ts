@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { homedir, userInfo } from "node:os";
 import { ManualClock } from "../../src/clock.ts";
 import {
   Discovery,
@@ -10,13 +11,16 @@ import type { LocalInterface } from "../../src/discovery/interfaces.ts";
 import {
   encodeAnswer,
   encodeQuestion,
-  networkHash,
   parseAnswer,
   parseQuestion,
+  type Question,
+  QUESTION_BYTES,
+  type Reply,
 } from "../../src/discovery/packets.ts";
 import type { FoundPeer } from "../../src/discovery/search.ts";
 import { ClosedError, TransportError, UnsupportedError } from "../../src/errors.ts";
 import { Metrics } from "../../src/metrics.ts";
+import { Identity } from "../../src/secure/identity.ts";
 import {
   type Address,
   type DatagramOptions,
@@ -31,8 +35,17 @@ import { encodeWireData, wireData } from "../../src/wire/message.ts";
 import { CountingClock } from "../endpoint/fixture.ts";
 import { Generator } from "../fuzz/generate.ts";
 
-const NETWORK = networkHash("");
 const GROUP: Address = { hostname: MULTICAST_V4, port: DISCOVERY_PORT };
+const QUESTION = encodeQuestion({ id: 7, from: new Uint8Array(8), via: "multicast4" });
+const REPLY: Reply = {
+  id: 7,
+  instance: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8),
+  seq: 1,
+  validMs: 120_000,
+  name: "mallory",
+  tcpPort: 1,
+  via: "multicast4",
+};
 
 Deno.test("Discovery finds peers on the network, with where they are and how they were reached", async () => {
   await using lan = new Lan();
@@ -43,7 +56,7 @@ Deno.test("Discovery finds peers on the network, with where they are and how the
   assertEquals(found.map(({ name }) => name).sort(), ["alice", "bob"]);
   const bob = found.find(({ name }) => name === "bob");
   assertEquals(bob, {
-    peerId: idOf("bob"),
+    peerId: identityOf("bob").peerId,
     name: "bob",
     tcpPort: 2222,
     addresses: [{ hostname: "bob", port: 2222 }],
@@ -73,61 +86,134 @@ Deno.test("Discovery finds who starts later", async () => {
   assertEquals(namesOf(await looking), ["late"]);
 });
 
-Deno.test("Discovery keeps networks apart", async () => {
-  await using lan = new Lan();
-  await lan.announce("alice", 1111, { network: "garden" });
-  await lan.announce("bob", 2222, { network: "" });
-  const inGarden = await lan.open("carol", { network: "garden" });
-  assertEquals((await lan.search(inGarden)).map(({ name }) => name), ["alice"]);
-});
-
 Deno.test("Discovery believes no answer that does not repeat the question's id", async () => {
   await using lan = new Lan();
-  const forger = await lan.network.host("forger").datagram(
-    { port: DISCOVERY_PORT, groups: [{ group: MULTICAST_V4, interfaceAddress: "forger" }] },
-  );
-  const forging = (async () => {
-    for (let got = await forger.receive(); got !== undefined; got = await forger.receive()) {
-      const { id = 0, via = "broadcast" } = parseQuestion(got.data, NETWORK) ?? {};
-      for (const [name, forged] of [["forged", id + 1], ["zero", 0], ["true", id]] as const) {
-        const answer = { id: forged, via, peerId: idOf(name), instance: idOf(name).slice(0, 16) };
-        const packet = encodeAnswer({ ...answer, name, tcpPort: 1 }, NETWORK);
-        await forger.send(packet, got.from);
-      }
-    }
-  })();
+  await using _forger = await lan.forger(({ id, via }, identity) => [
+    encodeAnswer({ ...REPLY, id: id + 1, via, name: "forged" }, identity),
+    encodeAnswer({ ...REPLY, id: 0, via, name: "zero" }, identity),
+    encodeAnswer({ ...REPLY, id, via, name: "true" }, identity),
+  ]);
   assertEquals(namesOf(await lan.search(await lan.open("carol"))), ["true"]);
-  forger.close();
-  await forging;
+});
+
+Deno.test("Discovery believes no answer whose signature is wrong, and counts it", async () => {
+  await using lan = new Lan();
+  await using _forger = await lan.forger(({ id, via }, identity) => {
+    const packet = encodeAnswer({ ...REPLY, id, via, name: "mallory" }, identity);
+    const key = packet.toHex().indexOf(identity.publicKey.toHex()) / 2;
+    packet.set(identityOf("bob").publicKey, key);
+    return [packet];
+  });
+  const metrics = new Metrics();
+  assertEquals(await lan.search(await lan.open("carol", { metrics })), []);
+  const { "discovery.questions": asked = 0 } = metrics.snapshot();
+  assertEquals(metrics.snapshot(), {
+    "discovery.questions": asked,
+    "discovery.bad-signature": asked,
+  });
+});
+
+Deno.test("Discovery believes no answer that was recorded, neither in another search nor much later", async () => {
+  await using lan = new Lan();
+  const metrics = new Metrics();
+  const carol = await lan.open("carol", { metrics });
+  let recorded = new Uint8Array();
+  let does: "answer" | "nothing" | "replay" = "answer";
+  await using _relay = await lan.forger(({ id, via }, identity) => {
+    if (does === "answer") recorded = encodeAnswer({ ...REPLY, id, via, name: "bob" }, identity);
+    return does === "nothing" ? [] : [recorded];
+  });
+  const looking = collect(carol.find({ timeoutMs: 3_610_000 }));
+  await lan.clock.advance(5_000);
+  does = "replay";
+  assertEquals(await lan.search(carol), []); // it has another id
+  assertEquals(metrics.snapshot()["discovery.stale"], undefined);
+  does = "nothing";
+  await lan.clock.advance(3_600_000);
+  does = "replay";
+  await lan.clock.advance(4_000);
+  const given = await looking;
+  assertEquals(given.map(({ via }) => via), [["multicast4"], ["broadcast", "multicast4"]]);
+  assertEquals(metrics.snapshot()["discovery.stale"], 4);
+});
+
+Deno.test("Discovery does not take a peer for two, nor find itself, when instance ids change", async () => {
+  await using lan = new Lan();
+  await lan.announce("bob", 2222);
+  const carol = await lan.announce("carol", 3333);
+  const { heard, bystander } = await lan.listeners();
+  const looking = collect(carol.find({ timeoutMs: 1_900_000 }));
+  await lan.clock.advance(1_900_000);
+  const given = await looking;
+  assertEquals(given.map(({ name, via }) => [name, via.length]), [["bob", 1], ["bob", 2]]);
+  const questions = heard.get(bystander)?.map(({ data }) => parseQuestion(data)) ?? [];
+  assertEquals(new Set(questions.map(({ from }) => from.toHex())).size, 4);
+});
+
+Deno.test("Discovery tells nothing about host or user, nor a name unless it is given one", async () => {
+  await using lan = new Lan();
+  const secrets = [Deno.hostname(), userInfo().username, homedir()].map((text) =>
+    text.toLowerCase()
+  );
+  const { asker, bystander, heard } = await lan.listeners();
+  const bob = await lan.announce("", 2222, { host: "host" });
+  await lan.search(bob); // so that its question is heard, too
+  await asker.send(QUESTION, GROUP);
+  await lan.clock.advance(0);
+  const [[answer] = [], questions = []] = [heard.get(asker), heard.get(bystander)];
+  const packets = [answer, ...questions].map((got) => got?.data ?? new Uint8Array());
+  assert(packets.length > 2 && packets.every(({ length }) => length > 100));
+  for (const packet of packets) {
+    const text = new TextDecoder("latin1").decode(packet).toLowerCase();
+    for (const secret of secrets) assert(!text.includes(secret), `${secret} is in ${text}`);
+  }
+  assertEquals(answer && parseAnswer(answer.data, 7)?.name, "");
+  // The search finds what is there.
+  const named = encodeAnswer({ ...REPLY, name: Deno.hostname() }, identityOf("bob"));
+  assert(new TextDecoder("latin1").decode(named).toLowerCase().includes(secrets[0] ?? "?"));
 });
 
 Deno.test("Discovery answers the asker alone, from its own socket, and no longer than it was asked", async () => {
   await using lan = new Lan();
-  const bob = await lan.announce("bob", 2222);
+  const metrics = new Metrics();
+  const bob = await lan.announce("bob", 2222, { metrics });
   const { asker, bystander, heard } = await lan.listeners();
-  const question = encodeQuestion({ id: 7, from: new Uint8Array(8), via: "multicast4" }, NETWORK);
-  await asker.send(question, GROUP);
+  await asker.send(QUESTION, GROUP);
   await lan.clock.advance(0);
   const [toAsker = [], toBystander = []] = [heard.get(asker), heard.get(bystander)];
   assertEquals(toAsker.length, 1);
   assertEquals(toAsker[0]?.from, bob.address);
-  assertEquals(parseAnswer(toAsker[0]?.data ?? question, NETWORK)?.name, "bob");
-  assert((toAsker[0]?.data.length ?? Infinity) <= question.length);
+  assertEquals(parseAnswer(toAsker[0]?.data ?? QUESTION, 7)?.name, "bob");
+  assert((toAsker[0]?.data.length ?? Infinity) <= QUESTION.length);
   assertEquals(toBystander.map(({ from }) => from), [asker.address]); // the question, and no answer
 
-  // One that is shorter than its answer would make a peer send more than it was sent.
-  const body = { net: NETWORK, from: new Uint8Array(8), via: "broadcast" };
-  const bare = (pad: number) => {
-    const message = wireData(":find", { ...body, pad: new Uint8Array(pad) }, { msgId: 8 });
-    return encodeDatagram(SERVICE_CODE.discovery, encodeWireData(message));
-  };
-  assert(parseQuestion(bare(0), NETWORK) !== undefined);
-  await asker.send(bare(0), GROUP);
+  // One that is shorter than an answer may be would make a peer send more than it was sent.
+  for (let pad = 0; pad < QUESTION_BYTES; pad += 10) {
+    const body = { from: new Uint8Array(8), via: "broadcast", pad: new Uint8Array(pad) };
+    const message = wireData(":find", body, { msgId: 7 });
+    const packet = encodeDatagram(SERVICE_CODE.discovery, encodeWireData(message));
+    const before = toAsker.length;
+    await asker.send(packet, GROUP);
+    await lan.clock.advance(1_000);
+    const sent = toAsker.slice(before).reduce((sum, { data }) => sum + data.length, 0);
+    assert(sent <= packet.length, `${sent} bytes for ${packet.length}`);
+  }
+  assert(toAsker.length > 1 && (metrics.snapshot()["discovery.malformed"] ?? 0) > 30);
+});
+
+Deno.test("Discovery answers who asks too often no more than sometimes, and others as ever", async () => {
+  await using lan = new Lan();
+  const metrics = new Metrics();
+  await lan.announce("bob", 2222, { metrics });
+  const { asker, heard } = await lan.listeners();
+  for (let n = 0; n < 200; n++) {
+    await asker.send(QUESTION, GROUP);
+    if (n % 20 === 0) await lan.clock.advance(0);
+  }
   await lan.clock.advance(0);
-  assertEquals(heard.get(asker)?.length, 1);
-  await asker.send(bare(100), GROUP);
-  await lan.clock.advance(0);
-  assertEquals(heard.get(asker)?.length, 2);
+  assertEquals(heard.get(asker)?.length, 64);
+  assertEquals(metrics.snapshot(), { "discovery.answers": 64, "discovery.rate": 136 });
+  assertEquals(namesOf(await lan.search(await lan.open("carol"))), ["bob"]);
 });
 
 Deno.test("Discovery drops and counts garbage, and goes on", async () => {
@@ -135,10 +221,9 @@ Deno.test("Discovery drops and counts garbage, and goes on", async () => {
   const metrics = new Metrics();
   await lan.announce("bob", 2222, { metrics });
   const attacker = await lan.network.host("attacker").datagram();
-  const question = encodeQuestion({ id: 7, from: new Uint8Array(8), via: "multicast4" }, NETWORK);
   const generator = new Generator(99);
   for (let packet = 0; packet < 300; packet++) {
-    await attacker.send(generator.mutate(question), GROUP);
+    await attacker.send(generator.mutate(QUESTION), GROUP);
     await attacker.send(generator.bytes(generator.below(600)), GROUP);
   }
   await lan.clock.advance(0);
@@ -331,6 +416,28 @@ class Lan implements AsyncDisposable {
     return [...new Map((await looking).map((peer) => [peer.peerId, peer])).values()];
   }
 
+  /** Somebody on a host of its own who answers whatever a test makes of a question. */
+  async forger(
+    answer: (question: Question, identity: Identity) => readonly Uint8Array[],
+  ): Promise<AsyncDisposable> {
+    const groups = [{ group: MULTICAST_V4, interfaceAddress: "forger" }];
+    const socket = await this.network.host("forger").datagram({ port: DISCOVERY_PORT, groups });
+    const identity = identityOf("forger");
+    const answering = (async () => {
+      for (let got = await socket.receive(); got !== undefined; got = await socket.receive()) {
+        for (const packet of answer(parseQuestion(got.data), identity)) {
+          await socket.send(packet, got.from);
+        }
+      }
+    })();
+    return {
+      [Symbol.asyncDispose]: () => {
+        socket.close();
+        return answering;
+      },
+    };
+  }
+
   /** Two sockets that hear the group, what they hear, and nothing else of a peer. */
   async listeners() {
     const groups = [{ group: MULTICAST_V4, interfaceAddress: "any" }];
@@ -420,11 +527,12 @@ function interfaceOf(address: string): LocalInterface {
 }
 
 function announcementOf(name: string, tcpPort: number) {
-  return { peerId: idOf(name), name, tcpPort };
+  return { identity: identityOf(name), name, tcpPort };
 }
 
-function idOf(name: string): string {
-  return new TextEncoder().encode(name.padEnd(20, "-")).toHex();
+/** Always the same for a name. */
+function identityOf(name: string): Identity {
+  return Identity.fromSeed(new TextEncoder().encode(name.padEnd(32, "-")));
 }
 
 function namesOf(found: readonly FoundPeer[]): string[] {

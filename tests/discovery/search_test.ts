@@ -1,8 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { ManualClock } from "../../src/clock.ts";
+import type { Answer } from "../../src/discovery/packets.ts";
 import { type FoundPeer, Search } from "../../src/discovery/search.ts";
 
 const BOB = { peerId: "0b".repeat(20), name: "bob", tcpPort: 3485 };
+
+/** An answer of bob's that reached us in a way, under an instance id. */
+function answerOf(changes: Partial<Answer> = {}): Answer {
+  return { ...BOB, id: 7, instance: "i1", seq: 0, validMs: 120_000, via: "multicast4", ...changes };
+}
 
 Deno.test("Search asks soon and often at first, then every two seconds, until stopped", async () => {
   const clock = new ManualClock();
@@ -41,21 +47,20 @@ Deno.test("Search ids are numbers that nobody guesses", () => {
 Deno.test("Search makes one peer of all answers of an instance, and gives it again when it grows", async () => {
   const search = new Search(new ManualClock());
   const results = search.results();
-  search.add("i1", BOB, { hostname: "10.0.0.2", port: 3485 }, "multicast4");
+  search.add(answerOf(), "10.0.0.2");
   assertEquals((await results.next()).value, {
     ...BOB,
     addresses: [{ hostname: "10.0.0.2", port: 3485 }],
     via: ["multicast4"],
   });
   const more = results.next();
-  search.add("i1", BOB, { hostname: "10.0.0.2", port: 3485 }, "multicast4"); // nothing new
-  search.add("i1", BOB, { hostname: "10.0.0.2", port: 3485 }, "broadcast");
+  search.add(answerOf(), "10.0.0.2"); // nothing new
+  search.add(answerOf({ via: "broadcast" }), "10.0.0.2");
   assertEquals(viaOf(await more), ["broadcast", "multicast4"]);
-  search.add("i1", BOB, { hostname: "fe80::2%eth0", port: 3485 }, "multicast6");
-  search.add("i1", BOB, { hostname: "127.0.0.1", port: 3485 }, "multicast4");
+  search.add(answerOf({ via: "multicast6" }), "fe80::2%eth0");
+  search.add(answerOf(), "127.0.0.1");
   const { value } = await results.next();
-  const hostnames = value ? value.addresses.map(({ hostname }) => hostname) : [];
-  assertEquals(hostnames, ["127.0.0.1", "10.0.0.2", "fe80::2%eth0"]);
+  assertEquals(hostnamesOf(value), ["127.0.0.1", "10.0.0.2", "fe80::2%eth0"]);
   search.stop();
   assertEquals(await results.next(), { done: true, value: undefined });
 });
@@ -67,31 +72,122 @@ Deno.test("Search gives what was found before it was stopped, and wakes who wait
   assertEquals((await waiting).done, true);
 
   const other = new Search(new ManualClock());
-  for (const instance of ["i1", "i2", "i3"]) {
-    other.add(instance, BOB, { hostname: "10.0.0.2", port: 1 }, "broadcast");
+  for (const [at, instance] of ["i1", "i2", "i3"].entries()) {
+    other.add(answerOf({ instance }), `10.0.0.${at}`);
   }
   other.stop();
   assertEquals((await collect(other)).length, 3);
 });
 
+Deno.test("Search knows a peer again that has changed its instance id", async () => {
+  const search = new Search(new ManualClock());
+  const results = search.results();
+  search.add(answerOf({ seq: 599 }), "10.0.0.2");
+  search.add(answerOf({ seq: 599 }), "10.0.0.3");
+  assertEquals(hostnamesOf((await results.next()).value), ["10.0.0.2", "10.0.0.3"]);
+  const next = results.next();
+  assertEquals(search.add(answerOf({ instance: "i2", seq: 0 }), "10.0.0.3"), true);
+  assertEquals(search.add(answerOf({ instance: "i2", seq: 0 }), "10.0.0.2"), true);
+  assertEquals(search.add(answerOf({ instance: "i1", seq: 599 }), "10.0.0.2"), true); // a late one
+  assertEquals(search.add(answerOf({ instance: "i2", seq: 1 }), "10.0.0.2"), true);
+  search.add(answerOf({ instance: "i2", seq: 1, via: "broadcast" }), "10.0.0.4");
+  const { value } = await next;
+  assertEquals(hostnamesOf(value), ["10.0.0.2", "10.0.0.3", "10.0.0.4"]);
+  search.stop();
+  assertEquals(await collect(search), []);
+});
+
+Deno.test("Search takes the same key elsewhere, or at another port, for another peer", async () => {
+  const search = new Search(new ManualClock());
+  search.add(answerOf(), "10.0.0.2");
+  search.add(answerOf({ instance: "i2" }), "10.0.0.9");
+  search.add(answerOf({ instance: "i3", tcpPort: 3486 }), "10.0.0.2");
+  search.stop();
+  const found = await collect(search);
+  assertEquals(found.map(({ addresses }) => addresses.length), [1, 1, 1]);
+});
+
+Deno.test("Search takes nothing for a peer's that another key has signed under its instance id", async () => {
+  const search = new Search(new ManualClock());
+  const mallory = answerOf({ peerId: "66".repeat(20), seq: 999, name: "mallory" });
+  search.add(answerOf(), "10.0.0.2");
+  search.add(mallory, "10.0.0.2");
+  assertEquals(search.add(answerOf({ seq: 1 }), "10.0.0.2"), true);
+  search.add(mallory, "10.0.0.66");
+  search.stop();
+  const found = await collect(search);
+  assertEquals(found.map(({ name, addresses }) => [name, addresses.length]), [["bob", 1], [
+    "mallory",
+    2,
+  ]]);
+});
+
+Deno.test("Search refuses an answer that is older than what it knows", () => {
+  const search = new Search(new ManualClock());
+  assertEquals(search.add(answerOf({ seq: 5 }), "10.0.0.2"), true);
+  assertEquals(search.add(answerOf({ seq: 4 }), "10.0.0.2"), false);
+  assertEquals(search.add(answerOf({ seq: 5 }), "10.0.0.3"), true); // to another question at the same time
+  assertEquals(search.add(answerOf({ seq: 6 }), "10.0.0.2"), true);
+  assertEquals(search.add(answerOf({ seq: 5 }), "10.0.0.2"), false);
+});
+
+Deno.test("Search believes an answer as long as it may, and no longer for being played again", async () => {
+  const clock = new ManualClock();
+  const search = new Search(clock);
+  const results = search.results();
+  search.add(answerOf({ seq: 5 }), "10.0.0.2");
+  await results.next();
+  await clock.advance(119_999);
+  assertEquals(search.add(answerOf({ seq: 5 }), "10.0.0.2"), true);
+  await clock.advance(1);
+  assertEquals(search.add(answerOf({ seq: 5 }), "10.0.0.2"), false);
+  assertEquals(search.add(answerOf({ seq: 5 }), "10.0.0.66"), false);
+  // What it says after that is new, and where it was no longer counts.
+  assertEquals(search.add(answerOf({ seq: 6, via: "broadcast" }), "10.0.0.3"), true);
+  const { value } = await results.next();
+  assertEquals(hostnamesOf(value), ["10.0.0.3"]);
+  assertEquals(value?.via, ["broadcast"]);
+  search.stop();
+});
+
 Deno.test("Search remembers no more than it may, whoever answers", async () => {
   const search = new Search(new ManualClock());
   for (let n = 0; n < 5_000; n++) {
-    search.add(`i${n}`, BOB, { hostname: "10.0.0.2", port: 1 }, "broadcast");
+    search.add(answerOf({ instance: `i${n}` }), `10.0.${n >> 8}.${n & 255}`);
   }
-  for (let n = 0; n < 500; n++) {
-    search.add("i0", BOB, { hostname: `10.0.1.${n}`, port: 1 }, "broadcast");
-  }
+  for (let n = 0; n < 500; n++) search.add(answerOf({ instance: "i0" }), `10.1.1.${n}`);
   search.stop();
   const found = await collect(search);
   assertEquals(found.length, 4_096);
   assertEquals(found[0]?.addresses.length, 16);
 });
 
+Deno.test("Search forgets what may not be believed any more when it needs the room", async () => {
+  const clock = new ManualClock();
+  const search = new Search(clock);
+  const peers = (count: number, name: string) => {
+    for (let n = 0; n < count; n++) {
+      search.add(answerOf({ peerId: `${name}${n}`, instance: `i${n}`, name }), "10.0.0.2");
+    }
+  };
+  peers(4_095, "short");
+  await clock.advance(60_000);
+  peers(1, "long");
+  await clock.advance(60_000);
+  peers(10, "new");
+  search.stop();
+  const found = await collect(search);
+  assertEquals(found.filter(({ name }) => name === "new").length, 10);
+});
+
 async function collect(search: Search): Promise<FoundPeer[]> {
   const found: FoundPeer[] = [];
   for await (const peer of search.results()) found.push(peer);
   return found;
+}
+
+function hostnamesOf(found: FoundPeer | void): string[] {
+  return found ? found.addresses.map(({ hostname }) => hostname) : [];
 }
 
 function viaOf(result: IteratorResult<FoundPeer, void>): readonly string[] {

@@ -10,7 +10,7 @@ import { netTransport } from "../../src/transport/net.ts";
 
 const endpoint = await Endpoint.open({
   transport: netTransport,
-  self: { peerId: "f".repeat(40), name: "flooded", capabilities: [], agent: "test/0" },
+  self: { name: "flooded", capabilities: [], agent: "test/0" },
   hostname: "127.0.0.1",
   port: 0,
 });

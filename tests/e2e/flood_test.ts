@@ -1,11 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { Endpoint } from "../../src/endpoint/endpoint.ts";
-import { helloBody, PREFACE } from "../../src/endpoint/handshake.ts";
+import { PREFACE } from "../../src/endpoint/handshake.ts";
 import type { Link } from "../../src/endpoint/link.ts";
 import { ClosedError } from "../../src/errors.ts";
 import { type Address, type Connection, netTransport } from "../../src/transport/mod.ts";
-import { infoOf, Stranger } from "../endpoint/fixture.ts";
+import { identityOf, infoOf, shakeHands } from "../endpoint/fixture.ts";
+import { concat } from "../fuzz/generate.ts";
 import { PROJECT } from "./process.ts";
 
 const MIB = 1024 * 1024;
@@ -85,38 +86,45 @@ class Scene implements AsyncDisposable {
   }
 }
 
-Deno.test("10,000 half-open connections keep no honest client waiting, and cost no memory", async () => {
-  await using scene = await Scene.open();
-  const before = await scene.state();
-  const open = new Set<Connection>();
-  const ended: Promise<void>[] = [];
-  const waitedMs: number[] = [];
-  for (let opened = 1; opened <= HALF_OPEN; opened++) {
-    while (open.size >= AT_ONCE) await Promise.race(ended.splice(0, 1));
-    const connection = await netTransport.connect(scene.address);
-    open.add(connection);
-    ended.push(waitForEnd(connection, opened).finally(() => open.delete(connection)));
-    if (opened % 1_000 === 0) waitedMs.push(await scene.comeAndGo());
-  }
-  assertEquals(await scene.honest.request("echo", { n: 1 }), 1);
-  const after = await scene.state();
-  assert(Math.max(...waitedMs) < 1_000, `honest clients waited ${waitedMs.map(Math.round)} ms`);
-  assert(after.rssBytes - before.rssBytes < SLACK_BYTES, `${after.rssBytes - before.rssBytes}`);
-  assertEquals(after.metrics["accept.established"], 1 + waitedMs.length);
-  const evicted = after.metrics["accept.evicted"] ?? 0;
-  assert(evicted >= HALF_OPEN - 256 - waitedMs.length, `${evicted} were evicted`);
-  for (const connection of open) connection.close();
-  await Promise.all(ended);
-});
+/** What those say who flood, and then no more. @param n Which of them it is. */
+const FLOODS: Record<string, (n: number) => Uint8Array> = {
+  "half-open connections": (n) => PREFACE.subarray(0, n % 4),
+  // Costs the server as much as an honest one, up to its answer.
+  "handshakes without an end": () => concat(PREFACE, Uint8Array.of(0, 32), randomKey()),
+};
+
+for (const [what, opening] of Object.entries(FLOODS)) {
+  Deno.test(`10,000 ${what} keep no honest client waiting, and cost no memory`, async () => {
+    await using scene = await Scene.open();
+    const before = await scene.state();
+    const open = new Set<Connection>();
+    const ended: Promise<void>[] = [];
+    const waitedMs: number[] = [];
+    for (let opened = 1; opened <= HALF_OPEN; opened++) {
+      while (open.size >= AT_ONCE) await Promise.race(ended.splice(0, 1));
+      const connection = await netTransport.connect(scene.address);
+      open.add(connection);
+      ended.push(waitForEnd(connection, opening(opened)).finally(() => open.delete(connection)));
+      if (opened % 1_000 === 0) waitedMs.push(await scene.comeAndGo());
+    }
+    assertEquals(await scene.honest.request("echo", { n: 1 }), 1);
+    const after = await scene.state();
+    assert(Math.max(...waitedMs) < 1_000, `honest clients waited ${waitedMs.map(Math.round)} ms`);
+    assert(after.rssBytes - before.rssBytes < SLACK_BYTES, `${after.rssBytes - before.rssBytes}`);
+    assertEquals(after.metrics["accept.established"], 1 + waitedMs.length);
+    const evicted = after.metrics["accept.evicted"] ?? 0;
+    assert(evicted >= HALF_OPEN - 256 - waitedMs.length, `${evicted} were evicted`);
+    for (const connection of open) connection.close();
+    await Promise.all(ended);
+  });
+}
 
 Deno.test("A peer that asks for 100 MB and never reads is cut off, and nobody else is hurt", async () => {
   await using scene = await Scene.open();
   const { honest } = scene;
   const before = await scene.state();
   let most = before.rssBytes;
-  const sleeper = new Stranger(await netTransport.connect(scene.address));
-  await sleeper.raw(PREFACE);
-  await sleeper.send(":hello", helloBody(infoOf("sleeper")));
+  const sleeper = await shakeHands(await netTransport.connect(scene.address), "sleeper");
   assertEquals((await sleeper.receive())?.header, ":accept");
   const asking = (async () => {
     for (let id = 1; id <= 100; id++) await sleeper.send("much", { bytes: MIB }, id);
@@ -151,26 +159,39 @@ Deno.test("A server whose web port is out of descriptors lives, and frees those 
     const connection = await netTransport.connect(scene.web).catch(() => undefined);
     if (connection !== undefined) silent.push(connection);
   }
-  await Promise.all(silent.slice(0, 100).map((connection) => waitForEnd(connection, 0)));
+  await Promise.all(silent.slice(0, 100).map((connection) => waitForEnd(connection)));
   assertEquals(await scene.honest.request("echo", { n: 1 }), 1);
   await scene.comeAndGo();
   for (const connection of silent) connection.close();
 });
 
 function newcomer(name: string): Promise<Endpoint> {
-  return Endpoint.open({ transport: netTransport, self: infoOf(name), clientOnly: true });
+  return Endpoint.open({
+    transport: netTransport,
+    identity: identityOf(name),
+    self: infoOf(name),
+    clientOnly: true,
+  });
 }
 
-/** Says as much of a handshake as one in four of them does, and waits until the server has had enough. */
-async function waitForEnd(connection: Connection, n: number): Promise<void> {
+/** Says that much, and waits until the server has had enough. */
+async function waitForEnd(
+  connection: Connection,
+  opening: Uint8Array = new Uint8Array(),
+): Promise<void> {
   try {
-    await connection.write(PREFACE.subarray(0, n % 4));
-    await connection.read(new Uint8Array(1));
+    await connection.write(opening);
+    const waste = new Uint8Array(1_024);
+    while (await connection.read(waste) !== null);
   } catch (error) {
     assert(error instanceof ClosedError);
   } finally {
     connection.close();
   }
+}
+
+function randomKey(): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(32));
 }
 
 async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {

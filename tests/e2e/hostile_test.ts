@@ -63,7 +63,7 @@ class Scene implements AsyncDisposable {
         .concat("--log", "debug", loopback()),
     ));
     const port = Number((await bob.says(/tcp\D{1,3}\d+/)).match(/\d+/)?.[0]);
-    const self = { peerId: "e".repeat(40), name: EVIL, capabilities: [], agent: EVIL };
+    const self = { name: EVIL, capabilities: [], agent: EVIL };
     const endpoint = parts.use(
       await Endpoint.open({ transport: netTransport, self, clientOnly: true }),
     );

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { helloBody, PREFACE } from "../../src/endpoint/handshake.ts";
-import { FrameWriter } from "../../src/wire/frame.ts";
-import { decodeWireData, encodeWireData, wireData } from "../../src/wire/message.ts";
+import { netTransport } from "../../src/transport/net.ts";
+import type { NativeMessage } from "../../src/wire/message.ts";
+import { shakeHands, type Stranger as Native, through } from "../endpoint/fixture.ts";
+import { concat } from "../fuzz/generate.ts";
 import { padded, Stranger } from "./stranger.ts";
 import { Up } from "./up.ts";
 
@@ -13,31 +14,28 @@ const MAX_RESIDENT_BYTES = 300_000_000;
 
 const HELLO = padded("HELLO|peer_name=127.0.0.1:51515&data_type=json&strict=False");
 
-/** Messages as frames, after what they follow. */
-function frames(
-  first: Uint8Array,
-  ...messages: readonly Parameters<typeof wireData>[]
-): Uint8Array<ArrayBuffer> {
-  const writer = new FrameWriter();
-  for (const message of messages) writer.frame(encodeWireData(wireData(...message)));
-  return new Uint8Array([first, ...writer.take()].flatMap((bytes) => [...bytes]));
-}
-
-/** A native connection from its first byte on, with as many requests in one piece. */
-function native(requests: number): Uint8Array<ArrayBuffer> {
-  const self = { peerId: "e".repeat(40), name: "stranger", capabilities: [], agent: "test" };
-  const calls = Array.from({ length: requests }, (_, index): Parameters<typeof wireData> => {
-    return ["echo", { data: `call ${index + 1}` }, { msgId: index + 1 }];
-  });
-  return frames(PREFACE, [":hello", helloBody(self)], ...calls);
+/** A native connection with as many requests behind its hello. @param piecesOf How what follows the keys leaves. */
+async function native(
+  port: number,
+  requests: number,
+  piecesOf: (bytes: Uint8Array<ArrayBuffer>) => Iterable<Uint8Array>,
+): Promise<Native> {
+  const connection = await netTransport.connect({ hostname: "127.0.0.1", port });
+  const writes: Uint8Array[] = [];
+  const write = async (bytes: Uint8Array) => {
+    for (const piece of piecesOf(new Uint8Array(bytes))) await connection.write(piece);
+  };
+  const native = await shakeHands(through(connection, async (bytes) => {
+    if (writes.push(bytes.slice()) === 1) await write(bytes);
+  }));
+  for (let id = 1; id <= requests; id++) await native.send("echo", { data: `call ${id}` }, id);
+  await write(concat(...writes.slice(1)));
+  return native;
 }
 
 /** The next native message. */
-async function message(
-  stranger: Stranger,
-): Promise<{ header: string; msgId: number; body: unknown }> {
-  const length = new DataView((await stranger.read(4)).buffer).getUint32(0);
-  const { header, msgId, body } = decodeWireData(await stranger.read(length));
+async function message(native: Native): Promise<Partial<NativeMessage>> {
+  const { header = "the end", msgId = 0, body = {} } = await native.receive() ?? {};
   return { header, msgId, body };
 }
 
@@ -54,22 +52,17 @@ const ROWS: readonly Row[] = [
   ["a beginning that goes wrong", "KITH/2\n", /^$/, "accept.refused.bad-frame"],
   ["a beginning that stops", "KIT", /^$/, "accept.refused.closed"],
   [
-    "a frame of 4 GB",
-    new Uint8Array([...utf8(KITH), ...u32(0xffff_ffff)]),
-    /:deny.*too-large/s,
-    "accept.refused.too-large",
+    "a key that is too long",
+    new Uint8Array([...utf8(KITH), 0xff, 0xff, 1, 2, 3]),
+    /^$/,
+    "accept.refused.bad-channel",
   ],
+  ["a key that is too short", `${KITH}\0\u0003abc`, /^$/, "accept.refused.bad-channel"],
   [
-    "a frame that is none",
-    new Uint8Array([...utf8(KITH), ...u32(1), 0xc1]),
-    /:deny.*bad-/s,
-    "accept.refused.bad-message",
-  ],
-  [
-    "no hello",
-    frames(PREFACE, ["echo", { data: 1 }, { msgId: 1 }]),
-    /:deny.*bad-message/s,
-    "accept.refused.bad-message",
+    "a key that everybody agrees on the same with",
+    new Uint8Array([...utf8(KITH), 0, 32, ...new Uint8Array(32)]),
+    /^$/,
+    "accept.refused.bad-channel",
   ],
   [
     "PeerConnect",
@@ -180,18 +173,24 @@ Deno.test("up answers or counts whatever comes on its port, and goes on", async 
     using witch = await Stranger.connect(bob.tcp);
     await witch.write('{"request": "echo", "data": 1}\n{"endpoint": "echo", "data": 2}\n');
     assertEquals([(await witch.json()).echo, (await witch.json()).data], [1, 2]);
-    using kith = await Stranger.connect(bob.tcp);
-    await kith.write(native(2));
+    const kith = await native(bob.tcp, 2, (bytes) => [bytes]);
     const messages = [await message(kith), await message(kith), await message(kith)];
+    kith.close();
     assertEquals(messages.map(({ header, msgId }) => [header, msgId]), [
       [":accept", 0],
       [":ok", 1],
-      [
-        ":ok",
-        2,
-      ],
+      [":ok", 2],
     ]);
     assertEquals(messages[2]?.body, { result: "call 2" });
+  });
+
+  await t.step("no hello, from somebody who knows how to keep secrets", async () => {
+    const connection = await netTransport.connect({ hostname: "127.0.0.1", port: bob.tcp });
+    const kith = await shakeHands(connection, "stranger", { header: "echo", body: { data: 1 } });
+    const [deny] = await Promise.all([kith.receive(), assertHonest("no hello")]);
+    assertEquals([deny?.header, deny?.body.code], [":deny", "bad-message"]);
+    assertEquals(await kith.receive(), undefined);
+    kith.close();
   });
 
   await t.step("a byte at a time, in every protocol", async () => {
@@ -205,7 +204,11 @@ Deno.test("up answers or counts whatever comes on its port, and goes on", async 
     };
     const [, ok, witch, peerpy, http, probe] = await Promise.all([
       assertHonest("dribble"),
-      speak(native(1), async (stranger) => [await message(stranger), await message(stranger)][1]),
+      native(bob.tcp, 1, byteByByte).then(async (kith) => {
+        const [, answer] = [await message(kith), await message(kith)];
+        kith.close();
+        return answer;
+      }),
       speak('{"request": "echo", "data": "slow"}\n', (stranger) => stranger.json()),
       speak(
         `${HELLO}${padded("DATA|data_size=16&data_type=json")}{"data": "slow"}`,
@@ -229,6 +232,10 @@ Deno.test("up answers or counts whatever comes on its port, and goes on", async 
     assert(Number(counters[counter]) >= rows.length, `${counter} ${counters[counter]}`);
   }
 });
+
+function* byteByByte(bytes: Uint8Array<ArrayBuffer>): Generator<Uint8Array> {
+  for (const byte of bytes) yield Uint8Array.of(byte);
+}
 
 /** The most memory that a process has had; nothing where the system does not tell. */
 function residentBytes(pid: number): number {

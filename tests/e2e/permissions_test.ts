@@ -54,6 +54,25 @@ Deno.test("id, recv, send and discover run with the permissions that their help 
   assertEquals(paths(dir), ["photos/", "photos/2024/", "photos/2024/a.txt"]);
 });
 
+Deno.test("trust and invite run with the permissions that their help states", async () => {
+  await using scratch = await Scratch.make();
+  const home = scratch.path("home");
+  const peer = "ab".repeat(20);
+  const lines = [
+    ["trust", "add", peer, "--name", "bob"],
+    ["trust", "ls"],
+    ["trust", "rm", "bob"],
+    ["invite", "--scope", "call:echo"],
+    ["invite", "ls"],
+  ];
+  for (const line of lines) {
+    const permissions = await needsOf(line[0] ?? "", { HOME: home });
+    const { code, stdout, stderr } = await run(line, { permissions, env: { KITH_HOME: home } });
+    assertEquals(code, 0, stderr);
+    assertEquals(stdout.split("\n").length, 2, line.join(" "));
+  }
+});
+
 Deno.test("up, ping, call and msg run with the permissions that their help states", async () => {
   await using scratch = await Scratch.make();
   const network = loopback();

@@ -156,6 +156,7 @@ Deno.test("up shows people names and messages of any type, and nothing raw", asy
   await using evil = await openPeer(EVIL, network);
   await using garden = evil.mesh({ projectId: "garden", serverName: EVIL });
   await bob.says(/joined the mesh/);
+  await until("evil to know it, too", () => garden.peers().length === 1);
   let deep: unknown = 1;
   for (let depth = 0; depth < 50; depth++) deep = new Map([[1, deep]]);
   for (const data of [deep, { [EVIL]: EVIL }, EVIL]) await garden.broadcast(data);

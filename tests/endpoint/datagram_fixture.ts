@@ -53,6 +53,13 @@ export class Datagrams implements AsyncDisposable {
     return this.#opened.adopt(new Stranger(socket), ({ socket }) => socket.close());
   }
 
+  /** A stranger who has proven its address to a peer. */
+  async caller(name: string, of: DatagramPeer): Promise<Stranger> {
+    const stranger = await this.stranger(name);
+    await stranger.prove(of.address);
+    return stranger;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#opened.disposeAsync();
     this.network.close();
@@ -65,6 +72,7 @@ export interface PeerOptions {
   clock?: Clock;
   slots?: HandlerSlots;
   maxReplies?: number;
+  proveAddresses?: boolean;
 }
 
 /** One end of calls over UDP, with what it counts and says. */
@@ -77,13 +85,12 @@ export class DatagramPeer implements AsyncDisposable {
   readonly calls: DatagramCalls;
 
   private constructor(endpoint: RequestsEndPoint, common: DatagramParts) {
-    const { clock, metrics, log, requests, dispatcher, maxReplies } = common;
+    const { clock, metrics, log, requests, dispatcher, limits } = common;
     this.dispatcher = dispatcher;
     this.metrics = metrics;
     this.log = log;
     this.requests = requests;
     this.endpoint = endpoint;
-    const limits = maxReplies === undefined ? {} : { maxReplies };
     this.calls = new DatagramCalls({
       endpoint,
       requests,
@@ -98,13 +105,17 @@ export class DatagramPeer implements AsyncDisposable {
   static async open(
     transport: Transport,
     clock: Clock,
-    { slots = new HandlerSlots(), maxReplies }: PeerOptions,
+    { slots = new HandlerSlots(), maxReplies, proveAddresses }: PeerOptions,
   ): Promise<DatagramPeer> {
     const [dispatcher, metrics, log] = [new Dispatcher(), new Metrics(), new Journal()];
     const requests = new RequestsDispatcher({ slots, metrics, log });
     const parts = { transport, dispatcher: requests, clock, metrics, log };
     const endpoint = await RequestsEndPoint.open(parts);
-    return new DatagramPeer(endpoint, { clock, metrics, log, requests, dispatcher, maxReplies });
+    const limits = {
+      ...(maxReplies === undefined ? {} : { maxReplies }),
+      ...(proveAddresses === undefined ? {} : { proveAddresses }),
+    };
+    return new DatagramPeer(endpoint, { clock, metrics, log, requests, dispatcher, limits });
   }
 
   get address(): Address {
@@ -129,12 +140,13 @@ interface DatagramParts {
   log: Journal;
   requests: RequestsDispatcher;
   dispatcher: Dispatcher;
-  maxReplies: number | undefined;
+  limits: Pick<PeerOptions, "maxReplies" | "proveAddresses">;
 }
 
 /** Somebody who speaks packets by hand. */
 export class Stranger {
   readonly socket: DatagramSocket;
+  #token: Uint8Array = new Uint8Array(16);
 
   constructor(socket: DatagramSocket) {
     this.socket = socket;
@@ -144,18 +156,38 @@ export class Stranger {
     return this.socket.address;
   }
 
-  /** Sends a message. @returns the bytes of its packet. */
+  /** What it sends to prove its address. */
+  get token(): Uint8Array {
+    return this.#token;
+  }
+
+  /** Has a peer tell the token that proves this address, and sends it along from now on. */
+  async prove(to: Address): Promise<void> {
+    await this.send(to, ":ping", 1);
+    const { body } = (await this.receive()).message;
+    if (!(body.t instanceof Uint8Array)) throw new TypeError("That is no token");
+    this.#token = body.t;
+  }
+
+  /** Sends a message with terms that have a token, of zeros unless there is a better one. @returns its packet's bytes. */
   async send(to: Address, header: string, msgId: number, body: MessageBody = {}): Promise<number> {
-    const packet = packetOf(header, msgId, body);
+    const terms = body[":"] as MessageBody | undefined;
+    const packet = packetOf(header, msgId, { ...body, ":": { token: this.#token, ...terms } });
     await this.socket.send(packet, to);
     return packet.length;
   }
 
-  /** The next message, and the bytes of its packet. */
-  async receive(): Promise<{ message: NativeMessage; bytes: number; from: Address }> {
-    const { data, from } = await this.socket.receive() ?? closed();
-    const { payload } = decodeDatagram(data, { code: true, exact: true });
-    return { message: decodeWireData(payload), bytes: data.length, from };
+  /** Tells who asks a token, or something that is none. */
+  async retry(to: Address, msgId: number, t: unknown, header = ":retry"): Promise<void> {
+    const payload = encodeWireData(wireData(header, { t }, { msgId }));
+    await this.socket.send(encodeDatagram(SERVICE_CODE.retryToken, payload), to);
+  }
+
+  /** The next message, and its packet's code and bytes. */
+  async receive(): Promise<{ message: NativeMessage; code: number | undefined; bytes: number }> {
+    const { data } = await this.socket.receive() ?? closed();
+    const { code, payload } = decodeDatagram(data, { code: true, exact: true });
+    return { message: decodeWireData(payload), code, bytes: data.length };
   }
 }
 

@@ -1,17 +1,30 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { helloBody, PREFACE } from "../../src/endpoint/handshake.ts";
-import { LimitError } from "../../src/errors.ts";
+import { ClosedError, LimitError } from "../../src/errors.ts";
 import type { Connection } from "../../src/transport/transport.ts";
-import type { MessageBody } from "../../src/wire/message.ts";
-import { infoOf, isSettled, Served, SERVER, settle, Stranger } from "./fixture.ts";
+import {
+  type GuestHello,
+  identityOf,
+  infoOf,
+  isSettled,
+  Served,
+  SERVER,
+  settle,
+  shakeHands,
+  Stranger,
+  through,
+} from "./fixture.ts";
+
+/** Bytes after which a handshake may stop: in the preface, the first message, before the second, in the third. */
+const STOPS = [0, 3, 7, 8, 20, 40, 41, 43, 100, 250] as const;
 
 Deno.test("Endpoint accepts a handshake that comes one byte at a time", async () => {
   await using served = await Served.open();
-  const stranger = new Stranger(await served.stranger());
-  const hello = await helloBytes({});
-  for (const byte of hello) await stranger.raw(Uint8Array.of(byte));
+  const connection = await served.stranger();
+  const stranger = await shakeHands(through(connection, async (bytes) => {
+    for (const byte of bytes) await connection.write(Uint8Array.of(byte));
+  }));
   const accept = await stranger.receive();
-  assertEquals([accept?.header, accept?.body.version], [":accept", 1]);
+  assertEquals([accept?.header, accept?.body], [":accept", { version: 1 }]);
   assertEquals(served.endpoint.links.size, 1);
   stranger.close();
 });
@@ -24,9 +37,15 @@ Deno.test("Endpoint takes messages that come together with the HELLO, once the l
     void link.closed.then(closed.resolve);
     return "fine";
   }, { inline: true });
-  const stranger = new Stranger(await served.stranger());
-  const early = await helloBytes({}, { header: "early", msgId: 7 });
-  await stranger.raw(early);
+  const connection = await served.stranger();
+  const writes: Uint8Array[] = [];
+  const stranger = await shakeHands(through(connection, async (bytes) => {
+    // All that follows the first message is kept, to leave in one piece.
+    if (writes.push(bytes.slice()) === 1) await connection.write(bytes);
+  }));
+  await stranger.send("early", {}, 7);
+  assertEquals(writes.length, 3);
+  await connection.write(Uint8Array.from(writes.slice(1).flatMap((bytes) => [...bytes])));
   assertEquals((await stranger.receive())?.header, ":accept");
   const answer = await stranger.receive();
   assertEquals([answer?.header, answer?.msgId, answer?.body], [":ok", 7, { result: "fine" }]);
@@ -66,48 +85,39 @@ Deno.test("Endpoint closes and counts garbage, and other links go on", async () 
 
 Deno.test("Endpoint closes and counts who stays silent, at any point of the handshake", async () => {
   await using served = await Served.open({ limits: { handshakeMs: 500 } });
-  const hello = await helloBytes({});
-  for (
-    const bytes of [hello.slice(0, 0), hello.slice(0, 3), hello.slice(0, 7), hello.slice(0, 30)]
-  ) {
-    const stranger = new Stranger(await served.stranger());
-    await stranger.raw(bytes);
+  for (const count of STOPS) {
+    const ended = assertRejects(() => halfAHandshake(served, count), ClosedError);
     await served.clock.advance(499);
-    const ended = stranger.receive();
-    assertEquals(await isSettled(ended), false);
+    assertEquals(await isSettled(ended), false, `after ${count} bytes`);
     await served.clock.advance(1);
-    assertEquals(await ended, undefined);
-    stranger.close();
+    await ended;
   }
-  assertEquals(served.metrics.snapshot(), { "accept.refused.timeout": 4 });
+  assertEquals(served.metrics.snapshot(), { "accept.refused.timeout": STOPS.length });
 });
 
 Deno.test("Endpoint counts who leaves during the handshake", async () => {
   await using served = await Served.open();
-  for (const count of [0, 3, 7, 20]) {
-    const stranger = new Stranger(await served.stranger());
-    await stranger.raw((await helloBytes({})).slice(0, count));
-    stranger.close();
+  for (const count of STOPS) {
+    const leave = (connection: Connection) => connection.close();
+    await assertRejects(() => halfAHandshake(served, count, leave), ClosedError);
     await settle();
   }
-  const { "accept.refused.closed": closed, "accept.refused.bad-frame": cut } = served.metrics
-    .snapshot();
-  assertEquals([closed, cut], [3, 1]);
+  assertEquals(served.metrics.snapshot(), { "accept.refused.closed": STOPS.length });
 });
 
 Deno.test("Endpoint tells a dialer what is wrong with its HELLO, counts it, and logs it harmless", async () => {
   await using served = await Served.open();
-  const cases: readonly (readonly [Partial<MessageBody>, string, string, string])[] = [
-    [{ peer: "x" }, ":hello", "bad-message", "peer: it is not 20 bytes"],
-    [{ name: 7 }, ":hello", "bad-message", "name: it is not a string"],
-    [{}, ":accept", "bad-message", '":accept" came instead of ":hello"'],
-    [{}, "\u001b[2J" + "x".repeat(999), "bad-message", '"\\u{1b}[2Jxxx'],
-    [{ min: 2, max: 3 }, ":hello", "incompatible", "2..3 was offered, 1..1"],
-    [{ pad: new Uint8Array(16_384) }, ":hello", "too-large", "maxFrameBytes 16384"],
+  const cases: readonly (readonly [Partial<GuestHello>, string, string])[] = [
+    [{ body: { key: "x" } }, "bad-message", "key: it is not 32 bytes"],
+    [{ body: { name: 7 } }, "bad-message", "name: it is not a string"],
+    [{ header: ":accept" }, "bad-message", '":accept" came instead of ":hello"'],
+    [{ header: "\u001b[2J" + "x".repeat(999) }, "bad-message", '"\\u{1b}[2Jxxx'],
+    [{ body: { min: 2, max: 3 } }, "incompatible", "2..3 was offered, 1..1"],
+    [{ body: { sig: new Uint8Array(64) } }, "bad-signature", "does not have the key of peer"],
+    [{ body: { key: identityOf("bob").publicKey } }, "bad-signature", infoOf("bob").peerId],
   ];
-  for (const [fields, header, code, text] of cases) {
-    const stranger = new Stranger(await served.stranger());
-    await stranger.raw(await helloBytes(fields, { helloHeader: header }));
+  for (const [hello, code, text] of cases) {
+    const stranger = await served.guest("stranger", hello);
     const deny = await stranger.receive();
     assertEquals([deny?.header, deny?.body.code], [":deny", code]);
     assertStringIncludes(String(deny?.body.reason), text);
@@ -122,14 +132,24 @@ Deno.test("Endpoint tells a dialer what is wrong with its HELLO, counts it, and 
   assertEquals(served.metrics.snapshot(), {
     "accept.refused.bad-message": 4,
     "accept.refused.incompatible": 1,
-    "accept.refused.too-large": 1,
+    "accept.refused.bad-signature": 2,
   });
+  assertEquals(served.endpoint.links.size, 0);
+});
+
+Deno.test("Endpoint closes and counts a HELLO that is too long, and names the limit", async () => {
+  await using served = await Served.open();
+  const stranger = await served.guest("stranger", { body: { pad: new Uint8Array(16_384) } });
+  await assertRejects(() => stranger.receive(), ClosedError);
+  stranger.close();
+  assertEquals(served.metrics.snapshot(), { "accept.refused.bad-channel": 1 });
+  const { fields: logged } = served.log.lines.at(-1) ?? {};
+  assertStringIncludes(String(logged?.why), "exceeds maxHandshakeBytes 16384");
 });
 
 Deno.test("Endpoint takes a DENY's time from who does not leave, and no more", async () => {
   await using served = await Served.open();
-  const stranger = new Stranger(await served.stranger());
-  await stranger.raw(await helloBytes({ peer: null }));
+  const stranger = await served.guest("stranger", { body: { key: null } });
   assertEquals((await stranger.receive())?.header, ":deny");
   assertEquals(served.metrics.snapshot(), {});
   await served.clock.advance(1_000);
@@ -184,6 +204,7 @@ Deno.test("Endpoint makes room for a newcomer when too many handshakes hang, and
     "accept.established": 1,
     "accept.evicted": 1,
     "accept.refused.rate": 1,
+    "limits.maxPendingHandshakes": 1,
   });
   const left = second?.read(new Uint8Array(1));
   await served.clock.advance(500);
@@ -256,23 +277,28 @@ async function readAll(connection: Connection): Promise<Uint8Array> {
   }
 }
 
-/** A handshake as a dialer writes it, perhaps followed by a message. */
-async function helloBytes(
-  fields: Partial<MessageBody>,
-  options: { helloHeader?: string; header?: string; msgId?: number } = {},
-): Promise<Uint8Array> {
-  const { helloHeader = ":hello", header, msgId = 0 } = options;
-  const pieces: Uint8Array[] = [];
-  const stranger = new Stranger({
-    local: SERVER,
-    remote: SERVER,
-    read: () => Promise.resolve(null),
-    write: (bytes) => Promise.resolve(void pieces.push(bytes.slice())),
-    closeWrite: () => Promise.resolve(),
-    close: () => {},
-  });
-  await stranger.raw(PREFACE);
-  await stranger.send(helloHeader, { ...helloBody(infoOf("stranger")), ...fields });
-  if (header !== undefined) await stranger.send(header, {}, msgId);
-  return Uint8Array.from(pieces.flatMap((piece) => [...piece]));
+/**
+ * As many bytes of a handshake as that, then silence.
+ *
+ * @param then Called instead of the write that is cut short. @default nothing
+ * @returns never: it rejects when the connection ends.
+ */
+async function halfAHandshake(
+  served: Served,
+  count: number,
+  then: (connection: Connection) => void = () => {},
+): Promise<void> {
+  const connection = await served.stranger();
+  let left = count;
+  try {
+    const stranger = await shakeHands(through(connection, async (bytes) => {
+      const part = bytes.subarray(0, left);
+      left -= part.length;
+      if (part.length > 0) await connection.write(part);
+      if (part.length < bytes.length) then(connection);
+    }));
+    await stranger.receive();
+  } finally {
+    connection.close();
+  }
 }

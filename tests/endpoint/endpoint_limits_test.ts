@@ -1,10 +1,17 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { EndpointLimits } from "../../src/endpoint/endpoint.ts";
-import { helloBody, PREFACE } from "../../src/endpoint/handshake.ts";
 import type { PeerEvent } from "../../src/endpoint/peer_table.ts";
 import { ClosedError, HandshakeError, LimitError } from "../../src/errors.ts";
 import type { Connection } from "../../src/transport/transport.ts";
-import { connectionPair, infoOf, isSettled, Served, SERVER, settle, Stranger } from "./fixture.ts";
+import {
+  connectionPair,
+  infoOf,
+  isSettled,
+  Served,
+  SERVER,
+  settle,
+  shakeHands,
+} from "./fixture.ts";
 
 /** More events than a watcher keeps. */
 const MANY_EVENTS = 1_100;
@@ -80,8 +87,7 @@ Deno.test("Endpoint denies newcomers while it drains, wherever they come from, a
   const drained = endpoint.drain();
   const [left, right] = await connectionPair();
   endpoint.adopt(right, "websocket"); // the web port may still be open
-  const newcomer = new Stranger(left);
-  await greet(newcomer);
+  const newcomer = await shakeHands(left, "newcomer");
   const deny = await newcomer.receive();
   assertEquals([deny?.header, deny?.body.code], [":deny", "denied"]);
   const connecting = () => endpoint.connect({ hostname: "friend", port: 9 });
@@ -154,8 +160,7 @@ Deno.test("Endpoint ends a link whose other side has gone within 2.5 heartbeats 
       signal.addEventListener("abort", () => cancelled.resolve());
       return cancelled.promise;
     }, { inline: true });
-    const stranger = new Stranger(await served.stranger());
-    await greet(stranger);
+    const stranger = await served.guest();
     await stranger.receive();
     await stranger.send("upload", {});
     await served.clock.advance(leftAtMs);
@@ -167,11 +172,6 @@ Deno.test("Endpoint ends a link whose other side has gone within 2.5 heartbeats 
     await cancelled.promise;
   }
 });
-
-async function greet(stranger: Stranger): Promise<void> {
-  await stranger.raw(PREFACE);
-  await stranger.send(":hello", helloBody(infoOf("stranger")));
-}
 
 async function hasEnded(connection: Connection): Promise<boolean> {
   const ended = await connection.read(new Uint8Array(1)) === null;

@@ -6,20 +6,30 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { Endpoint } from "../../src/endpoint/endpoint.ts";
+import type { Link } from "../../src/endpoint/link.ts";
 import { DEFAULT_TCP_PORT } from "../../src/endpoint/listen.ts";
-import { acceptBody } from "../../src/endpoint/handshake.ts";
 import {
   ClosedError,
   HandshakeError,
   InvalidPacketError,
   LimitError,
+  PeerError,
   RemoteError,
   TimeoutError,
   TransportError,
 } from "../../src/errors.ts";
 import { type Connection, netTransport, type Transport } from "../../src/transport/mod.ts";
-import type { MessageBody } from "../../src/wire/message.ts";
-import { infoOf, Served, SERVER, settle, Stranger } from "./fixture.ts";
+import { encodeWireData, type MessageBody, wireData } from "../../src/wire/message.ts";
+import {
+  type GuestHello,
+  identityOf,
+  infoOf,
+  Served,
+  SERVER,
+  settle,
+  Stranger,
+  takeHands,
+} from "./fixture.ts";
 
 Deno.test("Endpoint links two peers that know each other afterwards", async () => {
   await using served = await Served.open();
@@ -94,26 +104,61 @@ Deno.test("Endpoint.connect says that what answers is no kith peer", async () =>
 
 Deno.test("Endpoint.connect names what is wrong with an ACCEPT", async () => {
   const wrong: readonly (readonly [string, MessageBody, string, string])[] = [
-    [":accept", { ...acceptBody(infoOf("fake"), 1), peer: null }, "bad-message", "peer"],
-    [":accept", acceptBody(infoOf("fake"), 9), "incompatible", "9..9"],
-    [":welcome", acceptBody(infoOf("fake"), 1), "bad-message", ":welcome"],
+    [":accept", { version: null }, "bad-message", "version"],
+    [":accept", { version: 9 }, "incompatible", "9..9"],
+    [":welcome", { version: 1 }, "bad-message", ":welcome"],
     [":deny", { code: "denied", reason: "I know you" }, "denied", "I know you"],
   ];
   for (const [header, body, code, text] of wrong) {
-    await using served = new Served();
-    const listener = await served.network.host("server").listen({ port: SERVER.port });
-    const client = await served.client();
-    const connecting = client.connect(SERVER);
-    const connection = await listener.accept();
-    assert(connection !== undefined);
-    const stranger = new Stranger(connection);
+    await using scene = await Dialed.open();
+    const stranger = await takeHands(scene.connection);
     await stranger.send(header, body);
-    const error = await assertRejects(() => connecting, Error, text);
+    const error = await assertRejects(() => scene.connecting, Error, text);
     assert(error instanceof HandshakeError || error instanceof InvalidPacketError);
     assertEquals(error.code, code);
     stranger.close();
-    listener.close();
   }
+});
+
+Deno.test("Endpoint.connect names what is wrong with the other side's HELLO", async () => {
+  const wrong: readonly (readonly [Partial<GuestHello>, string, string])[] = [
+    [{ header: ":accept" }, "bad-channel", "no kith peer"],
+    [{ body: { key: null } }, "bad-channel", "no kith peer"],
+    [{ body: { sig: new Uint8Array(64) } }, "bad-signature", "does not have the key of peer"],
+    [{ body: { key: identityOf("bob").publicKey } }, "bad-signature", infoOf("bob").peerId],
+  ];
+  for (const [hello, code, text] of wrong) {
+    await using scene = await Dialed.open();
+    const taking = assertRejects(() => takeHands(scene.connection, "stranger", hello), ClosedError);
+    const error = await assertRejects(() => scene.connecting, PeerError, text);
+    assertEquals(error.code, code);
+    await taking;
+  }
+});
+
+Deno.test("Endpoint.connect takes messages that come together with the ACCEPT, however large", async () => {
+  await using scene = await Dialed.open();
+  const taken = Promise.withResolvers<unknown>();
+  scene.client.handle("early", ({ data }) => taken.resolve(data));
+  const stranger = await takeHands(scene.connection);
+  const data = new Uint8Array(100_000).fill(7);
+  for (const message of [wireData(":accept", { version: 1 }), wireData("early", { data })]) {
+    stranger.framed.writer.frame(encodeWireData(message));
+  }
+  await stranger.framed.flush();
+  assertEquals((await scene.connecting).peer.name, "stranger");
+  assertEquals(await taken.promise, data);
+  stranger.close();
+});
+
+Deno.test("Endpoint.connect takes an answer of 16 KiB at most", async () => {
+  await using scene = await Dialed.open();
+  const stranger = await takeHands(scene.connection);
+  const sent = stranger.send(":accept", { version: 1, pad: new Uint8Array(16_384) });
+  const error = await assertRejects(() => scene.connecting, HandshakeError);
+  assertStringIncludes(String(error.cause), "exceeds maxFrameBytes 16384");
+  await sent;
+  stranger.close();
 });
 
 Deno.test("Endpoint.connect gives up when nobody answers in time, or its signal aborts", async () => {
@@ -193,10 +238,9 @@ Deno.test("Endpoint.open takes the next port when the default is taken, and fail
 });
 
 Deno.test("Endpoint works on real sockets: garbage, a silent caller and a good one side by side", async () => {
-  const self = infoOf("server");
   await using endpoint = await Endpoint.open({
     transport: netTransport,
-    self,
+    self: infoOf("server"),
     hostname: "127.0.0.1",
     port: 0,
   });
@@ -204,6 +248,7 @@ Deno.test("Endpoint works on real sockets: garbage, a silent caller and a good o
   const address = endpoint.address ?? SERVER;
   await using client = await Endpoint.open({
     transport: netTransport,
+    identity: identityOf("client"),
     self: infoOf("client"),
     clientOnly: true,
   });
@@ -233,8 +278,17 @@ Deno.test("Endpoint works on real sockets: garbage, a silent caller and a good o
 Deno.test("Endpoint tells over real sockets which limit a message broke, while it is still coming", async () => {
   const common = { transport: netTransport, hostname: "127.0.0.1", port: 0 };
   const limits = { maxFrameBytes: 100_000 };
-  await using server = await Endpoint.open({ ...common, self: infoOf("server"), limits });
-  await using client = await Endpoint.open({ ...common, self: infoOf("client") });
+  await using server = await Endpoint.open({
+    ...common,
+    identity: identityOf("server"),
+    self: infoOf("server"),
+    limits,
+  });
+  await using client = await Endpoint.open({
+    ...common,
+    identity: identityOf("client"),
+    self: infoOf("client"),
+  });
   for (let round = 0; round < 5; round++) {
     const link = await client.connect(server.address ?? SERVER);
     const asking = () => link.request("any", { data: new Uint8Array(8_000_000) });
@@ -243,6 +297,43 @@ Deno.test("Endpoint tells over real sockets which limit a message broke, while i
     await link.close();
   }
 });
+
+/** Somebody who connects to where a stranger listens. */
+class Dialed implements AsyncDisposable {
+  readonly #served: Served;
+  readonly client: Endpoint;
+  readonly connection: Connection;
+  readonly connecting: Promise<Link>;
+
+  private constructor(
+    served: Served,
+    client: Endpoint,
+    connection: Connection,
+    connecting: Promise<Link>,
+  ) {
+    this.#served = served;
+    this.client = client;
+    this.connection = connection;
+    this.connecting = connecting;
+  }
+
+  static async open(): Promise<Dialed> {
+    const served = new Served();
+    const listener = await served.network.host("server").listen({ port: SERVER.port });
+    const client = await served.client();
+    const connecting = client.connect(SERVER);
+    connecting.catch(() => {}); // looked at later
+    const connection = await listener.accept();
+    listener.close();
+    assert(connection !== undefined);
+    return new Dialed(served, client, connection, connecting);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.connection.close();
+    await this.#served[Symbol.asyncDispose]();
+  }
+}
 
 function write(connection: Connection, text: string): Promise<void> {
   return connection.write(new TextEncoder().encode(text));

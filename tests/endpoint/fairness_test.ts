@@ -80,8 +80,10 @@ Deno.test("Link gives turns away only to others, and by what it has read", async
   const cases = [
     { others: 0, messages: 1_000, bytes: 0, atLeast: 0, atMost: 0 },
     { others: 1, messages: 1_000, bytes: 0, atLeast: 15, atMost: 16 },
-    // Large messages take longer: one of 64 KiB is as much as a turn of small ones.
-    { others: 1, messages: 100, bytes: 65_536, atLeast: 50, atMost: 100 },
+    // Large messages take longer: one of 1 KiB is as much as two small ones.
+    { others: 1, messages: 1_000, bytes: 1_024, atLeast: 31, atMost: 45 },
+    // Still more so where they come in pieces: a read that completes none is as much as eight.
+    { others: 1, messages: 100, bytes: 65_536, atLeast: 400, atMost: 700 },
   ];
   for (const { others, messages, bytes, atLeast, atMost } of cases) {
     const turns = new CountedTurns();

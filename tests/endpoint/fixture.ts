@@ -4,13 +4,22 @@
  * @module
  */
 
-import { ManualClock, type Timer } from "../../src/clock.ts";
+import { createHash } from "node:crypto";
+import { ManualClock, systemClock, type Timer } from "../../src/clock.ts";
 import { Dispatcher } from "../../src/endpoint/dispatcher.ts";
 import { Endpoint, type EndpointOptions } from "../../src/endpoint/endpoint.ts";
-import type { PeerInfo } from "../../src/endpoint/handshake.ts";
+import { type PeerInfo, PREFACE } from "../../src/endpoint/handshake.ts";
+import { Introduction } from "../../src/endpoint/introduction.ts";
 import { Link } from "../../src/endpoint/link.ts";
 import type { LogFields, Logger } from "../../src/log.ts";
 import { Metrics } from "../../src/metrics.ts";
+import {
+  acceptChannel,
+  type ChannelHandshakeOptions,
+  dialChannel,
+} from "../../src/secure/channel_handshake.ts";
+import { Identity } from "../../src/secure/identity.ts";
+import { Network } from "../../src/secure/network.ts";
 import {
   type Address,
   type Connection,
@@ -29,10 +38,27 @@ import {
 /** Where {@linkcode openEndpoint} listens. */
 export const SERVER: Address = { hostname: "server", port: 3485 };
 
+const identities = new Map<string, Identity>();
+
+/** The identity of a peer of that name, the same every time. */
+export function identityOf(name: string): Identity {
+  const known = identities.get(name);
+  if (known !== undefined) return known;
+  const identity = Identity.fromSeed(createHash("sha256").update(name).digest());
+  identities.set(name, identity);
+  return identity;
+}
+
 /** What a peer of that name says of itself. */
-export function infoOf(name: string): PeerInfo {
-  const peerId = new TextEncoder().encode(name.padEnd(20, "-")).toHex();
-  return { peerId, name, capabilities: ["test/1"], agent: "test/0" };
+export function infoOf(name: string): PeerInfo & { publicKey: string } {
+  const { peerId, publicKey } = identityOf(name);
+  return {
+    peerId,
+    publicKey: publicKey.toHex(),
+    name,
+    capabilities: ["test/1"],
+    agent: "test/0",
+  };
 }
 
 /** A logger that keeps what it is told. */
@@ -77,7 +103,8 @@ export class Served implements AsyncDisposable {
     const { clock, log } = this;
     const metrics = this.#endpoints.length === 0 ? this.metrics : new Metrics();
     const transport = this.network.host(name);
-    const common = { transport, self: infoOf(name), clock, log, metrics };
+    const who = { identity: identityOf(name), self: infoOf(name) };
+    const common = { transport, ...who, clock, log, metrics };
     const endpoint = await Endpoint.open({ ...common, ...options });
     this.#endpoints.push(endpoint);
     return endpoint;
@@ -86,6 +113,11 @@ export class Served implements AsyncDisposable {
   /** An endpoint that only connects. */
   client(name = "client", options: Partial<EndpointOptions> = {}): Promise<Endpoint> {
     return this.open(name, { clientOnly: true, ...options });
+  }
+
+  /** Somebody who has connected and said hello, and has not heard yet what the server makes of it. */
+  async guest(name = "stranger", hello: Partial<GuestHello> = {}): Promise<Stranger> {
+    return await shakeHands(await this.network.host(name).connect(SERVER), name, hello);
   }
 
   /** A connection of somebody who may not even be a peer. */
@@ -97,6 +129,21 @@ export class Served implements AsyncDisposable {
     await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
     this.network.close();
   }
+}
+
+/** A connection whose writes somebody else has in hand. */
+export function through(
+  connection: Connection,
+  write: (bytes: Uint8Array) => Promise<void>,
+): Connection {
+  return {
+    local: connection.local,
+    remote: connection.remote,
+    read: (into) => connection.read(into),
+    write,
+    closeWrite: () => connection.closeWrite(),
+    close: () => connection.close(),
+  };
 }
 
 /** One end of {@linkcode linkPair}. */
@@ -171,6 +218,71 @@ function endOf(framed: FramedConnection, remote: string, clock: ManualClock): En
   const [dispatcher, metrics, log] = [new Dispatcher(), new Metrics(), new Journal()];
   const link = new Link({ framed, peer: infoOf(remote), dispatcher, clock, metrics, log });
   return { link, dispatcher, metrics, log };
+}
+
+/** What somebody says who shakes hands by hand, and where it belongs. */
+export interface GuestHello {
+  /** Its header instead of `:hello`. */
+  header: string;
+  /** Fields that are added to the body, or replace what is there. */
+  body: MessageBody;
+  /** Its network. @default the open one */
+  network: Network;
+}
+
+/** Shakes hands by hand as the one who connected. @returns the channel, on which the answer has not been read. */
+export async function shakeHands(
+  connection: Connection,
+  name = "stranger",
+  hello: Partial<GuestHello> = {},
+): Promise<Stranger> {
+  const introduction = new Introduction(identityOf(name), () => infoOf(name));
+  const channel = await dialChannel(connection, {
+    ...handshakeOf(introduction, hello),
+    preface: PREFACE,
+    answer: () => changed(introduction.hello(), hello),
+  });
+  return new Stranger(channel);
+}
+
+/** Shakes hands by hand as the one who was connected to. @returns the channel, on which no answer was given. */
+export async function takeHands(
+  connection: Connection,
+  name = "stranger",
+  hello: Partial<GuestHello> = {},
+): Promise<Stranger> {
+  const introduction = new Introduction(identityOf(name), () => infoOf(name));
+  const { rest } = await readPreface(connection);
+  const { channel } = await acceptChannel(connection, {
+    ...handshakeOf(introduction, hello),
+    rest,
+    payload: () => changed(introduction.hello(), hello),
+  });
+  return new Stranger(channel);
+}
+
+function handshakeOf(
+  { staticKey }: Introduction,
+  { network = new Network() }: Partial<GuestHello>,
+): ChannelHandshakeOptions {
+  const psks = network.keys.map(({ psk }) => psk);
+  return { prologue: PREFACE, staticKey, psks, clock: systemClock };
+}
+
+async function readPreface(connection: Connection): Promise<{ rest: Uint8Array }> {
+  const buffer = new Uint8Array(1024);
+  let count = 0;
+  while (count < PREFACE.length) {
+    const read = await connection.read(buffer.subarray(count));
+    if (read === null) throw new Error("The dialer has gone");
+    count += read;
+  }
+  return { rest: buffer.subarray(PREFACE.length, count) };
+}
+
+function changed(hello: Uint8Array, { header, body = {} }: Partial<GuestHello>): Uint8Array {
+  const message = decodeWireData(hello);
+  return encodeWireData(wireData(header ?? message.header, { ...message.body, ...body }));
 }
 
 /** Somebody who speaks messages by hand. */

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import {
-  acceptBody,
   commonVersion,
   denyBody,
   helloBody,
-  MAX_HANDSHAKE_BYTES,
+  type HelloOptions,
+  infoOfHello,
   parseAccept,
   parseDeny,
   parseHello,
@@ -13,10 +13,13 @@ import {
 import {
   AuthError,
   HandshakeError,
+  IntegrityError,
   InvalidPacketError,
   LimitError,
   type PeerError,
 } from "../../src/errors.ts";
+import { MAX_HANDSHAKE_BYTES } from "../../src/secure/channel_handshake.ts";
+import { DH_BYTES } from "../../src/secure/noise.ts";
 import {
   decodeWireData,
   encodeWireData,
@@ -28,12 +31,26 @@ import { infoOf } from "./fixture.ts";
 
 const ALICE = infoOf("alice");
 
-/** How a body of HELLO and of ACCEPT can be wrong: the field that must be named, and what is in it. */
+/** A signature's length is all that is looked at here. */
+const SIGNATURE = new Uint8Array(64).fill(5);
+
+/** Bytes that the third message of a handshake has beside what is said: an encrypted key, and two tags. */
+const OVERHEAD_BYTES = DH_BYTES + 2 * 16;
+
+/** How a body of HELLO can be wrong: the field that must be named, and what is in it. */
 const MALFORMED: readonly (readonly [field: string, value: unknown])[] = [
-  ["peer", undefined],
-  ["peer", "alice"],
-  ["peer", new Uint8Array(19)],
-  ["peer", new Uint8Array(21)],
+  ["key", undefined],
+  ["key", "alice"],
+  ["key", new Uint8Array(31)],
+  ["key", new Uint8Array(33)],
+  ["sig", undefined],
+  ["sig", "x".repeat(64)],
+  ["sig", new Uint8Array(63)],
+  ["sig", new Uint8Array(65)],
+  ["inst", null],
+  ["inst", "ab".repeat(8)],
+  ["inst", new Uint8Array(7)],
+  ["inst", new Uint8Array(9)],
   ["name", 7],
   ["name", new Uint8Array(3)],
   ["name", "x".repeat(65)],
@@ -72,46 +89,60 @@ Deno.test("commonVersion refuses ranges that do not meet or run backwards, and n
   }
 });
 
-Deno.test("HELLO and ACCEPT say who it is and which versions, over the wire and back", () => {
-  const hello = parseHello(overTheWire(helloBody(ALICE, { versions: range(1, 7) })));
-  assertEquals(hello, { ...ALICE, versions: range(1, 7), shared: false });
-  assertEquals(parseAccept(overTheWire(acceptBody(ALICE, 3))), { ...ALICE, version: 3 });
+Deno.test("HELLO says who it is and which versions, and ACCEPT which one, over the wire and back", () => {
+  const self = { ...ALICE, instance: "0123456789abcdef" };
+  const body = hello({ versions: range(1, 7), shared: true }, self);
+  const parsed = parseHello(overTheWire(body));
+  assertEquals(parsed, {
+    ...self,
+    signature: SIGNATURE,
+    versions: range(1, 7),
+    shared: true,
+  });
+  assertEquals(infoOfHello(parsed), self);
+  assertEquals(parseAccept(overTheWire({ version: 3 })), 3);
+});
+
+Deno.test("HELLO names a peer by its key alone: whatever else claims to be an id is ignored", () => {
+  const body = { ...hello(), peer: new Uint8Array(20), peerId: infoOf("bob").peerId };
+  assertEquals(parseHello(overTheWire(body)).peerId, ALICE.peerId);
 });
 
 Deno.test("HELLO may lack what is optional, and have more than this version knows", () => {
-  const { min, max, peer } = helloBody(ALICE);
+  const { min, max, key, sig } = hello();
   const bare = {
     ...ALICE,
+    signature: SIGNATURE,
     name: "",
     capabilities: [],
     agent: "",
     versions: range(1, 1),
     shared: false,
   };
-  assertEquals(parseHello({ min, max, peer }), bare);
-  assertEquals(parseHello({ min, max, peer, name: null, caps: null, agent: null }), bare);
-  const future = { ...helloBody(ALICE), caps: ["transfer/9", "☃"], mood: "good" };
+  assertEquals(parseHello({ min, max, key, sig }), bare);
+  assertEquals(parseHello({ min, max, key, sig, name: null, caps: null, agent: null }), bare);
+  const future = { ...hello(), caps: ["transfer/9", "☃"], mood: "good" };
   assertEquals(parseHello(overTheWire(future)).capabilities, ["transfer/9", "☃"]);
 });
 
-Deno.test("HELLO and ACCEPT of the largest allowed contents fit a handshake message", () => {
+Deno.test("HELLO of the largest allowed contents fits a handshake message", () => {
   const widest = "日".repeat(64);
   const capabilities = Array.from({ length: 64 }, () => widest);
-  const self = { ...ALICE, name: widest, agent: widest, capabilities };
-  assertEquals(parseHello(overTheWire(helloBody(self))).capabilities.length, 64);
-  const bytes = encodeWireData(wireData(":hello", helloBody(self, { versions: range(0, 65_535) })));
-  assert(bytes.length <= MAX_HANDSHAKE_BYTES, `${bytes.length}`);
+  const self = { ...ALICE, name: widest, agent: widest, capabilities, instance: "ab".repeat(8) };
+  const body = hello({ versions: range(0, 65_535), shared: true }, self);
+  assertEquals(parseHello(overTheWire(body)).capabilities.length, 64);
+  const bytes = encodeWireData(wireData(":hello", body));
+  assert(bytes.length + OVERHEAD_BYTES <= MAX_HANDSHAKE_BYTES, `${bytes.length}`);
 });
 
 Deno.test("HELLO and ACCEPT name the field that is malformed", () => {
   for (const [field, value] of MALFORMED) {
-    assertNames(field, () => parseHello({ ...helloBody(ALICE), [field]: value }));
-    assertNames(field, () => parseAccept({ ...acceptBody(ALICE, 1), [field]: value }));
+    assertNames(field, () => parseHello({ ...hello(), [field]: value }));
   }
   for (const value of NO_VERSIONS) {
-    assertNames("min", () => parseHello({ ...helloBody(ALICE), min: value }));
-    assertNames("max", () => parseHello({ ...helloBody(ALICE), max: value }));
-    assertNames("version", () => parseAccept({ ...acceptBody(ALICE, 1), version: value }));
+    assertNames("min", () => parseHello({ ...hello(), min: value }));
+    assertNames("max", () => parseHello({ ...hello(), max: value }));
+    assertNames("version", () => parseAccept({ version: value }));
   }
 });
 
@@ -121,8 +152,8 @@ Deno.test("DENY becomes the error class that its code stands for", () => {
     [new LimitError("rate", "Slower"), LimitError, "rate"],
     [new HandshakeError("incompatible", "Old"), HandshakeError, "incompatible"],
     [new HandshakeError("denied", "No"), HandshakeError, "denied"],
-    [new AuthError("not-allowed", "Not you"), HandshakeError, "denied"],
     [new InvalidPacketError("bad-message", "What"), HandshakeError, "denied"],
+    [new IntegrityError("bad-signature", "Not its key"), HandshakeError, "denied"],
   ];
   for (const [sent, Class, code] of meanings) {
     const error = parseDeny(overTheWire(denyBody(sent)));
@@ -144,8 +175,17 @@ Deno.test("DENY of a stranger is bounded, printable and never fails to be read",
   }
 });
 
+Deno.test("DENY tells somebody who is not let in nothing of whom else we know", () => {
+  const told = "bob is known by the key of drum-face-half, not ours";
+  for (const code of ["key-changed", "not-allowed", "not-authenticated"] as const) {
+    const { message, details } = parseDeny(overTheWire(denyBody(new AuthError(code, told))));
+    assertEquals(details, { reason: code });
+    assert(!message.includes("bob") && !message.includes("drum"), message);
+  }
+});
+
 Deno.test("HELLO and ACCEPT meet damaged bytes with a value or an error of ours", () => {
-  const samples = [helloBody(ALICE), acceptBody(ALICE, 1)]
+  const samples = [hello(), { version: 1 }]
     .map((body) => encodeWireData(wireData(":hello", body)));
   for (const parse of [parseHello, parseAccept]) {
     const result = feedGarbage((bytes) => parse(decodeWireData(bytes).body), samples, {
@@ -155,6 +195,10 @@ Deno.test("HELLO and ACCEPT meet damaged bytes with a value or an error of ours"
     assert(result.decoded > 20 && result.refused > 2_000, JSON.stringify(result));
   }
 });
+
+function hello(options: Partial<HelloOptions> = {}, self = ALICE): MessageBody {
+  return helloBody(self, { signature: SIGNATURE, ...options });
+}
 
 function range(min: number, max: number): VersionRange {
   return { min, max };

@@ -123,7 +123,8 @@ Deno.test("Link cuts off a peer that asks and never reads the answers", async ()
   const error = await end.link.closed;
   assert(error instanceof LimitError);
   assertEquals([error.code, error.details.limit], ["slow-consumer", "maxUnreadBytes"]);
-  assertEquals(end.metrics.snapshot(), { "link.slow-consumer": 1 });
+  const counted = { "limits.maxUnreadBytes": 1, "link.slow-consumer": 1 };
+  assertEquals(end.metrics.snapshot(), counted);
   await asking;
 });
 

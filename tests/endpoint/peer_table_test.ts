@@ -3,7 +3,7 @@ import { ManualClock, seededRandom } from "../../src/clock.ts";
 import { Endpoint } from "../../src/endpoint/endpoint.ts";
 import type { Link } from "../../src/endpoint/link.ts";
 import { MemoryNetwork } from "../../src/transport/mod.ts";
-import { infoOf, Served, SERVER, settle } from "./fixture.ts";
+import { identityOf, infoOf, Served, SERVER, settle } from "./fixture.ts";
 
 /** Two endpoints that listen, on a network with latency. */
 class Couple implements AsyncDisposable {
@@ -18,6 +18,7 @@ class Couple implements AsyncDisposable {
   async open(name: string): Promise<Endpoint> {
     const endpoint = await Endpoint.open({
       transport: this.#network.host(name),
+      identity: identityOf(name),
       self: infoOf(name),
       hostname: name,
       port: 1,

@@ -1,8 +1,7 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import type { Endpoint } from "../../src/endpoint/endpoint.ts";
-import { helloBody, PREFACE } from "../../src/endpoint/handshake.ts";
 import type { Link } from "../../src/endpoint/link.ts";
-import { isSettled, Served, SERVER, settle, Stranger } from "./fixture.ts";
+import { isSettled, Served, SERVER, settle, shakeHands, type Stranger } from "./fixture.ts";
 
 /** Longer than what counts as simultaneous: two handshakes of 6 s. */
 const LATER_MS = 12_001;
@@ -17,20 +16,39 @@ async function oldLink(served: Served): Promise<{ alice: Endpoint; old: Link }> 
   return { alice, old };
 }
 
-/** Somebody who connects to Alice from elsewhere and says that it is the server. */
-async function claimant(served: Served): Promise<Stranger> {
-  const stranger = new Stranger(await served.network.host("elsewhere").connect(ALICE));
-  await stranger.raw(PREFACE);
-  await stranger.send(":hello", helloBody(served.endpoint.self, { shared: true }));
-  assertEquals((await stranger.receive())?.header, ":accept");
-  return stranger;
+/** The server once more, which connects to Alice from elsewhere. @param name Whose key it really has. */
+async function again(served: Served, name = "server"): Promise<Stranger> {
+  const { instance = "", publicKey = "" } = served.endpoint.self;
+  const [inst, key] = [Uint8Array.fromHex(instance), Uint8Array.fromHex(publicKey)];
+  const connection = await served.network.host("elsewhere").connect(ALICE);
+  return await shakeHands(connection, name, { body: { shared: true, inst, key } });
 }
 
-Deno.test("An old shared link that answers stays, and the newcomer who claims to be that peer is drained", async () => {
+Deno.test("Who claims to be a peer and has not its key takes no shared link's place", async () => {
   await using served = await Served.open({ limits: { heartbeatMs: Infinity } });
   served.endpoint.handle("hi", () => "hi");
   const { alice, old } = await oldLink(served);
-  const newcomer = await claimant(served);
+  served.network.partition([["server"], ["alice", "elsewhere"]]); // the best time for a liar
+  const liar = await again(served, "liar");
+  const deny = await liar.receive();
+  assertEquals([deny?.header, deny?.body.code], [":deny", "bad-signature"]);
+  assertEquals(await liar.receive(), undefined);
+  liar.close();
+  await served.clock.advance(2_000);
+  served.network.heal();
+  assertStrictEquals(alice.peers.shared(old.peer), old);
+  assertEquals([old.open, await old.request("hi", {})], [true, "hi"]);
+  const { "accept.refused.bad-signature": refused, "link.replaced": replaced } = alice.metrics
+    .snapshot();
+  assertEquals([refused, replaced, alice.links.size], [1, undefined, 1]);
+});
+
+Deno.test("An old shared link that answers stays, and a second one of the same peer is drained", async () => {
+  await using served = await Served.open({ limits: { heartbeatMs: Infinity } });
+  served.endpoint.handle("hi", () => "hi");
+  const { alice, old } = await oldLink(served);
+  const newcomer = await again(served);
+  assertEquals((await newcomer.receive())?.header, ":accept");
   assertEquals((await newcomer.receive())?.header, ":drain");
   assertStrictEquals(alice.peers.shared(old.peer), old);
   assertEquals([old.open, await old.request("hi", {})], [true, "hi"]);
@@ -44,7 +62,8 @@ Deno.test("An old shared link that does not answer within 2 s is replaced by the
   await using served = await Served.open({ limits: { heartbeatMs: Infinity } });
   const { alice, old } = await oldLink(served);
   served.network.partition([["server"], ["alice", "elsewhere"]]);
-  const newcomer = await claimant(served);
+  const newcomer = await again(served);
+  assertEquals((await newcomer.receive())?.header, ":accept");
   await served.clock.advance(1_999);
   assertStrictEquals(alice.peers.shared(old.peer), old);
   await served.clock.advance(1);

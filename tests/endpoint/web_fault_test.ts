@@ -1,11 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { Endpoint } from "../../src/endpoint/endpoint.ts";
-import { helloBody, PREFACE } from "../../src/endpoint/handshake.ts";
 import { WEB_PATH, WebPort } from "../../src/endpoint/web.ts";
 import { asConnection, connectWebSocket, netTransport } from "../../src/transport/mod.ts";
 import { FrameWriter } from "../../src/wire/frame.ts";
 import { encodeWireData, wireData } from "../../src/wire/message.ts";
-import { infoOf, Stranger } from "./fixture.ts";
+import { identityOf, infoOf, shakeHands } from "./fixture.ts";
 
 const LOOPBACK = "127.0.0.1";
 
@@ -13,14 +12,13 @@ Deno.test("A link over WebSocket ends once when it is asked to drain and breaks 
   // Whatever rejects without being heard fails the test by itself.
   await using endpoint = await Endpoint.open({
     transport: netTransport,
+    identity: identityOf("server"),
     self: infoOf("server"),
     clientOnly: true,
   });
   await using web = await WebPort.open(endpoint, { hostname: LOOPBACK, port: 0 });
   const socket = await connectWebSocket(`ws://${LOOPBACK}:${web.address.port}${WEB_PATH}`);
-  const stranger = new Stranger(asConnection(socket));
-  await stranger.raw(PREFACE);
-  await stranger.send(":hello", helloBody(infoOf("stranger")));
+  const stranger = await shakeHands(asConnection(socket));
   assertEquals((await stranger.receive())?.header, ":accept");
   const [link] = endpoint.links;
   assert(link !== undefined);

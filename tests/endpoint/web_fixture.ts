@@ -13,7 +13,7 @@ import {
   connectWebSocket,
   netTransport,
 } from "../../src/transport/mod.ts";
-import { infoOf, settle, Stranger } from "./fixture.ts";
+import { identityOf, infoOf, settle, Stranger } from "./fixture.ts";
 
 /** Where everything is. */
 export const LOOPBACK = "127.0.0.1";
@@ -88,7 +88,7 @@ export class WebPair implements AsyncDisposable {
 /** Opens an endpoint on the loopback address. */
 export function openEndpoint(name: string, options: Partial<EndpointOptions>): Promise<Endpoint> {
   const common = { transport: netTransport, hostname: LOOPBACK, port: 0 };
-  return Endpoint.open({ ...common, self: infoOf(name), ...options });
+  return Endpoint.open({ ...common, identity: identityOf(name), self: infoOf(name), ...options });
 }
 
 /** Waits for what happens at the other end of a socket. @throws {Error} when it does not. */

@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ManualClock } from "../../src/clock.ts";
-import { helloBody, PREFACE } from "../../src/endpoint/handshake.ts";
 import type { Link } from "../../src/endpoint/link.ts";
 import { connectWeb, DEFAULT_HTTP_PORT, WEB_PATH, WebPort } from "../../src/endpoint/web.ts";
 import {
@@ -15,7 +14,7 @@ import {
 } from "../../src/errors.ts";
 import { netTransport, serveHttp, upgradeWebSocket } from "../../src/transport/mod.ts";
 import { encodeWireData, wireData } from "../../src/wire/message.ts";
-import { infoOf, settle, Stranger } from "./fixture.ts";
+import { settle, shakeHands } from "./fixture.ts";
 import { LOOPBACK, openEndpoint, until, WebPair } from "./web_fixture.ts";
 
 Deno.test("A link carries the same over WebSocket as over TCP, both ways", async () => {
@@ -166,21 +165,21 @@ Deno.test("WebPort survives those who vanish, before the handshake and after it"
   await link.ping();
   await pair.client.close();
   await until(() => server.links.size === 0);
-  assertEquals(metrics.snapshot()["accept.established"], 1);
+  const { "accept.established": established, "link.cut": cut } = metrics.snapshot();
+  assertEquals([established, cut], [1, undefined]);
 });
 
 Deno.test("A link over WebSocket ends at a text message, and says why", async () => {
   await using pair = await WebPair.open();
   const stranger = await pair.stranger();
-  const frames = new Stranger(stranger.framed.connection);
-  await stranger.raw(PREFACE);
-  await frames.send(":hello", helloBody(infoOf("stranger")));
+  const frames = await shakeHands(stranger.framed.connection);
   assertEquals((await frames.receive())?.header, ":accept");
   const [link] = pair.server.links;
   await stranger.text("hello");
   const why = await link?.closed;
   assert(why instanceof InvalidPacketError && why.message.includes("text message"), `${why}`);
   assertEquals(pair.metrics.snapshot()["link.bad-message"], 1);
+  await assertRejects(() => frames.receive(), ClosedError, "binary messages only");
   stranger.close();
 });
 

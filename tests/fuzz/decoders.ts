@@ -7,19 +7,30 @@
 import {
   encodeAnswer,
   encodeQuestion,
-  networkHash,
   parseAnswer,
   parseQuestion,
 } from "../../src/discovery/packets.ts";
-import { helloBody, parseAccept, parseDeny, parseHello } from "../../src/endpoint/handshake.ts";
-import { termsOf } from "../../src/endpoint/terms.ts";
+import { helloBody } from "../../src/endpoint/handshake.ts";
+import { retryTokenOf } from "../../src/endpoint/address_proofs.ts";
+import { termsOf, tokenOf } from "../../src/endpoint/terms.ts";
 import { InvalidPacketError, PeerError } from "../../src/errors.ts";
 import { parseIntroduction } from "../../src/rpc/mesh_introduction.ts";
 import { schema } from "../../src/rpc/schema.ts";
+import { Identity } from "../../src/secure/identity.ts";
+import {
+  DatagramSeal,
+  encodeFreshnessCheck,
+  parseFreshnessCheck,
+  readInnerPacket,
+  readSealedHeader,
+  sealedBytes,
+  senderKey,
+} from "../../src/secure/datagram_seal.ts";
+import { Network } from "../../src/secure/network.ts";
 import { parseTerms } from "../../src/session/native.ts";
 import { checkPath } from "../../src/transfer/safe_path.ts";
 import { parseManifest } from "../../src/transfer/manifest.ts";
-import { decodeDatagram } from "../../src/wire/datagram.ts";
+import { decodeDatagram, encodeDatagram } from "../../src/wire/datagram.ts";
 import { Decoder } from "../../src/wire/decoder.ts";
 import { FrameReader, FrameWriter } from "../../src/wire/frame.ts";
 import { encodeLine, LineReader } from "../../src/wire/line.ts";
@@ -30,12 +41,14 @@ import * as textHeader from "../../src/wire/text_header.ts";
 import { decodeWeaver } from "../../src/wire/weaver.ts";
 import { decodeWitchAnnouncement } from "../../src/wire/witch_announcement.ts";
 import { loadVectors } from "../testdata/vectors.ts";
+import { HANDSHAKE_TARGETS, STREAM_TARGETS } from "./channel_targets.ts";
 import { concat, Generator } from "./generate.ts";
 
 /** A decoder under fire. */
 export interface FuzzTarget {
   readonly name: string;
   readonly corpus: readonly Uint8Array[];
+  /** Decodes an input, or throws; where it reads a connection, later. */
   decode(input: Uint8Array): unknown;
 }
 
@@ -51,8 +64,14 @@ export interface FuzzResult {
 /** The most memory outside the heap that decoding small inputs may pile up between two garbage collections. */
 const MAX_EXTERNAL_BYTES = 256 * 1024 * 1024;
 
-const network = networkHash("");
-const info = { peerId: "ab".repeat(20), name: "bob", capabilities: ["x"], agent: "kith/0.1.0" };
+const closed = new Network("home", [new Uint8Array(32).fill(7)]);
+const info = {
+  peerId: "ab".repeat(20),
+  publicKey: "cd".repeat(32),
+  name: "bob",
+  capabilities: ["x"],
+  agent: "kith/0.1.0",
+};
 
 // One decoder for many inputs, as on a connection: what it remembers of one must not hurt the next.
 const borrowing = new Decoder({ borrow: true });
@@ -63,7 +82,7 @@ const INPUT = schema.object({
   c: schema.optional(schema.record(schema.anything())),
 });
 
-/** All of them. */
+/** Those that give a value at once. */
 export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   {
     name: "msgpack",
@@ -137,38 +156,26 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   },
   {
     name: "discovery question",
-    corpus: [encodeQuestion({ id: 7, from: new Uint8Array(8), via: "broadcast" }, network)],
-    decode: (input) => parseQuestion(input, network),
+    corpus: [encodeQuestion({ id: 7, from: new Uint8Array(8), via: "broadcast" })],
+    decode: parseQuestion,
   },
   {
     name: "discovery answer",
     corpus: [encodeAnswer(
       {
         id: 7,
-        peerId: info.peerId,
-        instance: "ab".repeat(8),
+        instance: new Uint8Array(8),
+        seq: 300,
+        validMs: 120_000,
         name: "bob",
         tcpPort: 1,
         via: "multicast4",
       },
-      network,
+      Identity.fromSeed(new Uint8Array(32)),
     )],
-    decode: (input) => parseAnswer(input, network),
+    decode: (input) => parseAnswer(input, 7),
   },
-  {
-    name: "handshake",
-    corpus: [
-      encode(helloBody(info)),
-      encode({ version: 1, ...helloBody(info) }),
-      encode({ code: "x" }),
-    ],
-    decode: (input) => {
-      const body = decode(input) as Record<string, unknown>;
-      if (typeof body !== "object" || body === null) return body;
-      parseDeny(body);
-      return "version" in body ? parseAccept(body) : parseHello(body);
-    },
-  },
+  ...HANDSHAKE_TARGETS,
   {
     name: "manifest",
     corpus: [encode({ entries: [["a", true, 0, 0o755, 1], ["a/b.txt", false, 5, 0o644, 1e12]] })],
@@ -181,8 +188,17 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   },
   {
     name: "terms of a call",
-    corpus: [encode({ ":": { timeout: 250, credit: 32 }, a: 1 }), encode({ a: 1 })],
-    decode: (input) => termsOf(bodyOf(input)),
+    corpus: [
+      encode({ ":": { timeout: 250, credit: 32 }, a: 1 }),
+      encode({ ":": { token: new Uint8Array(16), pad: new Uint8Array(3) } }),
+      encode({ t: new Uint8Array(16) }),
+    ],
+    decode: (input) => {
+      const body = bodyOf(input);
+      retryTokenOf(body);
+      tokenOf(body);
+      return termsOf(body);
+    },
   },
   {
     name: "terms of a session",
@@ -200,6 +216,23 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
     decode: (input) => INPUT.check(decode(input)),
   },
   {
+    name: "sealed packet",
+    corpus: sealedPackets(),
+    decode: (input) => {
+      const { sender } = readSealedHeader(input);
+      for (const key of closed.keys) {
+        const plaintext = new DatagramSeal(closed.name).open(input, senderKey(key, sender));
+        if (plaintext !== undefined) return readInnerPacket(plaintext);
+      }
+      return undefined;
+    },
+  },
+  {
+    name: "freshness check",
+    corpus: freshnessChecks(),
+    decode: (input) => parseFreshnessCheck(readInnerPacket(input)),
+  },
+  {
     name: "path",
     corpus: ["a/b c.txt", "日本/é.txt", "../x", "C:\\x", "con.txt"].map((path) =>
       new TextEncoder().encode(path)
@@ -208,26 +241,29 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   },
 ];
 
+/** All of them, with those that read a connection. */
+export const ALL_TARGETS: readonly FuzzTarget[] = [...FUZZ_TARGETS, ...STREAM_TARGETS];
+
 /**
  * Feeds every decoder its share of `cases` inputs: mutated vectors, mutated inputs of other decoders, random bytes.
  *
  * @throws {Error} naming seed, decoder and input when a decoder throws anything but an error of the tree, or memory
  * grows beyond the bound.
  */
-export function fuzz(cases: number, seed: number): FuzzResult {
+export async function fuzz(cases: number, seed: number): Promise<FuzzResult> {
   const generator = new Generator(seed);
-  const everything = FUZZ_TARGETS.flatMap(({ corpus }) => corpus);
+  const everything = ALL_TARGETS.flatMap(({ corpus }) => corpus);
   const before = Deno.memoryUsage().external;
   let accepted = 0;
   let externalBytes = 0;
   for (let i = 0; i < cases; i++) {
-    const target = FUZZ_TARGETS[i % FUZZ_TARGETS.length] as FuzzTarget;
+    const target = ALL_TARGETS[i % ALL_TARGETS.length] as FuzzTarget;
     const kind = generator.below(10);
     const input = kind === 0
       ? generator.bytes(generator.below(64))
       : generator.mutate(generator.pick(kind === 1 ? everything : target.corpus));
     try {
-      target.decode(input);
+      await target.decode(input);
       accepted++;
     } catch (error) {
       if (!(error instanceof PeerError)) throw failure(target, seed, i, input, error);
@@ -266,10 +302,29 @@ function generated(): Uint8Array[] {
 
 function nativeMessages(): Uint8Array[] {
   return [
-    encode([":hello", 0, 1, helloBody(info), null]),
+    encode([":hello", 0, 1, helloBody(info, { signature: new Uint8Array(64) }), null]),
     encode(["greet", 65536, 1, { name: "bob", list: [1, "x", new Uint8Array(9)] }, null]),
     encode([":error", 65536, 1, { code: "x", details: { a: 1 } }, new Uint8Array(20)]),
   ];
+}
+
+function sealedPackets(): Uint8Array[] {
+  const requests = nativeMessages().map((message) => encodeDatagram(0x14, message));
+  const seal = new DatagramSeal(closed.name);
+  return closed.keys.flatMap((key) =>
+    [...requests, ...freshnessChecks()].map((packet, at) => {
+      const header = { keyId: key.id, sender: 5n, counter: BigInt(at) };
+      const into = new Uint8Array(sealedBytes(packet.length));
+      return seal.seal(into, header, senderKey(key, header.sender), packet);
+    })
+  );
+}
+
+function freshnessChecks(): Uint8Array[] {
+  const check = { to: 1n, counter: 2n, code: new Uint8Array(16).fill(3) };
+  return (["challenge", "response"] as const).map((kind) =>
+    encodeFreshnessCheck({ ...check, kind })
+  );
 }
 
 /** A body as a message's decoder gives it: a map with text for keys. */

@@ -6,12 +6,11 @@
 
 import { assertEquals } from "@std/assert";
 import { Endpoint, type EndpointLimits } from "../../src/endpoint/endpoint.ts";
-import type { PeerInfo } from "../../src/endpoint/handshake.ts";
 import type { Link } from "../../src/endpoint/link.ts";
 import { type MeshEvent, ServerPeer, type ServerPeerOptions } from "../../src/rpc/mesh.ts";
 import type { ServerDirectory } from "../../src/rpc/mesh_finder.ts";
 import { type Address, MemoryNetwork } from "../../src/transport/mod.ts";
-import { CountingClock, infoOf } from "../endpoint/fixture.ts";
+import { CountingClock, identityOf, infoOf } from "../endpoint/fixture.ts";
 
 /** What every server listens on. */
 export const PORT = 1;
@@ -24,6 +23,11 @@ export function addressOf(name: string): Address {
 /** The id of the server of that name. */
 export function idOf(name: string): string {
   return infoOf(name).peerId;
+}
+
+/** A name whose id comes before that of another name. */
+export function nameBefore(name: string): string {
+  for (let n = 0;; n++) if (idOf(`${n}`) < idOf(name)) return `${n}`;
 }
 
 /** A directory that tells at once who is there, and who comes as long as somebody looks. */
@@ -74,8 +78,8 @@ export interface Node {
 
 /** How to open an endpoint. */
 export interface EndpointSettings {
-  /** What it says of itself. @default the peer of its name */
-  self?: PeerInfo | undefined;
+  /** Whose identity and name it has. @default those of its host */
+  as?: string | undefined;
   /** Port to listen on. @default {1} */
   port?: number | undefined;
   /** Its limits. @default no heartbeat */
@@ -104,8 +108,8 @@ export class MeshWorld implements AsyncDisposable {
 
   /** A server that is not in the directory. */
   async open(name: string, options: NodeOptions = {}): Promise<Node> {
-    const { self, port, limits, onEvent, ...rest } = options;
-    const endpoint = await this.endpoint(name, { self, port, limits });
+    const { as, port, limits, onEvent, ...rest } = options;
+    const endpoint = await this.endpoint(name, { as, port, limits });
     const mesh = new ServerPeer(endpoint, { serverName: name, ...rest });
     const seen: string[] = [];
     this.#readers.push(read(mesh, (event) => {
@@ -119,10 +123,11 @@ export class MeshWorld implements AsyncDisposable {
 
   /** An endpoint that takes part in no mesh, or in one that a test makes. */
   async endpoint(name: string, options: EndpointSettings = {}): Promise<Endpoint> {
-    const { self = infoOf(name), port = PORT, limits } = options;
+    const { as = name, port = PORT, limits } = options;
     const endpoint = await Endpoint.open({
       transport: this.network.host(name),
-      self,
+      identity: identityOf(as),
+      self: infoOf(as),
       hostname: name,
       port,
       clock: this.clock,

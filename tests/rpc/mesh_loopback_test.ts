@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { Endpoint } from "../../src/endpoint/endpoint.ts";
 import { type MeshEvent, ServerPeer } from "../../src/rpc/mesh.ts";
 import { type Address, netTransport } from "../../src/transport/mod.ts";
-import { infoOf } from "../endpoint/fixture.ts";
+import { identityOf, infoOf } from "../endpoint/fixture.ts";
 import { describe, idOf, read } from "./mesh_fixture.ts";
 
 /** A server on this machine, and what it is waiting to see. */
@@ -51,8 +51,8 @@ class Server implements AsyncDisposable {
 }
 
 async function openEndpoint(name: string): Promise<Endpoint> {
-  const self = infoOf(name);
-  return await Endpoint.open({ transport: netTransport, self, hostname: "127.0.0.1", port: 0 });
+  const who = { identity: identityOf(name), self: infoOf(name) };
+  return await Endpoint.open({ transport: netTransport, ...who, hostname: "127.0.0.1", port: 0 });
 }
 
 for (const names of [["a", "b"], ["a", "b", "c", "d", "e"]]) {

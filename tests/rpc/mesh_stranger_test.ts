@@ -1,10 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Endpoint } from "../../src/endpoint/endpoint.ts";
-import { helloBody, PREFACE } from "../../src/endpoint/handshake.ts";
 import type { Link } from "../../src/endpoint/link.ts";
 import { LimitError, PeerError, RemoteError, TimeoutError } from "../../src/errors.ts";
 import { encode } from "../../src/wire/mod.ts";
-import { infoOf, isSettled, Stranger } from "../endpoint/fixture.ts";
+import { isSettled, shakeHands } from "../endpoint/fixture.ts";
 import {
   addressOf,
   countOf,
@@ -119,9 +118,8 @@ Deno.test("ServerPeer survives an introduction that is 100,000 levels deep", asy
   await using world = new MeshWorld();
   const [a] = await joined(world, ["a", "b"]) as [Node];
   const connecting = world.network.host("stranger").connect(addressOf("a"));
-  const stranger = new Stranger(await world.run(connecting));
-  await stranger.raw(PREFACE);
-  await stranger.send(":hello", helloBody(infoOf("stranger"), { shared: true }));
+  const greeting = shakeHands(await world.run(connecting), "stranger", { body: { shared: true } });
+  const stranger = await world.run(greeting);
   assertEquals((await world.run(stranger.receive()))?.header, ":accept");
   const nested = new Uint8Array(100_000).fill(0x91);
   const pieces = [[0x95], encode("mesh.join"), [1, 1, 0x81], encode("project"), nested, [

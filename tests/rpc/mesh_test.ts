@@ -7,11 +7,12 @@ import {
   TransportError,
 } from "../../src/errors.ts";
 import { MESH_CAPABILITY, ServerPeer } from "../../src/rpc/mesh.ts";
-import { infoOf, isSettled } from "../endpoint/fixture.ts";
+import { isSettled } from "../endpoint/fixture.ts";
 import {
   addressOf,
   idOf,
   MeshWorld,
+  nameBefore,
   type Node,
   type NodeOptions,
   rosterOf,
@@ -172,7 +173,7 @@ Deno.test("ServerPeer tells of a restart that is quicker than the heartbeat as l
   await world.clock.advance(1_000);
   world.network.partition([["b"]]); // as a machine whose power fails
   const addresses = [addressOf("a")];
-  const back = await world.open("b2", { self: infoOf("b"), addresses, limits });
+  const back = await world.open("b2", { as: "b", addresses, limits });
   await world.clock.advance(200);
   assertEquals(a.seen, ["joined b", "left b", "joined b2"]);
   assertEquals(rosterOf([a]), ["a: b2"]);
@@ -186,9 +187,9 @@ Deno.test("ServerPeer reaches every program of a peer, and shows the one that jo
   await using world = new MeshWorld();
   const a = await world.open("a");
   const addresses = [addressOf("a")];
-  const one = await world.open("one", { self: infoOf("twin"), addresses });
+  const one = await world.open("one", { as: "twin", addresses });
   await world.clock.advance(500);
-  const two = await world.open("two", { self: infoOf("twin"), addresses });
+  const two = await world.open("two", { as: "twin", addresses });
   await world.clock.advance(500);
   assertEquals(await a.mesh.broadcast("all"), 2);
   await a.mesh.send(idOf("twin"), "newest");
@@ -206,8 +207,8 @@ Deno.test("ServerPeer reaches every program of a peer, and shows the one that jo
 Deno.test("Two programs of one peer join each other", async () => {
   await using world = new MeshWorld();
   const addresses = ["one", "two"].map(addressOf);
-  const one = await world.open("one", { self: infoOf("twin"), addresses });
-  const two = await world.open("two", { self: infoOf("twin"), addresses });
+  const one = await world.open("one", { as: "twin", addresses });
+  const two = await world.open("two", { as: "twin", addresses });
   await world.clock.advance(30_000);
   assertEquals(rosterOf([one, two]), ["one: two", "two: one"]);
   assertEquals([one.seen, two.seen], [["joined two"], ["joined one"]]);
@@ -274,7 +275,8 @@ Deno.test("ServerPeer.join asks on the link that takes the place of one that bre
   for (const asksItself of [false, true]) {
     await using world = new MeshWorld();
     const a = await world.open("a");
-    const fake = await world.endpoint("0"); // before "a", so its links win
+    const first = nameBefore("a"); // so its links win
+    const fake = await world.endpoint(first);
     const introduction = { project: "default", hash: "", name: "fake" };
     let asked = 0;
     fake.handle("mesh.join", async (_, { link }) => {
@@ -283,7 +285,7 @@ Deno.test("ServerPeer.join asks on the link that takes the place of one that bre
       if (asksItself) await other.request("mesh.join", introduction);
       return await link?.close();
     });
-    assertEquals((await world.run(a.mesh.join(addressOf("0")))).name, "fake");
+    assertEquals((await world.run(a.mesh.join(addressOf(first)))).name, "fake");
     await world.clock.advance(1_000);
     assertEquals([asked, a.seen, a.endpoint.links.size], [asksItself ? 1 : 2, ["joined fake"], 1]);
   }
@@ -321,7 +323,7 @@ Deno.test("ServerPeer.peers tells who, where, since when, and how far away", asy
     name: "b",
     address: addressOf("b"),
     sourceHash: "0123456789abcdef",
-    since: world.clock.wallMs() - 400 + 120,
+    since: world.clock.wallMs() - 400 + 4 * 40, // round trips: connection, keys, answer, joining
     rttMs: undefined,
   });
   await world.clock.advance(2_000);

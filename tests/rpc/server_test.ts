@@ -10,7 +10,7 @@ import type { EndpointContext } from "../../src/rpc/endpoints.ts";
 import { schema } from "../../src/rpc/schema.ts";
 import { Server } from "../../src/rpc/server.ts";
 import { netTransport } from "../../src/transport/net.ts";
-import { infoOf, isSettled, SERVER, settle } from "../endpoint/fixture.ts";
+import { identityOf, infoOf, isSettled, SERVER, settle } from "../endpoint/fixture.ts";
 import { World } from "./fixture.ts";
 
 Deno.test("Server answers what it registered, until it is taken back", async () => {
@@ -133,7 +133,14 @@ Deno.test("Server answers status, info, peers, echo and ping with the fields of 
   await world.clock.advance(2_500);
   const { server } = world;
   const timestamp = "2026-01-01T00:00:02.500Z";
-  assertEquals(await client.call("status"), {
+  const { limits, ...status } = await client.call("status") as Record<string, unknown>;
+  assertEquals(
+    limits,
+    world.served.endpoint.resources.describe().map((row) => {
+      return row.name === "maxHandlers" ? { ...row, used: 1 } : row; // the one that answered
+    }),
+  );
+  assertEquals(status, {
     status: "running",
     server_id: server.serverId,
     server_name: "one",
@@ -179,7 +186,12 @@ Deno.test("Server answers the same over TCP, WebSocket and UDP", async () => {
   const empty = new Dispatcher();
   using asking = new DatagramCalls({ endpoint: theirUdp, requests: theirs, dispatcher: empty });
 
-  await using client = await Endpoint.open({ ...common, self: infoOf("client"), clientOnly: true });
+  await using client = await Endpoint.open({
+    ...common,
+    identity: identityOf("client"),
+    self: infoOf("client"),
+    clientOnly: true,
+  });
   await using tcp = await client.connect(endpoint.address ?? SERVER);
   await using ws = await connectWeb(client, `ws://127.0.0.1:${web.address.port}`);
   const seen: unknown[] = [];

@@ -21,7 +21,7 @@ import {
   MemoryNetwork,
   type MemoryNetworkOptions,
 } from "../../src/transport/mod.ts";
-import { infoOf, Journal } from "../endpoint/fixture.ts";
+import { identityOf, infoOf, Journal } from "../endpoint/fixture.ts";
 
 /** Where {@linkcode WitchWorld} listens. */
 export const WITCH_SERVER: Address = { hostname: "server", port: 18990 };
@@ -138,6 +138,7 @@ export class WitchWorld implements AsyncDisposable {
     const clock = vectorClock();
     const endpoint = await Endpoint.open({
       transport: network.host(WITCH_SERVER.hostname),
+      identity: identityOf("server"),
       self: infoOf("server"),
       ...WITCH_SERVER,
       limits: { handshakeMs },

@@ -6,14 +6,14 @@ import { Server } from "../../src/rpc/server.ts";
 import { connectWitch } from "../../src/rpc/witch_client.ts";
 import { serveWitch } from "../../src/rpc/witch_server.ts";
 import { netTransport } from "../../src/transport/mod.ts";
-import { infoOf } from "../endpoint/fixture.ts";
+import { identityOf, infoOf } from "../endpoint/fixture.ts";
 import { bytesOf, loadVectors, type Vector } from "../testdata/vectors.ts";
 import { vectorClock, VectorHost } from "./witch_fixture.ts";
 
 const HOSTNAME = "127.0.0.1";
 
 async function open(options: Partial<EndpointOptions> = {}): Promise<Endpoint> {
-  const about = { transport: netTransport, self: infoOf("server") };
+  const about = { transport: netTransport, identity: identityOf("server"), self: infoOf("server") };
   return await Endpoint.open({ ...about, hostname: HOSTNAME, port: 0, ...options });
 }
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { createHash, createPublicKey, generateKeyPairSync, verify as rawVerify } from "node:crypto";
-import { AuthError, InvalidPacketError } from "../../src/errors.ts";
+import { AuthError, InvalidPacketError, PeerError } from "../../src/errors.ts";
 import { fingerprintOf, Identity, peerIdOf, proquints, verify } from "../../src/secure/identity.ts";
 import { Home } from "../../src/state/home.ts";
 
@@ -232,6 +232,28 @@ Deno.test("Identity.load leaves a file that holds no key as it is, and does not 
       assertEquals(home.read("identity.pem"), bytes(text));
     });
   }
+});
+
+Deno.test({
+  name: "Identity.load names the path where something is in its key file's place, and leaves it",
+  ignore: Deno.build.os === "windows",
+  fn: () => {
+    const obstacles: readonly ((path: string) => void)[] = [
+      (path) => Deno.symlinkSync("/nowhere/at/all", path),
+      (path) => Deno.symlinkSync("identity.pem", path), // to itself
+      (path) => Deno.mkdirSync(path),
+    ];
+    for (const place of obstacles) {
+      inHome((home) => {
+        const path = home.path("identity.pem");
+        place(path);
+        const error = assertThrows(() => Identity.load(home), PeerError, path);
+        assertEquals(error.code, "unsupported");
+        assertEquals([...Deno.readDirSync(home.dir)].map(({ name }) => name), ["identity.pem"]);
+        assert(!Deno.lstatSync(path).isFile);
+      });
+    }
+  },
 });
 
 Deno.test("Identity.load gives processes that start at once the same identity", async () => {

@@ -13,7 +13,7 @@ import { connectSession } from "../../src/session/native.ts";
 import type { Session, SessionOptions } from "../../src/session/session.ts";
 import { Sessions, type SessionsOptions } from "../../src/session/sessions.ts";
 import { type Address, type Connection, netTransport } from "../../src/transport/mod.ts";
-import { infoOf, Served, SERVER } from "../endpoint/fixture.ts";
+import { identityOf, infoOf, Served, SERVER } from "../endpoint/fixture.ts";
 import { bytesOf, fromNotation, loadVector, loadVectors } from "../testdata/vectors.ts";
 
 export const ACCEPT = bytesOf(loadVector("peerpy.accept_deny", "accept"));
@@ -90,7 +90,11 @@ export class Loopback implements AsyncDisposable {
 
   static async open(options: Partial<SessionsOptions> = {}): Promise<Loopback> {
     const at = { transport: netTransport, hostname: "127.0.0.1", port: 0 };
-    const endpoint = await Endpoint.open({ ...at, self: infoOf("server") });
+    const endpoint = await Endpoint.open({
+      ...at,
+      identity: identityOf("server"),
+      self: infoOf("server"),
+    });
     const taking = { accept: () => true, dialects: ["peerpy"] as const, ...options };
     return new Loopback(endpoint, Sessions.open(endpoint, taking));
   }

@@ -22,7 +22,7 @@ import type { SessionOffer } from "../../src/session/session.ts";
 import { Sessions } from "../../src/session/sessions.ts";
 import { UNPADDED_SILENCE_MS } from "../../src/session/text_reader.ts";
 import { netTransport } from "../../src/transport/mod.ts";
-import { infoOf, isSettled, settle } from "../endpoint/fixture.ts";
+import { identityOf, infoOf, isSettled, settle } from "../endpoint/fixture.ts";
 import { bytesOf, feedGarbage, loadVector, loadVectors } from "../testdata/vectors.ts";
 import {
   ACCEPT,
@@ -566,6 +566,7 @@ async function clientOf({ endpoint }: Loopback): Promise<Endpoint> {
   const { clock } = endpoint;
   return await Endpoint.open({
     transport: netTransport,
+    identity: identityOf("client"),
     self: infoOf("client"),
     clientOnly: true,
     clock,

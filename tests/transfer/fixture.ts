@@ -18,7 +18,7 @@ import {
 } from "../../src/transfer/manifest.ts";
 import { type ReceiveEvent, Receiver, type ReceiverOptions } from "../../src/transfer/receive.ts";
 import { MemoryNetwork, type MemoryNetworkOptions } from "../../src/transport/mod.ts";
-import { infoOf } from "../endpoint/fixture.ts";
+import { identityOf, infoOf } from "../endpoint/fixture.ts";
 
 const PORT = 3485;
 
@@ -111,6 +111,7 @@ export class Exchange implements AsyncDisposable {
     const endpoint = await Endpoint.open({
       transport: this.network.host(name),
       hostname: name,
+      identity: identityOf(name),
       self: infoOf(name),
       clock,
       port,

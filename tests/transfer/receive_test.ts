@@ -10,7 +10,7 @@ import { ClosedError, LimitError, RemoteError } from "../../src/errors.ts";
 import { Receiver } from "../../src/transfer/receive.ts";
 import { sendFiles } from "../../src/transfer/send.ts";
 import { netTransport } from "../../src/transport/mod.ts";
-import { infoOf, settle } from "../endpoint/fixture.ts";
+import { identityOf, infoOf, settle } from "../endpoint/fixture.ts";
 import {
   entryOf,
   Events,
@@ -308,6 +308,7 @@ Deno.test("Receiver's loop may be left at done: the sender has its answer, over 
   function open(name: string, port?: number): Promise<Endpoint> {
     return Endpoint.open({
       transport: netTransport,
+      identity: identityOf(name),
       self: infoOf(name),
       hostname: "127.0.0.1",
       port,

@@ -224,7 +224,9 @@ Deno.test("sendFiles learns at once that the receiver gave up, and why", async (
     for await (const event of sendFiles(link, built)) {
       if (event.type !== "progress") continue;
       sent = event.bytes;
-      if (sent === CHUNK_BYTES) exchange.receiver.close();
+      if (sent > CHUNK_BYTES) continue;
+      await hasBegun(exchange);
+      exchange.receiver.close();
     }
   }, RemoteError);
   assertEquals(error.code, "closed");
@@ -241,6 +243,7 @@ Deno.test("sendFiles learns why the receiver gave up although the link ends with
     const error = await assertRejects(async () => {
       for await (const { type } of sendFiles(link, built)) {
         if (type !== "progress" || closing !== undefined) continue;
+        await hasBegun(exchange);
         exchange.receiver.close();
         closing = settle().then(() => exchange.endpoint.close());
       }
@@ -305,6 +308,11 @@ Deno.test("sendFiles waits a minute for the confirmation, and then withdraws", a
   await settle();
   assertEquals(signal.aborted, true);
 });
+
+/** Waits until the receiver has something of the only transfer, so that it knows what it gives up. */
+async function hasBegun({ receiver }: Exchange): Promise<void> {
+  while (receiver.progress[0]?.bytes === 0) await settle();
+}
 
 async function collect(
   link: Link,

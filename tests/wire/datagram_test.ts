@@ -41,6 +41,7 @@ Deno.test("datagram sizes and native service codes are fixed for ever", () => {
     gossip: 0x12,
     dht: 0x13,
     requests: 0x14,
+    freshness: 0x1d,
     retryToken: 0x1e,
     sealed: 0x1f,
   });

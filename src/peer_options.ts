@@ -1,0 +1,77 @@
+/**
+ * What a peer is made from.
+ *
+ * @module
+ */
+
+import type { Clock } from "./clock.ts";
+import type { LocalInterface } from "./discovery/interfaces.ts";
+import type { AccessLevel } from "./endpoint/access_levels.ts";
+import type { EndpointLimits } from "./endpoint/endpoint.ts";
+import type { Logger } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Identity } from "./secure/identity.ts";
+import type { Network } from "./secure/network.ts";
+import type { Home } from "./state/home.ts";
+import type { Transport } from "./transport/transport.ts";
+import { VERSION } from "./version.ts";
+
+/** The software and version that a peer names in its handshake. */
+export const AGENT: string = `kith/${VERSION}`;
+
+/** What a peer can do, as it says in its handshake. */
+export const CAPABILITIES: readonly string[] = ["transfer/1"];
+
+/** A protocol of another program, spoken only when asked to: it is plain text, and nobody proves who they are. */
+export type Dialect = "witch" | "peerpy";
+
+/** Every dialect there is. */
+export const DIALECTS: readonly Dialect[] = ["witch", "peerpy"];
+
+/** How to open a {@linkcode Peer}; every field has a default. */
+export interface PeerOptions {
+  /** Who it is. @default a new identity for this run */
+  identity?: Identity;
+  /** A label for people, at most 64 characters. @default {""} */
+  name?: string;
+  /**
+   * Where it keeps what outlives it: whom it trusts, and which invites and keys it gave away. @default nowhere
+   */
+  home?: Home;
+  /** Only peers of the same network find, understand and reach each other: a name, or one with keys. @default the open one */
+  network?: string | Network;
+  /** Who may reach handlers that do not say. @default {"public"} */
+  access?: AccessLevel;
+  /** Invites and keys to show to those it connects to. @default {[]} */
+  tokens?: readonly string[];
+  /** Address to listen on and interface to look on. @default all */
+  hostname?: string | undefined;
+  /** TCP port, 0 for any. @default {3485 or the next free one} */
+  port?: number | undefined;
+  /** UDP port that requests come in on and that discovery answers from, 0 for any. @default {0} */
+  udpPort?: number | undefined;
+  /** UDP port that discovery asks on. @default {3486} */
+  discoveryPort?: number | undefined;
+  /** Neither listen nor be found: only look, connect and send. @default {false} */
+  clientOnly?: boolean;
+  /** Let others find it; without that they need its address. @default {true} */
+  announce?: boolean;
+  /** Serve HTTP and WebSocket, too. @default {false} */
+  web?: boolean;
+  /** Port for HTTP and WebSocket, 0 for any. @default {3488 or the next free one} */
+  httpPort?: number | undefined;
+  /** Protocols of other programs that are served on the TCP port. @default {[]} */
+  dialects?: readonly Dialect[];
+  /** Limits of the endpoint. */
+  limits?: EndpointLimits;
+  /** The network. @default {netTransport} */
+  transport?: Transport;
+  /** Lists the network interfaces. @default those of the machine */
+  interfaces?: () => LocalInterface[];
+  /** Where time comes from. @default {systemClock} */
+  clock?: Clock;
+  /** Where to say what happens. @default {silentLogger} */
+  log?: Logger;
+  /** Counters. @default {new Metrics()} */
+  metrics?: Metrics;
+}

@@ -1,0 +1,146 @@
+/**
+ * The parts of a peer, opened in order.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "./clock.ts";
+import { Discovery } from "./discovery/discovery.ts";
+import type { RequestContext } from "./endpoint/dispatcher.ts";
+import { Endpoint, type SelfInfo } from "./endpoint/endpoint.ts";
+import { MAX_NAME_CHARS } from "./endpoint/handshake.ts";
+import { UdpPort } from "./endpoint/udp_port.ts";
+import { WebPort } from "./endpoint/web.ts";
+import { type Logger, silentLogger } from "./log.ts";
+import { Metrics } from "./metrics.ts";
+import { AGENT, CAPABILITIES, type PeerOptions } from "./peer_options.ts";
+import { provenOf, Reach } from "./reach.ts";
+import { Access } from "./secure/access.ts";
+import { Identity } from "./secure/identity.ts";
+import { Network } from "./secure/network.ts";
+import { isScope } from "./secure/scope.ts";
+import { sealTransport } from "./secure/sealed_socket.ts";
+import { Sealer } from "./secure/sealer.ts";
+import { Trust } from "./secure/trust.ts";
+import { netTransport } from "./transport/net.ts";
+import type { Transport } from "./transport/transport.ts";
+
+/** How old what is known of the allow list may be, in milliseconds. */
+const LOOKUP_MS = 1_000;
+
+/** What a peer is made of. */
+export interface PeerParts {
+  /** Who it is. */
+  readonly identity: Identity;
+  /** Whom it wants nothing to do with. */
+  readonly trust: Trust;
+  /** The invites and keys that it gives away. */
+  readonly access: Access;
+  /** Its links and handlers. */
+  readonly endpoint: Endpoint;
+  /** Where peers are found. */
+  readonly discovery: Discovery;
+  /** Its web port. */
+  readonly web: WebPort | undefined;
+  /** Its UDP port. */
+  readonly udp: UdpPort | undefined;
+  /** From names to connections. */
+  readonly reach: Reach;
+}
+
+/** Opens the parts. @returns them, and what closes them in reverse. @throws as `Peer.open`. */
+export async function openParts(
+  options: PeerOptions,
+): Promise<{ parts: PeerParts; stack: AsyncDisposableStack }> {
+  const { identity = Identity.generate(), name = "", clientOnly = false, tokens = [] } = options;
+  const { clock = systemClock, log = silentLogger, metrics = new Metrics(), home } = options;
+  const { limits = {}, hostname, port, udpPort, interfaces, access: level = "public" } = options;
+  if (name.length > MAX_NAME_CHARS) {
+    throw new RangeError(
+      `Name must have at most ${MAX_NAME_CHARS} characters: it has ${name.length}`,
+    );
+  }
+  const network = networkOf(options.network);
+  const trust = new Trust({ home, clock, log });
+  const access = new Access({ identity, home, clock, log });
+  const transport = transportOf(options, network, { clock, log, metrics });
+  // Whoever can seal a packet belongs to the network, unless its name is all that it takes.
+  const proveAddresses = !network.isSecret;
+  const self: SelfInfo = { name, capabilities: CAPABILITIES, agent: AGENT };
+  const common = { transport, clock, log, metrics, hostname };
+  await using stack = new AsyncDisposableStack();
+  const endpoint = stack.use(
+    await Endpoint.open({
+      ...common,
+      identity,
+      self,
+      network,
+      tokens,
+      port,
+      clientOnly,
+      limits,
+      access: level,
+      trust: (peer) => trust.check(provenOf(peer)),
+      isInvited: (scope, context) => isInvited(trust, access, scope, context),
+      isExclusive: lately(clock, () => trust.isExclusive),
+    }),
+  );
+  const web = options.web
+    ? stack.use(await WebPort.open(endpoint, { hostname, port: options.httpPort }))
+    : undefined;
+  const udp = clientOnly ? undefined : stack.use(
+    await UdpPort.open(endpoint, { transport, hostname, port: udpPort, proveAddresses }),
+  );
+  const tcpPort = options.announce ?? true ? endpoint.address?.port : undefined;
+  const announce = tcpPort === undefined ? {} : { announce: { identity, name, tcpPort } };
+  const discovery = stack.use(
+    await Discovery.open({
+      ...common,
+      ...announce,
+      ...(interfaces === undefined ? {} : { interfaces }),
+      ...(udp === undefined ? {} : { answerFrom: udp }),
+      port: options.discoveryPort,
+    }),
+  );
+  const reach = stack.use(
+    new Reach({ endpoint, discovery, transport, udp, hostname, proveAddresses, trust }),
+  );
+  const parts = { identity, trust, access, endpoint, discovery, web, udp, reach };
+  return { parts, stack: stack.move() };
+}
+
+function networkOf(network: string | Network = ""): Network {
+  return typeof network === "string" ? new Network(network) : network;
+}
+
+/** What carries packets: those of a closed network are sealed. */
+function transportOf(
+  { transport = netTransport }: PeerOptions,
+  network: Network,
+  about: { clock: Clock; log: Logger; metrics: Metrics },
+): Transport {
+  return network.isOpen ? transport : sealTransport(transport, new Sealer({ network, ...about }));
+}
+
+/** Whoever was named by hand is welcome to everything; others to what they show an invite for. */
+function isInvited(
+  trust: Trust,
+  access: Access,
+  scope: string,
+  { peer, link }: RequestContext,
+): boolean {
+  if (peer === undefined) return false;
+  const policy = trust.policyOf(peer.peerId);
+  if (policy === "pin" || policy === "allow") return true;
+  return isScope(scope) && access.granted(link?.tokens ?? [], peer, scope);
+}
+
+/** What is asked for at every call, looked up once a second. */
+function lately(clock: Clock, look: () => boolean): () => boolean {
+  let [value, untilMs] = [false, -Infinity];
+  return () => {
+    const nowMs = clock.now();
+    if (nowMs >= untilMs) [value, untilMs] = [look(), nowMs + LOOKUP_MS];
+    return value;
+  };
+}

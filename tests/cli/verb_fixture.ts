@@ -1,0 +1,54 @@
+/**
+ * Runs a verb within the test's own process, and keeps what it prints.
+ *
+ * @module
+ */
+
+import { Options } from "../../src/cli/options.ts";
+import { Output } from "../../src/cli/output.ts";
+import { VERBS } from "../../src/cli/verbs.ts";
+import { exitStatus } from "../../src/errors.ts";
+
+/** What a verb did. */
+export interface Ran {
+  /** Exit status. */
+  readonly code: number;
+  /** The results, as `--json` prints them. */
+  readonly facts: readonly Record<string, unknown>[];
+  /** The results, as people see them. */
+  readonly lines: readonly string[];
+  /** What it told people besides, and its error. */
+  readonly notes: readonly string[];
+}
+
+class KeptOutput extends Output {
+  readonly facts: Record<string, unknown>[] = [];
+  readonly lines: string[] = [];
+  readonly notes: string[] = [];
+
+  override result(facts: Record<string, unknown>, text: string): void {
+    this.facts.push(facts);
+    this.lines.push(text);
+  }
+
+  override note(text: string): void {
+    this.notes.push(text);
+  }
+}
+
+/** Runs a verb with a home folder, to its end. */
+export async function runVerb(name: string, home: string, ...line: string[]): Promise<Ran> {
+  const output = new KeptOutput({ json: false, level: "error" });
+  const { facts, lines, notes } = output;
+  const verb = VERBS[name];
+  if (verb === undefined) throw new TypeError(`There is no verb ${name}`);
+  try {
+    const options = new Options([...line, "--home", home], verb.options);
+    const { run } = await verb.load();
+    await run({ options, output, signal: new AbortController().signal });
+    return { code: 0, facts, lines, notes };
+  } catch (error) {
+    notes.push(error instanceof Error ? error.message : String(error));
+    return { code: exitStatus(error), facts, lines, notes };
+  }
+}

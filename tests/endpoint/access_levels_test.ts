@@ -1,0 +1,77 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { RemoteError } from "../../src/errors.ts";
+import { UdpPort } from "../../src/endpoint/udp_port.ts";
+import { Server } from "../../src/rpc/server.ts";
+import { Served, SERVER } from "./fixture.ts";
+
+Deno.test("access: public handlers answer everybody, private ones proven peers, invited ones the invited", async () => {
+  const asked: string[] = [];
+  await using served = await Served.open({
+    isInvited: (scope, { peer }) => {
+      asked.push(scope);
+      return peer?.name === "friend";
+    },
+  });
+  const { endpoint } = served;
+  endpoint.handle("open", () => "open");
+  endpoint.handle("known", () => "known", { access: "private" });
+  endpoint.handle("v1/party", () => "party", { access: "invited" });
+  endpoint.handle("drop", () => "drop", { access: "invited", scope: "send" });
+
+  for (const name of ["friend", "stranger"]) {
+    const client = await served.client(name);
+    await using link = await client.connect(SERVER);
+    assertEquals(await link.request("open", {}), "open");
+    assertEquals(await link.request("known", {}), "known");
+    if (name === "friend") {
+      assertEquals(await link.request("v1/party", {}), "party");
+      assertEquals(await link.request("drop", {}), "drop");
+      continue;
+    }
+    const error = await assertRejects(
+      () => link.request("v1/party", {}),
+      RemoteError,
+      "call:party",
+    );
+    assertEquals(error.code, "not-allowed");
+    await assertRejects(() => link.request("drop", {}), RemoteError, "an invite for send");
+  }
+  assertEquals(asked, ["call:party", "send", "call:party", "send"]);
+});
+
+Deno.test("access: an endpoint's default holds for handlers that do not say", async () => {
+  await using served = await Served.open({ access: "invited" });
+  served.endpoint.handle("a", () => "a");
+  served.endpoint.handle("b", () => "b", { access: "public" });
+  const client = await served.client();
+  await using link = await client.connect(SERVER);
+  await assertRejects(() => link.request("a", {}), RemoteError, "needs an invite for call:a");
+  assertEquals(await link.request("b", {}), "b");
+});
+
+Deno.test("access: nothing private is reached over UDP, where nobody proves who they are", async () => {
+  await using served = await Served.open();
+  const { endpoint, network } = served;
+  endpoint.handle("open", () => "open");
+  endpoint.handle("known", () => "known", { access: "private" });
+  await using port = await UdpPort.open(endpoint, { transport: network.host("server") });
+  const client = await served.client();
+  await using asker = await UdpPort.open(client, {
+    transport: network.host("client"),
+    clientOnly: true,
+  });
+  assertEquals(await asker.request(port.address, "open", {}), "open");
+  const error = await assertRejects(() => asker.request(port.address, "known", {}), RemoteError);
+  assertEquals(error.code, "not-authenticated");
+});
+
+Deno.test("access: a call of another dialect reaches no private endpoint", async () => {
+  await using served = await Served.open();
+  const server = new Server(served.endpoint);
+  server.register("known", () => "known", { access: "private" });
+  server.register("open", () => "open");
+  assert(!server.isPublic("known") && server.isPublic("open"));
+  const address = { hostname: "192.0.2.1", port: 1 };
+  assertEquals(await server.call("open", null, { address }), "open");
+  await assertRejects(() => server.call("known", null, { address }), Error, "prove who they are");
+});
