@@ -16,6 +16,13 @@ import { timestampFromBytes } from "./timestamp.ts";
 /** Most elements (array items, map keys and map values) in one value: 1,048,576, about 64 MiB of JavaScript objects. */
 export const MAX_ELEMENTS = 1 << 20;
 
+/**
+ * Most entries of a map whose keys are not all strings. V8 hashes numbers without a secret, so whoever chooses them can
+ * make all meet in one place of the table, where every entry costs as much as there are: 65,536 took ten seconds, this
+ * many take no longer per byte than small messages do.
+ */
+export const MAX_MIXED_KEYS = 512;
+
 /** Longest `str` and `bin` unless told otherwise: that of the largest frame, 16 MiB. */
 export const MAX_STRING_BYTES = 16 * 1024 * 1024;
 
@@ -134,7 +141,7 @@ export class Decoder {
 
   /**
    * Reads one value: integers as `number` where that is exact, else `bigint`; `bin` as `Uint8Array`; maps as plain
-   * objects, or as `Map` where a key is not a string; timestamps as `Date`.
+   * objects, or as `Map` where a key is not a string, of at most 512 entries; timestamps as `Date`.
    *
    * @throws {InvalidPacketError} `bad-message` for what is not MessagePack, `too-large` naming the limit; both with
    * `details.offset`.
@@ -334,7 +341,10 @@ export class Decoder {
     left: number,
     firstAt: number,
   ): Map<unknown, unknown> {
-    const map = new Map<unknown, unknown>(Object.entries(object));
+    const entries = Object.entries(object);
+    const count = entries.length + left;
+    if (count > MAX_MIXED_KEYS) throw this.#tooLarge("maxMixedKeys", MAX_MIXED_KEYS, count);
+    const map = new Map<unknown, unknown>(entries);
     let key = firstOther;
     let keyAt = firstAt;
     for (let i = 0; i < left; i++) {

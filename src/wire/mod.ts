@@ -36,7 +36,13 @@ export {
   type ServiceCode,
   SOFT_DATAGRAM_BYTES,
 } from "./datagram.ts";
-export { Decoder, type DecoderOptions, MAX_ELEMENTS, MAX_STRING_BYTES } from "./decoder.ts";
+export {
+  Decoder,
+  type DecoderOptions,
+  MAX_ELEMENTS,
+  MAX_MIXED_KEYS,
+  MAX_STRING_BYTES,
+} from "./decoder.ts";
 export { Encoder, type EncoderOptions, MAX_DEPTH, type Splice } from "./encoder.ts";
 export {
   FRAME_HEADER_BYTES,

@@ -1,11 +1,11 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { toNotation } from "../../src/cli/notation.ts";
 import { ReplyCache } from "../../src/endpoint/reply_cache.ts";
-import { PeerError } from "../../src/errors.ts";
+import { InvalidPacketError, PeerError } from "../../src/errors.ts";
 import { printable } from "../../src/log.ts";
 import { parseManifest } from "../../src/transfer/manifest.ts";
 import { checkPath, findCollision } from "../../src/transfer/safe_path.ts";
-import { Decoder } from "../../src/wire/decoder.ts";
+import { Decoder, MAX_MIXED_KEYS } from "../../src/wire/decoder.ts";
 import { FrameReader, FrameWriter } from "../../src/wire/frame.ts";
 import { decodeJson, encodeJson } from "../../src/wire/json.ts";
 import { LineReader } from "../../src/wire/line.ts";
@@ -69,6 +69,50 @@ Deno.test("T21 MessagePack maps are decoded as fast with keys that were chosen a
     return () => void decode(bytes);
   });
 });
+
+Deno.test("T21 MessagePack maps with numbers for keys are as long as numbers that collide allow", () => {
+  const bytesOf = (keys: readonly number[]) => {
+    const head = new Uint8Array([0xde, keys.length >> 8, keys.length & 0xff]);
+    return concat(head, ...keys.map((key) => concat(encode(key), Uint8Array.of(1))));
+  };
+  const hostile = bytesOf(collidingNumbers(MAX_MIXED_KEYS));
+  const ordinary = bytesOf(Array.from({ length: MAX_MIXED_KEYS }, (_, at) => at + 2 ** 20));
+  assertAsCheap("a map as long as may be", {
+    hostile: () => void decode(hostile),
+    ordinary: () => void decode(ordinary),
+    factor: 80,
+  });
+  const keys = Array.from({ length: MAX_MIXED_KEYS + 1 }, (_, at) => at);
+  const error = assertThrows(() => decode(bytesOf(keys)), InvalidPacketError, "maxMixedKeys");
+  assertEquals(error.code, "too-large");
+  // A single key that is no string makes a map of all.
+  const mixed = [
+    0xde,
+    keys.length >> 8,
+    keys.length & 0xff,
+    ...keys.slice(1).flatMap((key) => [...encode(`k${key}`), 1]),
+    1,
+    1,
+  ];
+  assertThrows(() => decode(Uint8Array.from(mixed)), InvalidPacketError, "maxMixedKeys");
+});
+
+/** Small integers whose hashes in V8 have the same lowest 16 bits. */
+function collidingNumbers(count: number): number[] {
+  const found: number[] = [];
+  for (let key = 0; found.length < count; key++) if ((hashOf(key) & 0xffff) === 0) found.push(key);
+  return found;
+}
+
+/** What V8 makes of a small integer that is the key of a map (Thomas Wang's hash of 32 bits). */
+function hashOf(key: number): number {
+  let hash = (~key + (key << 15)) | 0;
+  hash ^= hash >>> 12;
+  hash = (hash + (hash << 2)) | 0;
+  hash ^= hash >>> 4;
+  hash = Math.imul(hash, 2057);
+  return hash ^ (hash >>> 16);
+}
 
 Deno.test("T21 what a decoder remembers of maps slows no later map down", () => {
   const readAll = (decoder: Decoder, maps: readonly Uint8Array[]) => {
