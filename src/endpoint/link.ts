@@ -37,10 +37,12 @@ import { Calls } from "./calls.ts";
 import { type Dispatcher, noEndpoint, type Via } from "./dispatcher.ts";
 import { errorBody, remoteError } from "./error_body.ts";
 import type { PeerInfo } from "./handshake.ts";
+import type { Direction, LinkOptions } from "./link_options.ts";
 import { Outgoing, type RequestOptions, type StreamOptions } from "./outgoing.ts";
 import { Pulse, SILENT_HALVES } from "./pulse.ts";
 import { Sender } from "./sender.ts";
 import { countRefusal, LinkShare } from "./resources.ts";
+import { NO_TOKENS, parseShown, showBody } from "./shown_tokens.ts";
 import { HandlerSlots } from "./slots.ts";
 import { MESSAGES_A_TURN, Turns } from "./turns.ts";
 
@@ -50,49 +52,13 @@ const HOPS_BEFORE_READING = 4;
 /** Bytes that take as long as a small message. */
 const BYTES_A_MESSAGE = 1024;
 
-/** Most invites and API keys that a peer may show at once, and the longest of them. */
-const MAX_TOKENS = 8;
-const MAX_TOKEN_CHARS = 1_024;
-const NO_TOKENS: readonly string[] = [];
-
 /** What a read costs that completes no message, in messages. */
 const MESSAGES_A_READ = 8;
 
 /** How long {@linkcode Link.drain} waits for what is in flight unless told otherwise. */
 export const DRAIN_MS = 5_000;
 
-/** Who opened a connection: we did, or the other side. */
-export type Direction = "out" | "in";
-
-/** What a link is made of. */
-export interface LinkOptions {
-  /** The frames, past the handshake. */
-  framed: FramedConnection;
-  /** Who is on the other side. */
-  peer: PeerInfo;
-  /** Who takes what comes in. */
-  dispatcher: Dispatcher;
-  /** Where time comes from. @default {systemClock} */
-  clock?: Clock;
-  /** Where to say what happens. @default {silentLogger} */
-  log?: Logger;
-  /** Counts `link.*`. @default {new Metrics()} */
-  metrics?: Metrics;
-  /** Who opened it. @default {"out"} */
-  direction?: Direction;
-  /** What carries it. @default {"tcp"} */
-  via?: Via;
-  /** Whether it is the one connection between the two. @default {false} */
-  shared?: boolean;
-  /** The slots that its handlers share with others. @default slots of its own */
-  slots?: HandlerSlots;
-  /** What may be in use on it, and is. @default {new LinkShare()} */
-  share?: LinkShare;
-  /** The connections that it takes turns with. @default none */
-  turns?: Turns;
-  /** Told when the other side is cut off because it does not read. @default nobody */
-  onSlow?: () => void;
-}
+export type { Direction, LinkOptions } from "./link_options.ts";
 
 /** A native connection; see the module. */
 export class Link implements AsyncDisposable {
@@ -181,7 +147,7 @@ export class Link implements AsyncDisposable {
 
   /** Shows invites and API keys to the other side, which made them, for what is asked from now on; at most eight. */
   show(tokens: readonly string[]): void {
-    this.#sender.write(":show", 0, { tokens: tokens.slice(0, MAX_TOKENS) });
+    this.#sender.write(":show", 0, showBody(tokens));
   }
 
   /** The other end's address. */
@@ -492,7 +458,7 @@ export class Link implements AsyncDisposable {
     } else if (header === ":ping") {
       if (msgId !== 0) this.#sender.reply(":ok", msgId, {});
     } else if (header === ":show") {
-      this.#tokens = parseTokens(body.tokens);
+      this.#tokens = parseShown(body);
     } else if (header === ":drain") {
       this.#otherDrains.resolve();
       this.drain().catch(this.#onFault);
@@ -507,18 +473,6 @@ export class Link implements AsyncDisposable {
     if (id === 0) return;
     this.#sender.reply(":error", id, errorBody(noEndpoint(header)));
   }
-}
-
-/** @throws {InvalidPacketError} naming what is wrong, without what was shown. */
-function parseTokens(value: unknown): readonly string[] {
-  const isToken = (token: unknown): token is string =>
-    typeof token === "string" && token.length <= MAX_TOKEN_CHARS;
-  if (Array.isArray(value) && value.length <= MAX_TOKENS && value.every(isToken)) return value;
-  throw new InvalidPacketError(
-    "bad-message",
-    `Cannot read ":show": tokens must be at most ${MAX_TOKENS} texts of ${MAX_TOKEN_CHARS} characters`,
-    { details: { field: "tokens" } },
-  );
 }
 
 function isOwn(header: string): boolean {
