@@ -42,7 +42,7 @@ export interface PeerOptions {
   network?: string | Network;
   /** Who may reach handlers that do not say. @default {"public"} */
   access?: AccessLevel;
-  /** Invites and keys to show to those it connects to. @default {[]} */
+  /** Invites and API keys, each of which is shown to the peer that made it, when it connects to that. @default {[]} */
   tokens?: readonly string[];
   /** Address to listen on and interface to look on. @default all */
   hostname?: string | undefined;

@@ -9,8 +9,9 @@
  *
  * | command        | does                                                                                    |
  * |----------------|-----------------------------------------------------------------------------------------|
- * | `messages N`   | sends N messages of 1 KiB, each with its length in front, 64 of them in one write       |
- * | `single N`     | the same, each with a write of its own                                                  |
+ * | `single N`     | sends N messages of 1 KiB, each with its length in front and a write of its own         |
+ * | `batched N`    | the same, 64 at a time by the library's own `writeV`                                    |
+ * | `messages N`   | the same, 64 at a time joined into one array, which its layers take in one piece        |
  * | `bulk N`       | sends N MiB, a MiB in one write, without any messages in it                             |
  * | `handshakes N` | dials and closes, N times one after another                                             |
  *
@@ -30,6 +31,7 @@ const { multiaddr } = await import("@multiformats/multiaddr");
 const { createLibp2p } = await import("libp2p");
 const { noise } = await import("@libp2p/noise");
 const { tcp } = await import("@libp2p/tcp");
+const { lpStream } = await import("@libp2p/utils");
 const { yamux } = await import("@libp2p/yamux");
 const { decode, encode } = await import("it-length-prefixed");
 
@@ -37,7 +39,7 @@ const HOST = "/ip4/127.0.0.1/tcp";
 const MESSAGES = "/bench/messages/1";
 const BULK = "/bench/bulk/1";
 const MESSAGE_BYTES = 1024;
-const MESSAGES_A_WRITE = 64;
+const BATCH = 64;
 const BULK_BYTES = 1024 * 1024;
 /** A message of one byte, and the last byte of a bulk: the round ends. */
 const END = Uint8Array.of(255);
@@ -62,11 +64,13 @@ async function runCommands(address) {
   const message = crypto.getRandomValues(new Uint8Array(MESSAGE_BYTES));
   const bulk = new Uint8Array(BULK_BYTES).fill(7);
   const messages = await openStream(node, to, MESSAGES);
+  const batches = lpStream(await node.dialProtocol(to, MESSAGES));
   const bulks = await openStream(node, to, BULK);
 
   const commands = {
-    messages: (count) => sendMessages(messages, message, count, MESSAGES_A_WRITE),
     single: (count) => sendMessages(messages, message, count, 1),
+    batched: (count) => sendBatches(batches, message, count),
+    messages: (count) => sendMessages(messages, message, count, BATCH),
     bulk: (count) => sendBulk(bulks, bulk, count),
     handshakes: (count) => shakeHands(node, to, count),
   };
@@ -128,10 +132,18 @@ async function sendMessages({ stream, answers }, message, count, perWrite) {
   for (let left = count; left > 0; left -= perWrite) {
     const batch = encode.single(message);
     for (let i = Math.min(left, perWrite); i > 1; i--) batch.append(encode.single(message));
-    await write(stream, batch.subarray()); // in one piece: each piece is written for itself
+    await write(stream, batch.subarray());
   }
   await write(stream, encode.single(END));
   await expect(answers, count);
+}
+
+async function sendBatches(batches, message, count) {
+  for (let left = count; left > 0; left -= BATCH) {
+    await batches.writeV(Array(Math.min(left, BATCH)).fill(message));
+  }
+  await batches.write(END);
+  check(await batches.read(), count);
 }
 
 async function sendBulk({ stream, answers }, bulk, count) {
@@ -155,7 +167,11 @@ function write(stream, bytes) {
 
 async function expect(answers, count) {
   const { value } = await answers.next();
-  const got = Number(new TextDecoder().decode(value.subarray()));
+  check(value, count);
+}
+
+function check(answer, count) {
+  const got = Number(new TextDecoder().decode(answer.subarray()));
   if (got !== count) throw new Error(`Cannot measure: ${got} of ${count} arrived`);
 }
 

@@ -44,7 +44,7 @@ export interface ClientOptions {
   identity?: Identity;
   /** The network that it shares with the server. @default {new Network()} */
   network?: Network;
-  /** Invites and keys to show to the server. @default {[]} */
+  /** Invites and API keys, of which those that the server made are shown to it. @default {[]} */
   tokens?: readonly string[];
   /** What carries it. @default {netTransport} */
   transport?: Transport;

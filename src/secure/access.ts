@@ -235,7 +235,7 @@ export class Access {
   /** What a credential allows now, or why it allows nothing. Whoever cannot prove it learns nothing about it. */
   #judge(claim: Claim | undefined, { peerId }: Caller): readonly Scope[] | RefusalReason {
     if (claim === undefined) return "malformed";
-    if (claim.kind === "invite" && claim.by !== this.#identity.peerId) return "unknown";
+    if (claim.by !== this.#identity.peerId) return "unknown";
     const record = this.#recordsOrNone().get(claim.id);
     const now = this.#now();
     if (record?.kind !== claim.kind) {

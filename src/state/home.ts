@@ -7,7 +7,13 @@
  * @module
  */
 
-import { LimitError, NotFoundError, type PeerError, UnsupportedError } from "../errors.ts";
+import {
+  AuthError,
+  LimitError,
+  NotFoundError,
+  type PeerError,
+  UnsupportedError,
+} from "../errors.ts";
 import { type Logger, printable, silentLogger } from "../log.ts";
 
 /** Only the owner may enter the folder. */
@@ -112,6 +118,7 @@ export class Home {
    * Opens a home folder, made with mode 0700 (as are its missing parents) where there is none.
    *
    * @throws {UnsupportedError} when it cannot be made or written to; the text says what to do.
+   * @throws {AuthError} `not-allowed` when others may change what is in it.
    */
   static open(dir: string, options: HomeOptions = {}): Home {
     try {
@@ -121,6 +128,7 @@ export class Home {
     } catch (error) {
       throw unusable("use home folder", dir, error);
     }
+    refuseOpen(dir);
     return new Home(dir, options.log ?? silentLogger);
   }
 
@@ -280,6 +288,20 @@ function syncFolder(dir: string): void {
   if (Deno.build.os === "windows") return;
   using folder = Deno.openSync(dir);
   folder.syncSync();
+}
+
+/** Who may put files into the folder may put others in the place of ours. */
+function refuseOpen(dir: string): void {
+  const { mode } = Deno.statSync(dir);
+  // Windows has no such bits; there the profile folder protects what is in it.
+  if (Deno.build.os === "windows" || mode === null || (mode & 0o022) === 0) return;
+  const shown = printable(dir, 400);
+  const bits = (mode & 0o7777).toString(8).padStart(4, "0");
+  throw new AuthError(
+    "not-allowed",
+    `Cannot use home folder ${shown}: others may change it (mode ${bits}); run: chmod go-w ${shown}`,
+    { details: { path: dir, mode: bits } },
+  );
 }
 
 function userState(user: string, os: typeof Deno.build.os): string {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { LimitError, NotFoundError, UnsupportedError } from "../../src/errors.ts";
+import { AuthError, LimitError, NotFoundError, UnsupportedError } from "../../src/errors.ts";
 import type { LogFields } from "../../src/log.ts";
 import { silentLogger } from "../../src/log.ts";
 import { Home, moveNew, resolveHome } from "../../src/state/home.ts";
@@ -213,4 +213,23 @@ Deno.test("Home.setAside fails without a file, and when too many are aside", () 
     assertThrows(() => home.setAside("a", "bad"), LimitError, "100");
     assertEquals(home.read("a"), bytes("kept"));
   });
+});
+
+Deno.test({
+  name: "Home.open refuses a folder that others may change, and says what to do",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const dir = await Deno.makeTempDir();
+    for (const mode of [0o777, 0o770, 0o722, 0o1777]) {
+      await Deno.chmod(dir, mode);
+      const error = assertThrows(() => Home.open(dir), AuthError, "chmod go-w");
+      assertEquals(error.code, "not-allowed");
+      assertEquals(error.details, { path: dir, mode: mode.toString(8).padStart(4, "0") });
+    }
+    for (const mode of [0o700, 0o755]) {
+      await Deno.chmod(dir, mode);
+      assertEquals(Home.open(dir).dir, dir);
+    }
+    await Deno.remove(dir, { recursive: true });
+  },
 });

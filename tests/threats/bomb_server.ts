@@ -25,6 +25,7 @@ if (import.meta.main) {
     discoveryPort: await freeUdpPort(),
     web: true,
     dialects: DIALECTS,
+    limits: { heartbeatMs: Infinity }, // those who listen shall hear of bombs only
   });
   peer.serve({ maxClients: 1_000 });
   const sessions = peer.sessions({ accept: () => true, maxSessions: 1_000 });
