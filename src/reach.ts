@@ -103,10 +103,13 @@ export class Reach implements AsyncDisposable {
       }
       // A name may have almost anything in it, but nobody looks around for a port that is none.
       if (/:\/\/|:\d+$/.test(target)) throw noAddress(target);
-      if (peers.length > 0) return await this.#connectTo(target, peers, fits, signal);
+      // Whose the name is known to be is meant, and nobody whose name or id happens to fit.
+      const holder = this.#trust.holderOf(target);
+      const isMeant: Fits = holder === undefined ? fits : ({ peerId }) => peerId === holder;
+      if (peers.length > 0) return await this.#connectTo(target, peers, isMeant, signal);
       const found = await this.#lookFor(target, signal);
       // What is announced is a claim: the peer itself must say that it is the one.
-      const isFound: Fits = (peer) => peer.peerId === found.peerId && fits(peer, target);
+      const isFound: Fits = (peer) => peer.peerId === found.peerId && isMeant(peer, target);
       return await this.#connectTo(target, found.addresses, isFound, signal);
     });
   }

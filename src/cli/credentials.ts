@@ -6,8 +6,7 @@
 
 import { InvalidPacketError } from "../errors.ts";
 import { printable } from "../log.ts";
-import { MAX_CREDENTIALS } from "../secure/access.ts";
-import { parseCredential } from "../secure/credential.ts";
+import { MAX_CREDENTIALS, parseCredential } from "../secure/credential.ts";
 import {
   type ReadEnv,
   readEnv,

@@ -13,6 +13,7 @@ import type { ReachOptions } from "../reach.ts";
 import { Identity } from "../secure/identity.ts";
 import type { Network } from "../secure/network.ts";
 import { loadNetwork, watchNetworkFile } from "../secure/network_file.ts";
+import { looksLikeId } from "../secure/trust_entry.ts";
 import { Home, resolveHome } from "../state/home.ts";
 import { parseAddress } from "../transport/transport.ts";
 import { presentedTokens } from "./credentials.ts";
@@ -49,7 +50,7 @@ export async function openPeer(
     access: options.choice("access", ACCESS_LEVELS) ?? "public",
     tokens: more.anonymous ? [] : presentedTokens(options),
     clientOnly: more.clientOnly,
-    name: options.text("name") ?? "",
+    name: parseName(options),
     hostname: options.text("host"),
     port: options.port("port"),
     udpPort: options.port("udp-port"),
@@ -68,6 +69,17 @@ function watchKeys(peer: Peer, network: Network, keyFile: string, { log }: Outpu
   const watching = watchNetworkFile(network, keyFile, { log });
   const { signal } = peer.endpoint;
   signal.addEventListener("abort", () => watching[Symbol.dispose](), { once: true });
+}
+
+/** The name to go by. @throws {UsageError} for one by which nobody could be looked for. */
+function parseName(options: Options): string {
+  const name = options.text("name") ?? "";
+  if (!looksLikeId(name) && parseAddress(name) === undefined) return name;
+  throw new UsageError(
+    `Option --name must look neither like a peer id nor like HOST:PORT: it is ${
+      printable(name, 60)
+    }`,
+  );
 }
 
 /** The dialects to serve, as the options ask for them. @throws {UsageError} when one is unknown. */

@@ -82,17 +82,17 @@ export const REACH_OPTIONS: OptionSpecs = {
 export const LISTEN_OPTIONS: OptionSpecs = {
   port: { value: "N", help: "TCP port, 0 for any (default: 3485 or the next free one)" },
   "udp-port": { value: "N", help: "UDP port that answers leave from, 0 for any" },
+  access: {
+    value: "LEVEL",
+    help:
+      "who may call, write and send: public, private (proven peers) or invited (default: public)",
+  },
 };
 
 /** Options of verbs that serve. */
 export const SERVE_OPTIONS: OptionSpecs = {
   "http-port": { value: "N", help: "port for HTTP and WebSocket (default: 3488 or the next free)" },
   dialect: { value: "LIST", help: "also speak witch, peerpy, or all (default: none)" },
-  access: {
-    value: "LEVEL",
-    help:
-      "who may call, write and send: public, private (proven peers) or invited (default: public)",
-  },
 };
 
 /** Milliseconds of a unit of time. */

@@ -34,7 +34,7 @@ export function run(invocation: Invocation): Promise<void> {
   } else if (action === "add" && target && more.length === 0) {
     add(openTrust(invocation), target, invocation);
   } else if (action === "rm" && target && more.length === 0) {
-    for (const entry of openTrust(invocation).remove(target)) show(entry, output, "forgot ");
+    remove(openTrust(invocation), target, output);
   } else {
     throw new UsageError("One of add PEER, rm PEER and ls is wanted");
   }
@@ -48,6 +48,14 @@ function add(trust: Trust, target: string, { options, output }: Invocation): voi
   for (const entry of entries) show(entry, output);
   if (policy === "allow" && letsInAll) {
     output.note("From now on only peers on the allow list are let in");
+  }
+}
+
+function remove(trust: Trust, target: string, output: Output): void {
+  const removed = trust.remove(target);
+  for (const entry of removed) show(entry, output, "forgot  ");
+  if (removed.some(({ policy }) => policy === "allow") && !trust.isExclusive) {
+    output.note("The allow list is empty: from now on everybody is let in who is not denied");
   }
 }
 

@@ -86,17 +86,23 @@ function announce(peer: Peer, output: Output): void {
   );
 }
 
+/** A peer for people: its name is what it likes, so the beginning of its id, which is proven, stands beside it. */
+function whoOf({ name, peerId }: { name: string; peerId?: string | undefined }): string {
+  if (peerId === undefined) return printable(name || "somebody", 64);
+  return name === "" ? peerId : `${printable(name, 64)} (${peerId.slice(0, 8)})`;
+}
+
 function showPeer({ type, peer, why }: PeerEvent, output: Output): void {
   const { peerId, name } = peer;
   const reason = why === undefined ? {} : { why };
   const said = { added: "came", removed: "went", "slow-consumer": "does not read" }[type];
-  const text = `${printable(name, 64) || peerId} ${said}${why ? `: ${printable(why, 200)}` : ""}`;
+  const text = `${whoOf(peer)} ${said}${why ? `: ${printable(why, 200)}` : ""}`;
   output.result({ event: type, peerId, name, ...reason }, text);
 }
 
 function showMesh(event: MeshEvent, output: Output): void {
   const { peerId, name } = event.peer;
-  const who = printable(name, 64) || peerId;
+  const who = whoOf(event.peer);
   if (event.type === "message") {
     showData({ event: "mesh-message", from: peerId }, `${who} to all`, event.data, output);
   } else {
@@ -113,7 +119,7 @@ async function showSessions(sessions: Sessions, output: Output): Promise<void> {
 
 async function showMessages(session: Session, output: Output): Promise<void> {
   const { dialect, from: { name, peerId } } = session;
-  const who = printable(name || peerId || "somebody", 64);
+  const who = whoOf({ name, peerId });
   const facts = { event: "message", from: peerId ?? name, dialect };
   try {
     for await (const data of session) showData(facts, who, data, output);

@@ -202,7 +202,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
           "it is who it says, and needs no invite (default, unless it is on one of the two lists)",
       },
       allow: { help: "put it on the allow list, which, when not empty, lets in nobody else" },
-      deny: { help: "put it on the deny list: it is not let in" },
+      deny: { help: "put it on the deny list: it is not let in, and what it has open ends" },
     },
     load: () => import("./trust.ts"),
   },
@@ -217,7 +217,8 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       home: IDENTITY_OPTIONS.home as OptionSpecs[string],
       scope: {
         value: "SCOPE",
-        help: "call:NAME, topic:NAME, folder:NAME (* for all of them), send, msg or mesh",
+        help:
+          "call:NAME (* for all), send, msg or mesh; topic:NAME, folder:NAME for what is to come",
         repeats: true,
       },
       expires: { value: "TIME", help: "30s, 10m, 1h, 7d (default: 1d; an API key: never)" },

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { type Clock, systemClock, type Timer } from "../clock.ts";
-import { ClosedError, HandshakeError, type LimitError, PeerError } from "../errors.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import { ClosedError, HandshakeError, type LimitError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
 import { madeBy } from "../secure/credential.ts";
@@ -23,6 +23,7 @@ import { type Hello, infoOfHello, INSTANCE_BYTES, type PeerInfo, PREFACE } from 
 import { answerHttp } from "./http_hint.ts";
 import type { EndpointLimits } from "./limits_table.ts";
 import { DRAIN_MS, Link } from "./link.ts";
+import { Heart } from "./heart.ts";
 import { listen } from "./listen.ts";
 import { NewestFirst } from "./newest_first.ts";
 import { PeerTable } from "./peer_table.ts";
@@ -50,7 +51,7 @@ export interface EndpointOptions {
   network?: Network;
   /**
    * Throws for a peer that we want nothing to do with, whoever connects to whom: it is asked once the peer has proven who
-   * it is, and again with each half of a heartbeat. @default nobody is refused
+   * it is, and every five seconds from then on. @default nobody is refused
    */
   trust?: (peer: PeerInfo) => void;
   /** Invites and keys, each of which is shown to the peer that made it, when we connect to that. @default {[]} */
@@ -98,13 +99,15 @@ export class Endpoint implements AsyncDisposable {
   webPort: number | undefined;
   readonly #self: PeerInfo;
   readonly #tokens: readonly string[];
-  readonly #trust: (peer: PeerInfo) => void;
+  // The links on which the other side knows what we can show.
+  readonly #shown = new WeakSet<Link>();
   readonly #dispatcher: Dispatcher;
   readonly #greeter: Greeter;
   readonly #acceptor: Acceptor;
   readonly #slots: HandlerSlots;
   readonly #turns = new Turns();
   readonly #handshakes = new NewestFirst();
+  readonly #heart: Heart;
   readonly #links = new Set<Link>();
   readonly #offered: string[] = [];
   readonly #guards = new Set<Guard>();
@@ -114,7 +117,6 @@ export class Endpoint implements AsyncDisposable {
   #draining = false;
   #listener: Listener | undefined;
   #accepting: Promise<void> = Promise.resolve();
-  #heart: Timer | undefined;
 
   private constructor(options: EndpointOptions) {
     const { transport, self, limits = {}, clock = systemClock } = options;
@@ -122,7 +124,6 @@ export class Endpoint implements AsyncDisposable {
     const { identity = Identity.generate(), network = new Network(), trust = () => {} } = options;
     const { tokens = [], plain = false } = options;
     this.#tokens = tokens;
-    this.#trust = trust;
     const { peerId } = identity;
     const publicKey = identity.publicKey.toHex();
     const instance = crypto.getRandomValues(new Uint8Array(INSTANCE_BYTES)).toHex();
@@ -138,6 +139,8 @@ export class Endpoint implements AsyncDisposable {
     const { isExclusive } = options;
     const exclusive = isExclusive === undefined ? {} : { isExclusive };
     this.#dispatcher = new Dispatcher({ access, isInvited, ...exclusive });
+    const { heartbeatMs } = this.resources.limits;
+    this.#heart = new Heart({ links: this.#links, heartbeatMs, trust, clock, log, metrics });
     this.#greeter = new Greeter({
       identity,
       self: () => this.self,
@@ -269,16 +272,16 @@ export class Endpoint implements AsyncDisposable {
    * `bad-channel` when what answers is no kith peer. @throws {TimeoutError} when the handshake takes too long.
    * @throws {LimitError} when there are `maxLinks` here or there. @throws {ClosedError} when the endpoint is closed.
    */
-  connect(to: Address, options: ConnectLinkOptions = {}): Promise<Link> {
-    return this.#dialer.connect(to, options);
+  async connect(to: Address, options: ConnectLinkOptions = {}): Promise<Link> {
+    return this.#show(await this.#dialer.connect(to, options));
   }
 
   /** Shakes hands as the one who connected, over a connection of any kind. @throws as {@linkcode Endpoint.connect}. */
-  attach(
+  async attach(
     connection: Connection,
     options: ConnectLinkOptions & { via?: Via } = {},
   ): Promise<Link> {
-    return this.#dialer.attach(connection, options);
+    return this.#show(await this.#dialer.attach(connection, options));
   }
 
   /** Takes a connection as if it had come in on the port: its first bytes say what it speaks. */
@@ -302,7 +305,7 @@ export class Endpoint implements AsyncDisposable {
   async close(): Promise<void> {
     this.#closing.abort(new ClosedError("Cannot connect: the endpoint is closed"));
     this.#listener?.close();
-    this.#heart?.cancel();
+    this.#heart.stop();
     this.peers.close();
     await Promise.all([
       this.#acceptor.close(),
@@ -365,43 +368,22 @@ export class Endpoint implements AsyncDisposable {
       ...how,
     });
     this.#links.add(link);
-    const shown = how.direction === "out" ? madeBy(peer.peerId, this.#tokens) : [];
-    if (shown.length > 0) link.show(shown);
+    if (how.direction === "out") this.#show(link);
     void link.closed.then(() => {
       this.#links.delete(link);
       share[Symbol.dispose]();
     });
     for (const listener of this.#listeners) listener(link);
-    this.#keepBeating();
+    this.#heart.keepBeating();
     return this.peers.add(link);
   }
 
-  /** Closes a link to a peer that is trusted no longer. */
-  #checkTrust(link: Link): void {
-    try {
-      this.#trust(link.peer);
-    } catch (error) {
-      if (!(error instanceof PeerError)) throw error;
-      this.metrics.counter("link.distrusted").add();
-      this.log.warn("closing a connection to a peer that is trusted no longer", {
-        peer: link.label,
-        code: error.code,
-      });
-      void link.close();
-    }
-  }
-
-  /** One timer for the heartbeats of all links, while there are any. */
-  #keepBeating(): void {
-    const halfMs = this.resources.limits.heartbeatMs / 2;
-    if (this.#heart !== undefined || halfMs === Infinity || this.#closing.signal.aborted) return;
-    this.#heart = this.clock.after(halfMs, () => {
-      this.#heart = undefined;
-      for (const link of [...this.#links]) {
-        this.#checkTrust(link);
-        link.beat(halfMs);
-      }
-      if (this.#links.size > 0) this.#keepBeating();
-    });
+  /** Shows the peer at the other end what it has given us, once. */
+  #show(link: Link): Link {
+    if (this.#shown.has(link)) return link;
+    this.#shown.add(link);
+    const tokens = madeBy(link.peer.peerId, this.#tokens);
+    if (tokens.length > 0 && link.open) link.show(tokens);
+    return link;
   }
 }

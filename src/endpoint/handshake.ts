@@ -111,16 +111,12 @@ export function helloBody(self: PeerInfo, options: HelloOptions): MessageBody {
 }
 
 /**
- * The body of DENY: a code of the error table and a sentence for people. Whom else we know or let in is no business of
- * somebody whom we do not let in.
+ * The body of DENY: a code of the error table and a sentence for people. Whom else we know or let in, by which name, is
+ * no business of somebody whom we do not let in.
  */
 export function denyBody(error: PeerError): MessageBody {
-  const reason = !(error instanceof AuthError)
-    ? error.message
-    : error.code === "key-changed"
-    ? "another peer is known by that name here"
-    : "it does not let this peer in";
-  return { code: error.code, reason };
+  if (!(error instanceof AuthError)) return { code: error.code, reason: error.message };
+  return { code: "not-allowed", reason: "it does not let this peer in" };
 }
 
 /** Reads a HELLO. @throws {InvalidPacketError} naming the field that is wrong. */

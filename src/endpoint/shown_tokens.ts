@@ -5,11 +5,11 @@
  */
 
 import { InvalidPacketError } from "../errors.ts";
+import {
+  MAX_CREDENTIAL_CHARS as MAX_TOKEN_CHARS,
+  MAX_CREDENTIALS as MAX_TOKENS,
+} from "../secure/credential.ts";
 import type { MessageBody } from "../wire/message.ts";
-
-/** Most invites and API keys that a peer may show at once, and the longest of them. */
-const MAX_TOKENS = 8;
-const MAX_TOKEN_CHARS = 1_024;
 
 /** Nothing was shown. */
 export const NO_TOKENS: readonly string[] = [];
@@ -23,7 +23,9 @@ export function showBody(tokens: readonly string[]): MessageBody {
 export function parseShown({ tokens }: MessageBody): readonly string[] {
   const isToken = (token: unknown): token is string =>
     typeof token === "string" && token.length <= MAX_TOKEN_CHARS;
-  if (Array.isArray(tokens) && tokens.length <= MAX_TOKENS && tokens.every(isToken)) return tokens;
+  if (Array.isArray(tokens) && tokens.length <= MAX_TOKENS && tokens.every(isToken)) {
+    return [...new Set(tokens)]; // each costs a signature to check
+  }
   throw new InvalidPacketError(
     "bad-message",
     `Cannot read ":show": tokens must be at most ${MAX_TOKENS} texts of ${MAX_TOKEN_CHARS} characters`,

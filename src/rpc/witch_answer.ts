@@ -124,8 +124,11 @@ async function answer(line: WitchLine, context: WitchAnswerContext): Promise<Wit
   const { clock, host, media } = context;
   if (!isMessage(message)) return answerNoObject(message, clock);
   if (literal) return await callProtocol(message, context);
-  if (isMedia(message)) return stamped(clock, await media.take(message));
+  // An endpoint has a level of its own; everything else tells of the server, or leaves something with it.
+  const isOpen = host.isPublic?.("info") ?? true;
+  if (isOpen && isMedia(message)) return stamped(clock, await media.take(message));
   if (Object.hasOwn(message, "endpoint")) return await callEndpoint(message, context);
+  if (!isOpen) return notPublic(clock);
   if (Object.hasOwn(message, "request")) return answerRequest(message, context);
   return message.type === HANDSHAKE ? acknowledge(message, host, clock) : received(clock);
 }
@@ -137,14 +140,20 @@ function answerNoObject(value: unknown, clock: Clock): WitchMessage {
   return Array.isArray(value) ? received(clock) : failure(clock, UNKNOWN_FORMAT);
 }
 
+function notPublic(clock: Clock): WitchMessage {
+  return failure(
+    clock,
+    "For those who prove who they are, which this dialect cannot",
+    "not-authenticated",
+  );
+}
+
 function answerRequest(
   { request, data = null }: WitchMessage,
   { host, client, clock }: WitchAnswerContext,
 ): WitchMessage {
-  if (
-    typeof request === "string" && host.hasEndpoint(request) && host.isPublic?.(request) === false
-  ) {
-    return failure(clock, `Not public: ${nameIn(request)}`, "not-authenticated");
+  if (typeof request === "string" && host.hasEndpoint(request)) {
+    if (host.isPublic?.(request) === false) return notPublic(clock);
   }
   switch (request) {
     case "ping": {

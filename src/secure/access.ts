@@ -3,7 +3,8 @@
  *
  * What was given away is noted in `access.json` of the home folder (of an API key only a hash), and what is not noted
  * there grants nothing: a lost file locks out, it does not let in. An expired or revoked credential stops working where
- * it is in use already, because every question looks at the note again.
+ * it is in use already, because every question looks at the note again; what was begun under it, such as a session or a
+ * transfer, goes on to its end.
  *
  * @module
  */
@@ -25,6 +26,7 @@ import {
   hasHash,
   type InviteClaim,
   isSignedBy,
+  MAX_CREDENTIALS,
   newApiKey,
   newCredentialId,
   parseCredential,
@@ -33,9 +35,6 @@ import {
 import type { Identity } from "./identity.ts";
 import { RecordFile } from "./record_file.ts";
 import { covers, parseScope, type Scope } from "./scope.ts";
-
-/** Most credentials that a caller can show; what comes after them is not looked at. */
-export const MAX_CREDENTIALS = 8;
 
 /** Least digits of an id that are enough to revoke by it. */
 export const MIN_ID_DIGITS = 4;
@@ -236,7 +235,8 @@ export class Access {
   #judge(claim: Claim | undefined, { peerId }: Caller): readonly Scope[] | RefusalReason {
     if (claim === undefined) return "malformed";
     if (claim.by !== this.#identity.peerId) return "unknown";
-    const record = this.#recordsOrNone().get(claim.id);
+    // What was made a moment ago, by another process, is not known yet.
+    const record = this.#recordsOrNone().get(claim.id) ?? this.#recordsOrNone(true).get(claim.id);
     const now = this.#now();
     if (record?.kind !== claim.kind) {
       // Nothing is noted any more of what ended long ago.
@@ -259,9 +259,9 @@ export class Access {
     return proven;
   }
 
-  #recordsOrNone(): ReadonlyMap<string, StoredRecord> {
+  #recordsOrNone(latest = false): ReadonlyMap<string, StoredRecord> {
     try {
-      return this.#file.records;
+      return latest ? this.#file.latest : this.#file.records;
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       // The same one until the file changes: said once, not at every call.

@@ -22,6 +22,9 @@ import { isScope, type Scope } from "./scope.ts";
 /** Longest invite or API key, in characters. */
 export const MAX_CREDENTIAL_CHARS = 1_024;
 
+/** Most invites and API keys that a peer may show at once. */
+export const MAX_CREDENTIALS = 8;
+
 /** Bytes of the number that a credential is known by. */
 export const CREDENTIAL_ID_BYTES = 16;
 

@@ -106,7 +106,7 @@ function reload(network: Network, path: string, log: Logger): boolean {
     network.setKeys(readKeys(path));
   } catch (error) {
     const why = printable(error instanceof Error ? error.message : String(error), 400);
-    log.warn("network keys stay as they are", { path: printable(path, 400), why });
+    log.error("network keys stay as they are", { path: printable(path, 400), why });
     return error instanceof PeerError && !(error instanceof UnsupportedError);
   }
   if (keyIds(network) !== before) log.info("network keys changed", { count: network.keys.length });
@@ -129,14 +129,15 @@ function readKeys(path: string): Uint8Array[] {
 
 /** The keys of a text. @param target Where a key shall go that somebody makes because of the error. */
 function parseKeys(text: string, what: string, target: string): Uint8Array[] {
-  const refuse = (why: string) => {
-    const remedy = `make a key with: openssl rand -hex 32${target}`;
+  const make = `make a key with: openssl rand -hex 32${target}`;
+  const refuse = (why: string, remedy = make) => {
     return new InvalidPacketError("bad-message", `Cannot use ${what}: ${why}; ${remedy}`);
   };
   const lines = secretLines(text);
   if (lines.length === 0) throw refuse("it holds no key");
   if (lines.length > MAX_NETWORK_KEYS) {
-    throw refuse(`it holds ${lines.length} keys, and a network has at most ${MAX_NETWORK_KEYS}`);
+    const why = `it holds ${lines.length} keys, and a network has at most ${MAX_NETWORK_KEYS}`;
+    throw refuse(why, "delete the old ones");
   }
   return lines.map(({ number, text }) => {
     const { length } = text;

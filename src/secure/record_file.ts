@@ -84,6 +84,12 @@ export class RecordFile<R extends object> {
     return this.#current();
   }
 
+  /** The same, looked at this very moment. @throws as {@linkcode RecordFile.records}. */
+  get latest(): ReadonlyMap<string, R> {
+    this.#lookedMs = -Infinity;
+    return this.records;
+  }
+
   /**
    * Changes the records; what others change meanwhile waits, as this does for them. When `change` throws nothing is
    * changed.

@@ -65,11 +65,12 @@ export function secretLines(text: string): SecretLine[] {
  * @throws {AuthError} `not-allowed` with the mode and what to do.
  */
 export function refuseShared(
-  info: Pick<Deno.FileInfo, "mode">,
+  info: Pick<Deno.FileInfo, "mode" | "isDirectory">,
   path: string,
   what = "key file",
 ): void {
-  const { mode } = info;
+  const { mode, isDirectory } = info;
+  if (isDirectory) throw new UnsupportedError(`Cannot use ${shown(path, what)}: it is a folder`);
   if (Deno.build.os === "windows" || mode === null || (mode & 0o077) === 0) return;
   const bits = (mode & 0o777).toString(8).padStart(4, "0");
   const remedy = `run: chmod 600 ${printable(path, 400)}`;

@@ -317,6 +317,7 @@ function notOnList({ peerId }: ProvenPeer): AuthError {
 function unknown(target: string, others = 0): NotFoundError {
   const why = others > 0
     ? `${others + 1} denied peers have that name: use the peer id`
-    : "it is neither the id of a peer (40 hexadecimal digits) nor a name that is known here";
+    : "it is neither the id of a peer (40 hexadecimal digits) nor a name that is known here; " +
+      "call it by that name once, or give its id with --name";
   return new NotFoundError("no-peer", `Cannot find "${printable(target, 80)}": ${why}`);
 }

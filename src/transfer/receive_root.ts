@@ -257,6 +257,11 @@ export class ReceiveRoot {
   #place({ file }: Part, from: string, folder: HeldFolder, name: string): boolean {
     try {
       if (!moveNew(from, folder.join(name))) return false;
+    } catch (error) {
+      folder.remove(file, name); // the part is still where it was, and whole
+      throw error;
+    }
+    try {
       if (!folder.shows(file, name, this.dir)) throw replaced(name);
       return true;
     } catch (error) {

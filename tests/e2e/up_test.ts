@@ -171,15 +171,16 @@ Deno.test("up shows people names and messages of any type, and nothing raw", asy
   assertEquals(code, 130);
   assert(!isRaw(stdout) && !isRaw(stderr), JSON.stringify({ stdout, stderr }));
   const name = "a\\u{1b}[2J\\u{7}\\u{1b}]0;x\\u{7}\\u{9b}31m\\u{202e}gnp.\\u{2028}";
+  const who = `${name} (${evil.peerId.slice(0, 8)})`;
   for (
     const line of [
-      `${name} came`,
-      `${name} joined the mesh`,
-      `${name}: ${name}`,
-      `${name}: ${"x".repeat(2_000)}…`,
-      `${name}: {"when":{"$time":"1970-01-01T00:00:00.000Z"},"bytes":{"$bytes":"01"}}`,
-      `${name}: {"$bytes":"00ff"}`,
-      `${name} left the mesh`,
+      `${who} came`,
+      `${who} joined the mesh`,
+      `${who}: ${name}`,
+      `${who}: ${"x".repeat(2_000)}…`,
+      `${who}: {"when":{"$time":"1970-01-01T00:00:00.000Z"},"bytes":{"$bytes":"01"}}`,
+      `${who}: {"$bytes":"00ff"}`,
+      `${who} left the mesh`,
     ]
   ) assertStringIncludes(stdout, `${line}\n`);
   assertMatch(

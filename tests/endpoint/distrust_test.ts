@@ -21,7 +21,7 @@ function except(names: ReadonlySet<string>): (peer: { name: string }) => void {
   };
 }
 
-Deno.test("Endpoint closes within half a heartbeat the links of who is trusted no longer, and no others", async () => {
+Deno.test("Endpoint closes within five seconds the links of who is trusted no longer, and no others", async () => {
   const denied = new Set<string>();
   await using served = await Served.open({ limits, trust: except(denied) });
   const { endpoint, clock, metrics, log } = served;
@@ -33,7 +33,7 @@ Deno.test("Endpoint closes within half a heartbeat the links of who is trusted n
   links.push(await endpoint.connect(elsewhere)); // whoever opened it
 
   denied.add("eve").add("elsewhere");
-  await clock.advance(HEARTBEAT_MS / 2);
+  await clock.advance(5_000);
   assertEquals(await Promise.all(links.map(({ closed }) => closed)), Array(3).fill(undefined));
   assertEquals([...endpoint.links].map(({ peer }) => peer.name), ["bob"]);
   assertEquals([other.open, metrics.snapshot()["link.distrusted"]], [true, 3]);

@@ -189,8 +189,12 @@ Deno.test("Whom somebody does not trust he neither lets in nor stays with, and t
     throw new AuthError("key-changed", "bob has another key: drum-face-half, not tree-moon-wall");
   };
   await using wary = await Scene.open({ trust });
-  const denied = await assertRejects(() => wary.connect(), HandshakeError, "known by that name");
-  assertEquals([denied.code, denied.details], ["denied", { reason: "key-changed" }]);
+  const denied = await assertRejects(
+    () => wary.connect(),
+    HandshakeError,
+    "does not let this peer in",
+  );
+  assertEquals([denied.code, denied.details], ["denied", { reason: "not-allowed" }]);
   assert(!denied.message.includes("drum"));
   await settle();
   assertEquals(wary.served.metrics.snapshot(), { "accept.refused.key-changed": 1 });

@@ -52,7 +52,7 @@ Deno.test("readSecretFile says why it cannot read, and never what it read", () =
   const binary = assertThrows(() => readSecretFile(path), InvalidPacketError);
   assertEquals(binary.message, `Cannot read key file ${path}: it is no text`);
   for (const error of [tooLarge, binary]) assert(!Deno.inspect(error).includes("hunter2"));
-  assertThrows(() => readSecretFile(scratch.home.dir), UnsupportedError, "Cannot read key file");
+  assertThrows(() => readSecretFile(scratch.home.dir), UnsupportedError, "it is a folder");
 });
 
 Deno.test("secretLines leaves out comments and empty lines, and counts them", () => {
