@@ -170,3 +170,27 @@ Deno.test("Reach takes no name for that of a peer that has none", async () => {
   const alice = await town.open("alice");
   await town.cannotReach(alice, "");
 });
+
+Deno.test("Reach means the holder of a name alone, also where an id begins as the name reads", async () => {
+  await using town = new Town();
+  const mallory = identityBeginning("ed");
+  const name = mallory.peerId.slice(0, 4); // four digits, and a name all the same
+  const edda = await town.open("edda", { name });
+  const alice = await town.open("alice");
+  alice.trust.add(edda.peerId, { name, policy: "pin" });
+  assertEquals(await visit(town, alice, name), edda.peerId);
+  await edda.close();
+  await town.open("mallory", { identity: mallory });
+  assertStringIncludes((await town.cannotReach(alice, name)).message, "another peer is there");
+  const peers = [town.addressOf("mallory")];
+  const error = await assertRejects(() => alice.link(name, { peers }), NotFoundError);
+  assertStringIncludes(error.message, "another peer is there");
+});
+
+/** An identity whose id begins so. */
+function identityBeginning(digits: string): Identity {
+  for (;;) {
+    const identity = Identity.generate();
+    if (identity.peerId.startsWith(digits)) return identity;
+  }
+}

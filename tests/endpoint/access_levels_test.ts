@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { RemoteError } from "../../src/errors.ts";
 import { UdpPort } from "../../src/endpoint/udp_port.ts";
 import { Server } from "../../src/rpc/server.ts";
+import { serveWitch } from "../../src/rpc/witch_server.ts";
 import { Served, SERVER } from "./fixture.ts";
 
 Deno.test("access: public handlers answer everybody, private ones proven peers, invited ones the invited", async () => {
@@ -74,4 +75,32 @@ Deno.test("access: a call of another dialect reaches no private endpoint", async
   const address = { hostname: "192.0.2.1", port: 1 };
   assertEquals(await server.call("open", null, { address }), "open");
   await assertRejects(() => server.call("known", null, { address }), Error, "prove who they are");
+});
+
+Deno.test("access: where nothing is public the witch dialect tells nothing of the server", async () => {
+  await using served = await Served.open({ access: "private" });
+  const { endpoint } = served;
+  const server = new Server(endpoint, {
+    serverName: "a-secret-name",
+    projectId: "a-secret-project",
+  });
+  using _witch = serveWitch(endpoint, server);
+  const lines = [
+    { type: "peer_handshake", node_id: "x", project_id: "a-secret-project", hash: "" },
+    { request: "info" },
+    { request: "status" },
+    { request: "peer_list" },
+    { endpoint: "info" },
+    { type: "anything" },
+  ];
+  const connection = await served.stranger();
+  const buffer = new Uint8Array(8_192);
+  for (const line of lines) {
+    await connection.write(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
+    const count = await connection.read(buffer) ?? 0;
+    const answer = new TextDecoder().decode(buffer.subarray(0, count));
+    assert(answer.includes("prove who they are"), answer);
+    assert(!answer.includes("a-secret"), answer);
+  }
+  connection.close();
 });

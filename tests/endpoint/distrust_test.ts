@@ -141,3 +141,34 @@ Deno.test("Peer lets in nobody who cannot prove who it is while its trust file c
   const error = await assertRejects(asking, RemoteError, "Nobody is let in");
   assertEquals([error.code, error.message.includes(scratch.home.dir)], ["not-allowed", false]);
 });
+
+Deno.test("Endpoint closes a link for which trust cannot be asked, and the program goes on", async () => {
+  let broken = false;
+  await using served = await Served.open({
+    trust: () => {
+      if (broken) throw new Error("the list cannot be read");
+    },
+  });
+  const client = await served.client();
+  const link = await client.connect(SERVER);
+  broken = true;
+  await served.clock.advance(5_000);
+  assertEquals([await link.closed, served.endpoint.links.size], [undefined, 0]);
+  const errors = served.log.lines.filter(({ level }) => level === "error");
+  assertStringIncludes(String(errors[0]?.fields.why), "the list cannot be read");
+  broken = false;
+  await using again = await client.connect(SERVER);
+  await served.clock.advance(20_000);
+  assertEquals(again.open, true);
+});
+
+Deno.test("Endpoint asks for trust without heartbeats, too", async () => {
+  const denied = new Set<string>();
+  const never = { heartbeatMs: Infinity };
+  await using served = await Served.open({ limits: never, trust: except(denied) });
+  const client = await served.client("eve", { limits: never });
+  const link = await client.connect(SERVER);
+  denied.add("eve");
+  await served.clock.advance(5_000);
+  assertEquals([await link.closed, served.endpoint.links.size], [undefined, 0]);
+});

@@ -181,3 +181,25 @@ Deno.test("A link that is printed shows no tokens, at either end", async () => {
     }
   }
 });
+
+Deno.test("Endpoint shows its tokens on a shared link, whoever opened that", async () => {
+  await using served = await Served.open();
+  const { endpoint } = served;
+  const alice = await served.open("alice", { hostname: "alice", port: 1, tokens: ALL });
+  const theirs = await endpoint.connect({ hostname: "alice", port: 1 }, { shared: true });
+  await settle();
+  assertEquals(theirs.tokens, []);
+  for (const _ of ["the first time", "and not again"]) {
+    await alice.connect(SERVER, { shared: true });
+    await settle();
+    const shown = [...endpoint.links].filter(({ open }) => open).map(({ tokens }) => tokens);
+    assert(shown.length > 0 && shown.every((tokens) => `${tokens}` === `${OURS}`), `${shown}`);
+  }
+});
+
+Deno.test("Link keeps a token that is shown many times once: each costs a signature to check", async () => {
+  await using pair = await linkAndStranger();
+  await pair.stranger.send(":show", { tokens: ["a", "b", "a", "a"] });
+  await settle();
+  assertEquals(pair.end.link.tokens, ["a", "b"]);
+});

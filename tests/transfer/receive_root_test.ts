@@ -201,6 +201,24 @@ Deno.test("ReceiveRoot.commit leaves nothing when a finished part cannot be take
   });
 });
 
+Deno.test("ReceiveRoot.commit leaves a finished part whole that cannot be given its name", async () => {
+  const { linkSync, renameSync } = Deno;
+  await inScene(async ({ root }) => {
+    const part = await fill(root.createPart("x"), "verified");
+    const refuse = () => {
+      throw new Deno.errors.PermissionDenied("the folder cannot be written to");
+    };
+    Object.assign(Deno, { linkSync: refuse, renameSync: refuse });
+    try {
+      await assertRejects(() => root.commit(part, "x"), Deno.errors.PermissionDenied);
+    } finally {
+      Object.assign(Deno, { linkSync, renameSync });
+    }
+    assertEquals(await Deno.readTextFile(part.partPath), "verified");
+    root.discard(part);
+  });
+});
+
 Deno.test("ReceiveRoot.tidy removes no file that has the name of its folder", async () => {
   await inScene(async ({ root }) => {
     await Deno.writeTextFile(`${root.dir}/.kith-partial`, "mine");
