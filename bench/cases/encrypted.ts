@@ -39,8 +39,8 @@ const plain = () =>
 
 /** Every question about encrypted connections. */
 export const encryptedQuestions: readonly Race[] = [
-  messages("64 joined", { command: "messages", count: 60_000 }, 4),
-  messages("64 by writeV", { command: "batched", count: 20_000 }),
+  messages("64 joined", { command: "messages", count: 60_000 }),
+  messages("64 by writeV", { command: "batched", count: 20_000 }, 4),
   messages("one by one", { command: "single", count: 10_000 }),
   race({
     name: "encrypted bulk vs js-libp2p",
