@@ -24,7 +24,7 @@ import {
 } from "./dispatcher.ts";
 import type { EndpointOptions, Guard } from "./endpoint_options.ts";
 import { Greeter } from "./greeter.ts";
-import { type Hello, infoOfHello, INSTANCE_BYTES, type PeerInfo, PREFACE } from "./handshake.ts";
+import { infoOfHello, INSTANCE_BYTES, type PeerInfo, PREFACE } from "./handshake.ts";
 import { answerHttp } from "./http_hint.ts";
 import { Heart } from "./heart.ts";
 import { DRAIN_MS, Link } from "./link.ts";

@@ -10,6 +10,7 @@
 import { IntegrityError } from "../errors.ts";
 import { type Identity, verify } from "../secure/identity.ts";
 import { DhKey } from "../secure/noise.ts";
+import { concat } from "../wire/concat.ts";
 import { decodeWireData, encodeWireData, wireData } from "../wire/message.ts";
 import {
   type Hello,
@@ -76,8 +77,5 @@ export class Introduction {
 }
 
 function signedBytes(staticKey: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(PURPOSE.length + staticKey.length);
-  bytes.set(PURPOSE);
-  bytes.set(staticKey, PURPOSE.length);
-  return bytes;
+  return concat(PURPOSE, staticKey);
 }

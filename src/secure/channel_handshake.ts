@@ -21,6 +21,7 @@ import type { Clock } from "../clock.ts";
 import { ClosedError, HandshakeError, LimitError } from "../errors.ts";
 import { printable } from "../log.ts";
 import type { Connection } from "../transport/transport.ts";
+import { concat } from "../wire/concat.ts";
 import { TAG_BYTES } from "./aead.ts";
 import { RECORD_HEADER_BYTES, SecureConnection } from "./channel.ts";
 import { DH_BYTES, type DhKey, NoiseHandshake, type NoisePattern } from "./noise.ts";
@@ -195,11 +196,4 @@ class RecordReader {
 
 function record(message: Uint8Array): Uint8Array {
   return concat(Uint8Array.of(message.length >>> 8, message.length & 0xff), message);
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const joined = new Uint8Array(a.length + b.length);
-  joined.set(a);
-  joined.set(b, a.length);
-  return joined;
 }

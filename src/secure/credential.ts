@@ -14,6 +14,7 @@
 
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { InvalidPacketError } from "../errors.ts";
+import { concat } from "../wire/concat.ts";
 import { decode, encode } from "../wire/msgpack.ts";
 import { type Identity, PEER_ID_BYTES, SIGNATURE_BYTES, verify } from "./identity.ts";
 import { isTimeMs } from "./record_file.ts";
@@ -189,11 +190,4 @@ function fromText(text: string): Uint8Array | undefined {
 
 function sha256(bytes: Uint8Array): Uint8Array {
   return createHash("sha256").update(bytes).digest();
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const joined = new Uint8Array(a.length + b.length);
-  joined.set(a);
-  joined.set(b, a.length);
-  return joined;
 }

@@ -7,6 +7,7 @@
 import type { Clock, Timer } from "../clock.ts";
 import { TimeoutError } from "../errors.ts";
 import type { Address, Connection } from "../transport/transport.ts";
+import { concat } from "../wire/concat.ts";
 import {
   dataHeader,
   encodeTextHeader,
@@ -281,13 +282,6 @@ export class PeerpySession implements Session {
 /** Whether something came, and it begins like `beginning` or is a part of it. */
 function isPrefix(came: Uint8Array, beginning: Uint8Array): boolean {
   return came.length > 0 && came.every((byte, at) => byte === beginning[at]);
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(a.length + b.length);
-  bytes.set(a);
-  bytes.set(b, a.length);
-  return bytes;
 }
 
 function notWritten(timeoutMs: number): TimeoutError {
