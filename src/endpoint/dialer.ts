@@ -16,7 +16,7 @@ import type { Via } from "./dispatcher.ts";
 import type { Greeter, GreetOptions } from "./greeter.ts";
 import type { PeerInfo } from "./handshake.ts";
 import type { Direction, Link } from "./link.ts";
-import { withinTime } from "./within_time.ts";
+import { unlessAborted, withinTime } from "./within_time.ts";
 
 /** How to connect. */
 export interface ConnectLinkOptions {
@@ -137,15 +137,4 @@ export class Dialer {
     closing.throwIfAborted();
     return signal === undefined ? closing : AbortSignal.any([closing, signal]);
   }
-}
-
-/** A promise that rejects with the signal's reason when that aborts first. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) abort();
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

@@ -1,5 +1,5 @@
 /**
- * The time that a handshake may take.
+ * Waiting for no longer than somebody wants to: a handshake's time, a caller's signal.
  *
  * @module
  */
@@ -39,5 +39,16 @@ export function tookTooLong(limitMs: number, cause?: unknown): TimeoutError {
   return new TimeoutError(`The handshake took longer than handshakeMs ${limitMs}`, {
     cause,
     details: { limit: "handshakeMs", max: limitMs },
+  });
+}
+
+/** A promise that rejects with the signal's reason when that aborts first. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
 }

@@ -18,6 +18,7 @@ import type { Clock, Timer } from "../clock.ts";
 import { ClosedError, InvalidPacketError, PeerError, TimeoutError } from "../errors.ts";
 import type { Accepted } from "../endpoint/acceptor.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
+import { unlessAborted } from "../endpoint/within_time.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import { MAX_JSON_BYTES } from "../wire/json.ts";
@@ -244,13 +245,4 @@ class Conversation {
       timer.cancel();
     }
   }
-}
-
-/** The work's result, unless the signal fires first: a handler need not listen to it. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  if (signal.aborted) abort();
-  return Promise.race([work, promise]).finally(() => signal.removeEventListener("abort", abort));
 }
