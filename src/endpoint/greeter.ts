@@ -20,7 +20,7 @@ import {
 } from "../secure/channel_handshake.ts";
 import type { Identity } from "../secure/identity.ts";
 import type { Network } from "../secure/network.ts";
-import { acceptPlain, assertLoopback, dialPlain } from "../secure/plain_handshake.ts";
+import { acceptPlain, dialPlain } from "../secure/plain_handshake.ts";
 import { FramedConnection } from "../transport/framed.ts";
 import { type Address, type Connection, formatAddress } from "../transport/transport.ts";
 import { decodeWireData, encodeWireData, type NativeMessage, wireData } from "../wire/message.ts";
@@ -162,7 +162,7 @@ export class Greeter {
     const payload = () => this.#isClosed ? new Uint8Array() : this.#introduction.hello();
     const options = { ...this.#common(), rest, payload, turn: this.#options.turn };
     if (!this.#options.plain) return await acceptChannel(connection, options);
-    assertLoopback(connection.remote, isLoopback);
+    assertLoopback(connection.remote);
     return await acceptPlain(connection, options);
   }
 
@@ -173,7 +173,7 @@ export class Greeter {
     const options = { ...this.#common(), preface: PREFACE, answer };
     try {
       if (!this.#options.plain) return await dialChannel(connection, options);
-      assertLoopback(connection.remote, isLoopback);
+      assertLoopback(connection.remote);
       return await dialPlain(connection, options);
     } catch (cause) {
       throw this.#explain(connection.remote, cause);
@@ -219,6 +219,12 @@ export class Greeter {
     }
     return cause;
   }
+}
+
+/** @throws {HandshakeError} `bad-channel` when the other side is not on this machine. */
+function assertLoopback({ hostname }: Address): void {
+  if (isLoopback(hostname)) return;
+  throw new HandshakeError("bad-channel", "A plain connection must stay on this machine");
 }
 
 async function receiveMessage(framed: FramedConnection): Promise<NativeMessage> {
