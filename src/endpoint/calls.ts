@@ -23,9 +23,6 @@ import { isAsyncIterable } from "./stream.ts";
 /** Most messages of one peer at work at the same time on one connection, unless told otherwise. */
 export const MAX_ACTIVE_REQUESTS: number = LIMITS.maxActiveRequests.default;
 
-/** Most bytes of messages that wait or are at work on one connection, unless told otherwise. */
-export const MAX_ACTIVE_BYTES: number = LIMITS.maxActiveBytes.default;
-
 /** What {@linkcode Calls} needs of its connection. */
 export interface CallsOptions {
   /** Where time comes from. */

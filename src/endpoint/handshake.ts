@@ -30,16 +30,16 @@ import {
 } from "../errors.ts";
 import { printable } from "../log.ts";
 import { peerIdOf, PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from "../secure/identity.ts";
+import { MAX_NAME_CHARS } from "../secure/trust_entry.ts";
 import type { MessageBody } from "../wire/message.ts";
+
+export { MAX_NAME_CHARS } from "../secure/trust_entry.ts";
 
 /** The first bytes of every native connection, and the prologue of its handshake. */
 export const PREFACE: Uint8Array = new TextEncoder().encode("KITH/1\n");
 
 /** The oldest and the newest version of the native protocol that this code speaks. */
 export const VERSIONS: VersionRange = { min: 1, max: 1 };
-
-/** Longest name of a peer, in UTF-16 units: a label for people. */
-export const MAX_NAME_CHARS = 64;
 
 /** Most capabilities a peer may list, and the longest of their names. */
 const MAX_CAPABILITIES = 64;

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ManualClock } from "../../src/clock.ts";
-import { Calls, MAX_ACTIVE_BYTES, MAX_ACTIVE_REQUESTS } from "../../src/endpoint/calls.ts";
+import { Calls, MAX_ACTIVE_REQUESTS } from "../../src/endpoint/calls.ts";
+import { DEFAULT_LIMITS } from "../../src/endpoint/limits_table.ts";
 import { Dispatcher } from "../../src/endpoint/dispatcher.ts";
 import { HandlerSlots } from "../../src/endpoint/slots.ts";
 import { silentLogger } from "../../src/log.ts";
@@ -12,6 +13,8 @@ import {
   wireData,
 } from "../../src/wire/message.ts";
 import { isSettled, linkPair, Served, SERVER, settle } from "./fixture.ts";
+
+const MAX_ACTIVE_BYTES = DEFAULT_LIMITS.maxActiveBytes;
 
 /** The calls of one connection, and what is answered. */
 class Desk implements AsyncDisposable {
