@@ -60,32 +60,38 @@ export class SymmetricState {
   #hash: Uint8Array;
   #cipher: CipherState | undefined;
 
+  /** @param cipher The key so far, if there is one. */
   constructor(chainingKey: Uint8Array, hash: Uint8Array, cipher?: CipherState) {
     this.#chainingKey = chainingKey;
     this.#hash = hash;
     this.#cipher = cipher;
   }
 
+  /** What both sides know before they begin: which protocol they speak. */
   static of(protocolName: string): SymmetricState {
     const name = new TextEncoder().encode(protocolName);
     const hash = name.length <= HASH_BYTES ? padded(name) : sha256(name);
     return new SymmetricState(hash, hash);
   }
 
+  /** The hash of all that was said. */
   get hash(): Uint8Array {
     return this.#hash;
   }
 
+  /** Makes a new key of what both have agreed on. */
   mixKey(input: Uint8Array): void {
     const [chainingKey, key] = derive(this.#chainingKey, input, 2);
     this.#chainingKey = chainingKey;
     this.#cipher = new CipherState(key);
   }
 
+  /** Notes what was said. */
   mixHash(data: Uint8Array): void {
     this.#hash = sha256(this.#hash, data);
   }
 
+  /** Does both with a pre-shared key. */
   mixKeyAndHash(input: Uint8Array): void {
     const [chainingKey, hash, key = NOTHING] = derive(this.#chainingKey, input, 3);
     this.#chainingKey = chainingKey;
@@ -93,6 +99,7 @@ export class SymmetricState {
     this.#cipher = new CipherState(key);
   }
 
+  /** Encrypts, once there is a key, and notes what comes of it. */
   encryptAndHash(plaintext: Uint8Array): Uint8Array {
     if (this.#cipher === undefined) {
       this.mixHash(plaintext);
@@ -104,7 +111,7 @@ export class SymmetricState {
     return ciphertext;
   }
 
-  /** @returns `undefined` when it is not what the other side encrypted. */
+  /** The reverse. @returns `undefined` when it is not what the other side encrypted. */
   decryptAndHash(ciphertext: Uint8Array): Uint8Array | undefined {
     const { hash } = this;
     this.mixHash(ciphertext);
@@ -118,10 +125,12 @@ export class SymmetricState {
     return state;
   }
 
+  /** Bytes that encryption adds at this stage. */
   get overhead(): number {
     return this.#cipher === undefined ? 0 : TAG_BYTES;
   }
 
+  /** The ciphers of both directions, that of who began first. */
   split(): [CipherState, CipherState] {
     const [first, second] = derive(this.#chainingKey, NOTHING, 2);
     return [new CipherState(first), new CipherState(second)];
