@@ -60,7 +60,7 @@ export {
   type RequestRates,
 } from "./limits_table.ts";
 export type { RequestOptions, StreamOptions } from "./outgoing.ts";
-export { type PeerEvent, type PeerRecord, PeerTable } from "./peer_table.ts";
+export { type PeerEvent, type PeerRecord, type PeerStatus, PeerTable } from "./peer_table.ts";
 export {
   LinkShare,
   Reservation,

@@ -13,14 +13,22 @@ import type { Clock } from "../clock.ts";
 import { PeerError } from "../errors.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Address } from "../transport/transport.ts";
+import { Watchers } from "../watchers.ts";
 import type { PeerInfo } from "./handshake.ts";
 import type { Link } from "./link.ts";
 
-/** Events that may wait for a watcher; the oldest are dropped and counted, the table itself tells what is. */
-const MAX_WAITING_EVENTS = 1024;
-
 /** How long an old link may take to answer when another claims its place. */
 const CHALLENGE_MS = 2_000;
+
+/** What is known of a peer besides its connections, by those who watch who is alive. */
+export interface PeerStatus {
+  /** `alive`, `suspect`, `dead` or `gone`. */
+  readonly state: "alive" | "suspect" | "dead" | "gone";
+  /** Why, in words. */
+  readonly why: string;
+  /** Since when, in milliseconds since 1970. */
+  readonly since: number;
+}
 
 /** A peer that we are connected to. */
 export interface PeerRecord extends PeerInfo {
@@ -30,6 +38,8 @@ export interface PeerRecord extends PeerInfo {
   readonly since: number;
   /** The smoothed round trip of its best link, once a heartbeat has measured it. */
   readonly rttMs: number | undefined;
+  /** What the membership knows of it, where it is a member. */
+  readonly status: PeerStatus | undefined;
 }
 
 /** Something that happened to a peer. */
@@ -40,48 +50,6 @@ export interface PeerEvent {
   readonly peer: PeerInfo;
   /** Why it was removed, where that was not in order. */
   readonly why?: string;
-}
-
-/** Events on their way to one who watches. */
-class Watcher {
-  readonly #dropped: () => void;
-  #waiting: PeerEvent[] = [];
-  #arrival: PromiseWithResolvers<void> | undefined;
-  #ended = false;
-
-  constructor(dropped: () => void) {
-    this.#dropped = dropped;
-  }
-
-  push(event: PeerEvent): void {
-    if (this.#waiting.length >= MAX_WAITING_EVENTS) {
-      this.#waiting.shift();
-      this.#dropped();
-    }
-    this.#waiting.push(event);
-    this.#arrival?.resolve();
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.#arrival?.resolve();
-  }
-
-  async *events(done: () => void): AsyncGenerator<PeerEvent, void, void> {
-    try {
-      for (;;) {
-        const events = this.#waiting;
-        this.#waiting = [];
-        yield* events;
-        if (this.#waiting.length > 0) continue;
-        if (this.#ended) return;
-        this.#arrival = Promise.withResolvers();
-        await this.#arrival.promise;
-      }
-    } finally {
-      done();
-    }
-  }
 }
 
 interface Entry {
@@ -96,10 +64,10 @@ export class PeerTable {
   readonly #metrics: Metrics;
   readonly #self: PeerInfo;
   readonly #entries = new Map<string, Entry>();
-  readonly #watchers = new Set<Watcher>();
+  readonly #statuses = new Map<string, PeerStatus>();
+  readonly #watchers: Watchers<PeerEvent>;
   readonly #simultaneousMs: number;
   readonly #addedMs = new WeakMap<Link, number>();
-  #closed = false;
 
   /** Empty. @param handshakeMs The longest a handshake takes. */
   constructor(self: PeerInfo, clock: Clock, metrics: Metrics, handshakeMs: number) {
@@ -107,17 +75,31 @@ export class PeerTable {
     this.#clock = clock;
     this.#metrics = metrics;
     this.#simultaneousMs = 2 * handshakeMs;
+    this.#watchers = new Watchers({
+      onDrop: () => metrics.counter("peers.events-dropped").add(),
+    });
   }
 
   /** The peers there are, oldest first. */
   list(): PeerRecord[] {
-    return [...this.#entries.values()].map(recordOf);
+    return [...this.#entries.values()].map((entry) => this.#recordOf(entry));
   }
 
   /** The peer with that id. */
   get(peerId: string): PeerRecord | undefined {
     const entry = this.#entries.get(peerId);
-    return entry === undefined ? undefined : recordOf(entry);
+    return entry === undefined ? undefined : this.#recordOf(entry);
+  }
+
+  /** What the membership knows of a peer, connected or not; `undefined` where it is no member. */
+  statusOf(peerId: string): PeerStatus | undefined {
+    return this.#statuses.get(peerId);
+  }
+
+  /** Takes note of what the membership knows of a peer; `undefined` when that is nothing any more. */
+  note(peerId: string, status: PeerStatus | undefined): void {
+    if (status === undefined) this.#statuses.delete(peerId);
+    else this.#statuses.set(peerId, status);
   }
 
   /** The shared link to a running program of a peer, if there is one. */
@@ -153,26 +135,12 @@ export class PeerTable {
    * oldest events are dropped and counted.
    */
   watch(options: { signal?: AbortSignal } = {}): AsyncGenerator<PeerEvent, void, void> {
-    const watcher = new Watcher(() => this.#metrics.counter("peers.events-dropped").add());
-    this.#watchers.add(watcher);
-    const end = () => {
-      this.#watchers.delete(watcher);
-      watcher.end();
-    };
-    const { signal } = options;
-    if (this.#closed || signal?.aborted) end();
-    signal?.addEventListener("abort", end, { once: true });
-    return watcher.events(() => {
-      signal?.removeEventListener("abort", end);
-      end();
-    });
+    return this.#watchers.watch(options);
   }
 
   /** Ends what is watched. */
   close(): void {
-    this.#closed = true;
-    for (const watcher of this.#watchers) watcher.end();
-    this.#watchers.clear();
+    this.#watchers.close();
   }
 
   /** Says that something happened to a peer. */
@@ -192,7 +160,19 @@ export class PeerTable {
   }
 
   #emit(event: PeerEvent): void {
-    for (const watcher of this.#watchers) watcher.push(event);
+    this.#watchers.push(event);
+  }
+
+  #recordOf({ peer, since, links }: Entry): PeerRecord {
+    const addresses = [...links].map(({ remote }) => remote);
+    const measured = [...links].map(({ rttMs }) => rttMs).filter((rttMs) => rttMs !== undefined);
+    return {
+      ...peer,
+      addresses,
+      since,
+      rttMs: measured.length === 0 ? undefined : Math.min(...measured),
+      status: this.#statuses.get(peer.peerId),
+    };
   }
 
   /** Drains one of two shared links. @returns the one to use. */
@@ -239,15 +219,4 @@ function orderOf({ peerId, instance = "" }: PeerInfo): string {
 
 function sameProgram(a: PeerInfo, b: PeerInfo): boolean {
   return orderOf(a) === orderOf(b);
-}
-
-function recordOf({ peer, since, links }: Entry): PeerRecord {
-  const addresses = [...links].map(({ remote }) => remote);
-  const measured = [...links].map(({ rttMs }) => rttMs).filter((rttMs) => rttMs !== undefined);
-  return {
-    ...peer,
-    addresses,
-    since,
-    rttMs: measured.length === 0 ? undefined : Math.min(...measured),
-  };
 }

@@ -1,0 +1,192 @@
+/**
+ * A member under simulation: the real state machine, with packets and answers in the real encoding, and signatures that
+ * are quick instead of safe.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { InvalidPacketError } from "../errors.ts";
+import { type Logger, silentLogger } from "../log.ts";
+import { Metrics } from "../metrics.ts";
+import type { Signer } from "../membership/claims.ts";
+import type { MemberEvent } from "../membership/member.ts";
+import type { SwimTuning } from "../membership/options.ts";
+import { DIGEST_BYTES } from "../membership/roster.ts";
+import { incarnationAt, Swim } from "../membership/swim.ts";
+import type { Address } from "../transport/transport.ts";
+import { decodeDatagram } from "../wire/datagram.ts";
+import { decodeWireData, type MessageBody } from "../wire/message.ts";
+import { decode, encode } from "../wire/msgpack.ts";
+import type { SimHost, SimNode } from "./host.ts";
+
+/** The group's digest in simulations. */
+export const SIM_PROJECT = "73696d756c617465";
+
+/** The digest of one that knows nobody, not even itself. */
+const NOTHING_KNOWN = new Uint8Array(DIGEST_BYTES);
+
+/** How a simulated member is made. */
+export interface SwimNodeOptions {
+  /** What differs from the protocol's defaults. */
+  readonly tuning?: Partial<SwimTuning>;
+  /** Hears what happens to members. */
+  readonly onEvent?: (event: MemberEvent, host: SimHost) => void;
+  /** Who it is. @default {simSigner(host.name)} */
+  readonly signer?: Signer;
+  /** Where it says who lies. @default {silentLogger} */
+  readonly log?: Logger;
+}
+
+/** A packet that is not sent. */
+interface Withheld {
+  readonly packet: Uint8Array;
+  readonly to: Address;
+}
+
+/** One simulated member. */
+export class SwimNode implements SimNode {
+  /** Who it is. */
+  readonly peerId: string;
+  /** Its state machine. */
+  readonly swim: Swim;
+  /** What it counts. */
+  readonly metrics: Metrics = new Metrics();
+  readonly #address: Address;
+  /** What it would have sent while it is acquainted with others. */
+  #withheld: Withheld[] | undefined;
+  /** What it is told by whomever it joins meanwhile. */
+  #told: readonly Uint8Array[] = [];
+
+  /** Starts it. */
+  constructor(host: SimHost, options: SwimNodeOptions = {}) {
+    const { tuning = {}, onEvent = () => {}, signer = simSigner(host.name) } = options;
+    const { log = silentLogger } = options;
+    const { hostname, port } = host.address;
+    this.peerId = signer.peerId;
+    this.#address = host.address;
+    this.swim = new Swim({
+      ports: {
+        clock: host.clock,
+        signer,
+        log,
+        metrics: this.metrics,
+        nonce: () => 1 + Math.floor(host.clock.random() * 2 ** 48),
+        send: (packet, to) => {
+          if (this.#withheld === undefined) host.send(packet, to);
+          else this.#withheld.push({ packet, to });
+        },
+        ask: (question, to, { timeoutMs }, done) => {
+          if (this.#withheld !== undefined) return done(this.#answerItself(question));
+          host.ask(encode(question), to, { timeoutMs }, (answer) => {
+            done(answer === undefined ? undefined : decode(answer) as MessageBody);
+          });
+        },
+        emit: (event) => onEvent(event, host),
+      },
+      project: SIM_PROJECT,
+      self: { name: host.name, hosts: [hostname], tcpPort: port, udpPort: port, tags: {} },
+      incarnation: incarnationAt(host.clock.wallMs()),
+      tuning,
+    });
+    this.swim.start();
+  }
+
+  /** All that it would tell whoever knows nothing: the claims of those it knows, and its own. */
+  claims(): Uint8Array[] {
+    const from = Uint8Array.fromHex(this.peerId);
+    const question = {
+      t: "sync",
+      p: Uint8Array.fromHex(SIM_PROJECT),
+      from,
+      d: NOTHING_KNOWN,
+      c: [],
+    };
+    return this.swim.answer(question, this.peerId).c as Uint8Array[];
+  }
+
+  /**
+   * Makes it know others at once, as if it had joined somebody and everybody had answered it, without a packet and
+   * without time going by: a large group that has long been there is not what takes so long to simulate.
+   */
+  acquaint(claims: readonly Uint8Array[]): void {
+    const withheld: Withheld[] = [];
+    [this.#withheld, this.#told] = [withheld, claims];
+    this.swim.join(this.#address);
+    // Each answer lets it ask somebody else.
+    for (const { packet, to } of withheld) {
+      const { payload } = decodeDatagram(packet, { code: true, exact: true });
+      const { msgId, body: { to: from } } = decodeWireData(payload);
+      this.swim.receive({ header: ":ack", msgId, body: { from, c: [] } }, to, packet.length);
+    }
+    [this.#withheld, this.#told] = [undefined, []];
+  }
+
+  #answerItself({ from, d }: MessageBody): MessageBody {
+    return { from, d, c: this.#told };
+  }
+
+  /** Takes a packet. */
+  receive(packet: Uint8Array, from: Address): void {
+    try {
+      const { payload } = decodeDatagram(packet, { code: true, exact: true });
+      this.swim.receive(decodeWireData(payload), from, packet.length);
+    } catch (error) {
+      if (!(error instanceof InvalidPacketError)) throw error;
+      this.metrics.counter("membership.malformed").add();
+    }
+  }
+
+  /** Answers a question; who asks is taken at its word, as if its stream had proven it. */
+  answer(body: Uint8Array): Uint8Array | undefined {
+    try {
+      const question = decode(body) as MessageBody;
+      const from = question.from instanceof Uint8Array ? question.from.toHex() : "";
+      return encode(this.swim.answer(question, from));
+    } catch (error) {
+      if (!(error instanceof InvalidPacketError)) throw error;
+      return undefined;
+    }
+  }
+
+  /** Says goodbye. */
+  close(): void {
+    this.swim.leave();
+    this.swim.stop();
+  }
+}
+
+/** The keys of one member, made of its name. Whoever has `publicKey` can sign as it: fit for simulations alone. */
+export function simSigner(name: string): Signer {
+  const publicKey = new Uint8Array(createHash("sha256").update(name).digest());
+  return {
+    peerId: idOf(publicKey),
+    publicKey,
+    sign: (bytes) => tagOf(publicKey, bytes),
+    verify: (key, bytes, signature) => equal(tagOf(key, bytes), signature),
+    idOf,
+  };
+}
+
+function idOf(key: Uint8Array): string {
+  return key.subarray(0, 20).toHex();
+}
+
+function tagOf(key: Uint8Array, bytes: Uint8Array): Uint8Array {
+  let [a, b] = [0x811c9dc5, 0x1000193];
+  for (const part of [key, bytes]) {
+    for (const byte of part) {
+      a = Math.imul(a ^ byte, 0x01000193);
+      b = Math.imul(b + byte, 0x85ebca6b) ^ (b >>> 13);
+    }
+  }
+  const tag = new Uint8Array(64);
+  const view = new DataView(tag.buffer);
+  view.setInt32(0, a);
+  view.setInt32(4, b);
+  return tag;
+}
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+}
