@@ -78,3 +78,8 @@ export function broadcastOf(cidr: string): string | undefined {
   const broadcast = ((a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d) | host) >>> 0;
   return [24, 16, 8, 0].map((shift) => (broadcast >>> shift) & 0xff).join(".");
 }
+
+/** What makes one interface's address another than the rest. */
+export function keyOf({ name, address, index, broadcast }: LocalInterface): string {
+  return `${name} ${address} ${index ?? ""} ${broadcast ?? ""}`;
+}

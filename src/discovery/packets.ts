@@ -50,9 +50,22 @@ const MAX_EXPIRY_S = 3_600;
 const SIGNED_AS = "kith announcement 1";
 
 /** The ways a question can reach a peer. */
-export const DISCOVERY_METHODS = ["multicast4", "multicast6", "broadcast"] as const;
+export const QUESTION_METHODS = ["multicast4", "multicast6", "broadcast"] as const;
 
 /** A way a question can reach a peer. */
+export type QuestionMethod = typeof QUESTION_METHODS[number];
+
+/** The ways a peer can be found: by a question, or by a hint where to connect to. */
+export const DISCOVERY_METHODS = [
+  ...QUESTION_METHODS,
+  "static",
+  "file",
+  "dns",
+  "mdns",
+  "remembered",
+] as const;
+
+/** A way a peer can be found. */
 export type DiscoveryMethod = typeof DISCOVERY_METHODS[number];
 
 /** A parsed question. */
@@ -62,7 +75,7 @@ export interface Question {
   /** The asker's instance id. */
   readonly from: Uint8Array;
   /** How it was sent; the answer repeats it, so that the asker learns which way works. */
-  readonly via: DiscoveryMethod;
+  readonly via: QuestionMethod;
 }
 
 /** What a peer says of itself in answer to a question. */
@@ -80,7 +93,7 @@ export interface Reply {
   /** The port it accepts connections on. */
   readonly tcpPort: number;
   /** How the question reached it. */
-  readonly via: DiscoveryMethod;
+  readonly via: QuestionMethod;
 }
 
 /** An answer whose signature was right. */
@@ -167,7 +180,7 @@ interface Said {
   readonly exp: number;
   readonly name: string;
   readonly tcp: number;
-  readonly via: DiscoveryMethod;
+  readonly via: QuestionMethod;
 }
 
 function signedBytes(id: number, { key, inst, seq, exp, name, tcp, via }: Said): Uint8Array {
@@ -206,8 +219,8 @@ function nameOf({ name }: MessageBody): string {
   throw badField("name");
 }
 
-function methodOf(body: MessageBody): DiscoveryMethod {
-  const method = DISCOVERY_METHODS.find((candidate) => candidate === body.via);
+function methodOf(body: MessageBody): QuestionMethod {
+  const method = QUESTION_METHODS.find((candidate) => candidate === body.via);
   if (method === undefined) throw badField("via");
   return method;
 }

@@ -1,24 +1,21 @@
 /**
- * One search for peers.
+ * What one search for peers has found: an entry per peer, whatever it answered from and whoever named it.
  *
  * @module
  */
 
 import { randomBytes } from "node:crypto";
-import type { Clock, Timer } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import type { Address } from "../transport/transport.ts";
 import { isLoopback } from "../endpoint/limits.ts";
 import type { Answer, DiscoveryMethod } from "./packets.ts";
 
-/** When questions are repeated, in milliseconds after the first: packets get lost, peers start late. */
-const ASK_AT_MS = [0, 100, 300, 700, 1_500];
-/** And from then on, as long as somebody is looking. */
-const ASK_EVERY_MS = 2_000;
-
 /** Most peers one search collects: a bound on what strangers can make us remember. */
 const MAX_FOUND = 4_096;
-/** Most addresses and methods kept of one peer. */
+/** Most addresses kept of one peer. */
 const MAX_ADDRESSES = 16;
+/** Most instance ids kept of one peer: one per program that runs under its key, and the one before. */
+const MAX_INSTANCES = 16;
 
 /** Who was found. */
 export interface Announcement {
@@ -26,58 +23,85 @@ export interface Announcement {
   readonly peerId: string;
   /** A label, empty for none. */
   readonly name: string;
-  /** The port it accepts connections on. */
+  /** The port it accepts connections on; that of its best address. */
   readonly tcpPort: number;
 }
 
 /** A peer that answered. */
 export interface FoundPeer extends Announcement {
-  /** Where it can be reached, best first: this machine, then IPv4, then IPv6. */
+  /**
+   * Where it can be reached, best first: on this machine, then where a connection has proven it, then by IPv4, then by
+   * IPv6; of the same kind the one that answered first. At most 16.
+   */
   readonly addresses: readonly Address[];
-  /** Which ways of asking reached it. */
+  /** Which ways it was found by. */
   readonly via: readonly DiscoveryMethod[];
 }
 
+/** A peer that a connection has proven. */
+export interface Proven {
+  /** 40 hexadecimal digits. */
+  readonly peerId: string;
+  /** A label, empty for none. */
+  readonly name: string;
+  /** Where. */
+  readonly address: Address;
+  /** Who named the address. */
+  readonly via: DiscoveryMethod;
+  /** How long that is believed, in milliseconds. */
+  readonly validMs: number;
+}
+
 interface Entry {
-  announcement: Announcement;
-  addresses: Address[];
-  via: DiscoveryMethod[];
-  /** The highest of its present instance; -1 before the first. */
-  seq: number;
+  readonly peerId: string;
+  name: string;
+  /** Best first. */
+  places: Place[];
+  readonly instances: Map<string, Heard>;
+}
+
+/** A peer's address. */
+interface Place {
+  readonly address: Address;
+  readonly via: Set<DiscoveryMethod>;
+  isProven: boolean;
   /** Until when it is believed. */
   untilMs: number;
 }
 
-/** One search: when to ask, what was found so far, and who waits for more. */
+/** The newest answer under an instance id. */
+interface Heard {
+  readonly seq: number;
+  /** Until when it is believed. */
+  readonly untilMs: number;
+}
+
+/** A sighting of a peer. */
+type Seen = Pick<Place, "address" | "isProven" | "untilMs"> & { readonly via: DiscoveryMethod };
+
+/** One search: what was found so far, and who waits for more. */
 export class Search {
   /** The questions' id, hard to guess: whoever did not see a question cannot answer it. */
   readonly id: number = randomBytes(6).readUIntBE(0, 6);
-  readonly #clock: Clock;
-  // By peer and instance id: what somebody else signs under the same instance id is about somebody else.
+  readonly #clock: Pick<Clock, "now">;
+  readonly #end = new AbortController();
   readonly #found = new Map<string, Entry>();
   readonly #changed = new Set<Entry>();
-  #timer: Timer | undefined;
-  #stopped = false;
   #wake: () => void = () => {};
 
-  /** A search that has not begun. */
-  constructor(clock: Clock) {
+  /** A search that has found nobody. */
+  constructor(clock: Pick<Clock, "now">) {
     this.#clock = clock;
   }
 
-  /** Asks now and again, until stopped. */
-  repeat(ask: () => void): void {
-    const startedMs = this.#clock.now();
-    let asked = 0;
-    const next = () => {
-      ask();
-      asked++;
-      const atMs = ASK_AT_MS[asked] ??
-        (ASK_AT_MS.at(-1) ?? 0) + (asked - ASK_AT_MS.length + 1) * ASK_EVERY_MS;
-      if (this.#stopped) return;
-      this.#timer = this.#clock.after(atMs - (this.#clock.now() - startedMs), next);
-    };
-    if (!this.#stopped) next();
+  /** Aborts when the search is stopped. */
+  get signal(): AbortSignal {
+    return this.#end.signal;
+  }
+
+  /** How many peers were found, those included that are no longer believed. */
+  get size(): number {
+    return this.#found.size;
   }
 
   /**
@@ -87,23 +111,30 @@ export class Search {
    * @returns `false` for one that is older than what is known, or as old and out of date: late, or played again.
    */
   add(answer: Answer, hostname: string): boolean {
-    const { seq, via, tcpPort } = answer;
-    const address = { hostname, port: tcpPort };
+    const { peerId, instance, name, seq, validMs, tcpPort, via } = answer;
     const nowMs = this.#clock.now();
-    const entry = this.#entryOf(answer, address, nowMs);
+    const entry = this.#entryOf(peerId, nowMs);
     if (entry === undefined) return true;
-    const isOver = entry.untilMs <= nowMs;
-    if (seq < entry.seq || (seq === entry.seq && isOver)) return false;
-    if (seq > entry.seq) renew(entry, answer, nowMs);
-    if (isOver) [entry.addresses, entry.via] = [[], []];
-    this.#addAddress(entry, address);
-    if (!entry.via.includes(via)) {
-      entry.via.push(via);
-      entry.via.sort();
-      this.#changed.add(entry);
+    const known = entry.instances.get(instance);
+    const isNewer = known === undefined || seq > known.seq;
+    if (!isNewer && (seq < known.seq || known.untilMs <= nowMs)) return false;
+    const heard = isNewer ? { seq, untilMs: nowMs + validMs } : known;
+    if (isNewer) {
+      entry.name = name;
+      remember(entry.instances, instance, heard);
     }
-    if (this.#changed.size > 0) this.#wake();
+    const address = { hostname, port: tcpPort };
+    this.#see(entry, { address, via, isProven: false, untilMs: heard.untilMs });
     return true;
+  }
+
+  /** Takes in who was there when somebody connected. */
+  addProven({ peerId, name, address, via, validMs }: Proven): void {
+    const nowMs = this.#clock.now();
+    const entry = this.#entryOf(peerId, nowMs);
+    if (entry === undefined) return;
+    entry.name = name;
+    this.#see(entry, { address, via, isProven: true, untilMs: nowMs + validMs });
   }
 
   /** Peers as they are found, until stopped. */
@@ -111,85 +142,93 @@ export class Search {
     for (;;) {
       for (const entry of this.#changed) {
         this.#changed.delete(entry);
-        const { announcement, addresses, via } = entry;
-        yield { ...announcement, addresses: [...addresses], via: [...via] };
+        yield toFound(entry);
       }
-      if (this.#stopped) return;
+      if (this.#end.signal.aborted) return;
       if (this.#changed.size === 0) await new Promise<void>((resolve) => this.#wake = resolve);
     }
   }
 
   /** Ends the search; results found so far are still given. */
   stop(): void {
-    this.#stopped = true;
-    this.#timer?.cancel();
+    this.#end.abort();
     this.#wake();
   }
 
-  /** The entry that an answer belongs to; `undefined` where there is none and no room for one. */
-  #entryOf(answer: Answer, address: Address, nowMs: number): Entry | undefined {
-    const known = this.#found.get(keyOf(answer)) ?? this.#renamed(answer, address);
+  /** The entry of a peer; `undefined` where there is none and no room for one. */
+  #entryOf(peerId: string, nowMs: number): Entry | undefined {
+    const known = this.#found.get(peerId);
     if (known !== undefined) return known;
     if (this.#found.size >= MAX_FOUND) this.#forgetOld(nowMs);
     if (this.#found.size >= MAX_FOUND) return undefined;
-    const entry = newEntry(answer);
-    this.#found.set(keyOf(answer), entry);
+    const entry: Entry = { peerId, name: "", places: [], instances: new Map() };
+    this.#found.set(peerId, entry);
     return entry;
   }
 
-  /** The entry of a peer that has changed its instance id: the same key at the same address. */
-  #renamed(answer: Answer, address: Address): Entry | undefined {
-    for (const [key, entry] of this.#found) {
-      const { announcement, addresses } = entry;
-      if (announcement.peerId !== answer.peerId) continue;
-      if (!addresses.some((known) => isSame(known, address))) continue;
-      this.#found.delete(key);
-      this.#found.set(keyOf(answer), entry);
-      entry.seq = -1;
-      return entry;
-    }
-    return undefined;
-  }
-
   #forgetOld(nowMs: number): void {
-    for (const [key, { untilMs }] of this.#found) {
-      if (untilMs <= nowMs) this.#found.delete(key);
+    for (const [peerId, { places }] of this.#found) {
+      if (places.every(({ untilMs }) => untilMs <= nowMs)) this.#found.delete(peerId);
     }
   }
 
-  #addAddress(entry: Entry, address: Address): void {
-    const { addresses } = entry;
-    if (addresses.length >= MAX_ADDRESSES || addresses.some((known) => isSame(known, address))) {
-      return;
+  /** Adds what is new of a sighting, and drops the places that are no longer believed. */
+  #see(entry: Entry, { address, via, isProven, untilMs }: Seen): void {
+    const nowMs = this.#clock.now();
+    entry.places = entry.places.filter((place) => place.untilMs > nowMs);
+    const before = viaOf(entry.places);
+    const place = entry.places.find((known) => isSame(known.address, address)) ??
+      this.#newPlace(entry, { address, via: new Set(), isProven, untilMs });
+    if (place === undefined) return;
+    place.via.add(via);
+    place.untilMs = Math.max(place.untilMs, untilMs);
+    if (isProven && !place.isProven) {
+      place.isProven = true;
+      sort(entry.places);
+      this.#changed.add(entry);
     }
-    addresses.push(address);
-    addresses.sort((a, b) => rank(a) - rank(b));
+    if (!before.includes(via)) this.#changed.add(entry);
+    if (this.#changed.size > 0) this.#wake();
+  }
+
+  /** Adds a place; where there are too many, the worst goes. @returns it, unless it is the worst. */
+  #newPlace(entry: Entry, place: Place): Place | undefined {
+    entry.places.push(place);
+    sort(entry.places);
+    if (entry.places.length > MAX_ADDRESSES && entry.places.pop() === place) return undefined;
     this.#changed.add(entry);
+    return place;
   }
 }
 
-function keyOf({ peerId, instance }: Answer): string {
-  return `${peerId} ${instance}`;
+/** Notes what was heard under an instance id; the one that was heard longest ago makes room. */
+function remember(instances: Map<string, Heard>, instance: string, heard: Heard): void {
+  instances.delete(instance);
+  instances.set(instance, heard);
+  const [oldest] = instances.keys();
+  if (instances.size > MAX_INSTANCES && oldest !== undefined) instances.delete(oldest);
 }
 
-function newEntry({ peerId, name, tcpPort }: Answer): Entry {
-  const announcement = { peerId, name, tcpPort };
-  return { announcement, addresses: [], via: [], seq: -1, untilMs: -Infinity };
+function toFound({ peerId, name, places }: Entry): FoundPeer {
+  const addresses = places.map(({ address }) => address);
+  return { peerId, name, tcpPort: addresses[0]?.port ?? 0, addresses, via: viaOf(places) };
 }
 
-/** Takes over what a later answer says. */
-function renew(entry: Entry, { peerId, name, tcpPort, seq, validMs }: Answer, nowMs: number): void {
-  entry.announcement = { peerId, name, tcpPort };
-  entry.seq = seq;
-  entry.untilMs = nowMs + validMs;
+function viaOf(places: readonly Place[]): DiscoveryMethod[] {
+  return [...new Set(places.flatMap(({ via }) => [...via]))].sort();
 }
 
 function isSame(a: Address, b: Address): boolean {
   return a.port === b.port && a.hostname === b.hostname;
 }
 
-/** Nearer first: this machine, IPv4, IPv6. */
-function rank({ hostname }: Address): number {
+/** Best first; of the same rank in the order they came. */
+function sort(places: Place[]): void {
+  places.sort((a, b) => rank(a) - rank(b));
+}
+
+function rank({ address: { hostname }, isProven }: Place): number {
   if (isLoopback(hostname)) return 0;
-  return hostname.includes(":") ? 2 : 1;
+  if (isProven) return 1;
+  return hostname.includes(":") ? 3 : 2;
 }

@@ -24,7 +24,7 @@ import { MESSAGES_A_TURN, Turns } from "./turns.ts";
 
 /** A message that came in a packet. */
 export interface RequestEvent {
-  /** The service code of its packet, the seed's `root_code`: who it is for. */
+  /** The service code of its packet, the seed's `root_code`: who it is for. {@linkcode UNCODED} where it had none. */
   readonly rootCode: number;
   /** The message; that of a native code is a `NativeMessage`. Nothing in it is a view of the packet. */
   readonly request: WireData;
@@ -72,6 +72,12 @@ interface Waiting {
 }
 
 const MAX_CODE = 0xff;
+
+/**
+ * Stands for the service code of packets that have none: PeerConnect's question whether somebody is still there. It is
+ * no byte, so that no packet can claim it.
+ */
+export const UNCODED: number = MAX_CODE + 1;
 
 /**
  * A table from service codes to handlers, and the queue before them; see the module.
@@ -131,13 +137,13 @@ export class RequestsDispatcher implements Disposable {
   }
 
   /**
-   * Registers the handler of a service code. @returns what takes it back.
+   * Registers the handler of a service code, or of {@linkcode UNCODED} packets. @returns what takes it back.
    *
-   * @throws {RangeError} when the code is not a byte. @throws {TypeError} when it has a handler.
+   * @throws {RangeError} when the code is neither a byte nor `UNCODED`. @throws {TypeError} when it has a handler.
    */
   register(code: number, handler: RequestHandler, options: RegisterOptions = {}): Disposable {
     const { priority = "request", urgent } = options;
-    if (!(Number.isInteger(code) && code >= 0 && code <= MAX_CODE)) {
+    if (!(Number.isInteger(code) && code >= 0 && code <= UNCODED)) {
       throw new RangeError(`Service code must be 0..${MAX_CODE}: current value is ${code}`);
     }
     if (this.#registrations.has(code)) {

@@ -5,8 +5,10 @@
  * service code (1 byte) | length, unsigned, 32 bit, big-endian | WireData of that length
  * ```
  *
- * Packets of native codes, 0x10 to 0x1f, must be exact and hold one native message; those of other codes are read as
- * PeerConnect does. What is malformed is counted and dropped, and so is what nobody takes.
+ * A packet must be as long as it says. Those of native codes, 0x10 to 0x1f, hold one native message, those of other codes
+ * one of PeerConnect's. Its nodes ask whether somebody is still there in packets without a code, which begin with their
+ * length and so with a 0: {@linkcode UNCODED} stands for the code. What is malformed is counted and dropped, and so is
+ * what nobody takes.
  *
  * Source: the PeerConnect requests module, `RequestsEndPoint`.
  *
@@ -27,7 +29,7 @@ import {
 import { decodeDatagram, encodeDatagram, SOFT_DATAGRAM_BYTES } from "../wire/datagram.ts";
 import { Decoder } from "../wire/decoder.ts";
 import { decodeWireData, readMessage, type WireData } from "../wire/message.ts";
-import type { RequestsDispatcher } from "./requests_dispatcher.ts";
+import { type RequestsDispatcher, UNCODED } from "./requests_dispatcher.ts";
 import { MESSAGES_A_TURN, Turns } from "./turns.ts";
 
 /**
@@ -38,6 +40,12 @@ const PACKETS_A_TURN = 4 * MESSAGES_A_TURN;
 
 /** Service code and length. */
 const HEADER_BYTES = 5;
+
+/** The length, where there is no service code. */
+const UNCODED_HEADER_BYTES = 4;
+
+/** What a message begins with in MessagePack: an array of five. */
+const MESSAGE_BYTE = 0x95;
 
 /** Pause after an error of the socket, which may stay for a while. */
 const RECEIVE_PAUSE_MS = 100;
@@ -180,15 +188,20 @@ export class RequestsEndPoint implements AsyncDisposable {
   }
 
   #take({ data, from }: Datagram): void {
-    const code = data[0];
-    if (code !== undefined && !this.#dispatcher.has(code)) {
+    const rootCode = codeOf(data);
+    if (rootCode !== undefined && !this.#dispatcher.has(rootCode)) {
       this.#metrics.counter("requests.unknown-code").add();
       return;
     }
     try {
-      const request = this.#read(data);
-      const rootCode = data[0] as number;
-      this.#dispatcher.submit({ rootCode, request, fromAddr: from, packetBytes: data.length });
+      const request = this.#read(data, rootCode);
+      const packetBytes = data.length;
+      this.#dispatcher.submit({
+        rootCode: rootCode as number,
+        request,
+        fromAddr: from,
+        packetBytes,
+      });
     } catch (error) {
       if (!(error instanceof InvalidPacketError)) throw error;
       this.#metrics.counter("requests.malformed").add();
@@ -198,9 +211,9 @@ export class RequestsEndPoint implements AsyncDisposable {
   }
 
   /** The message in a packet. @throws {InvalidPacketError} when it is malformed. */
-  #read(packet: Uint8Array): WireData {
-    if (!isNative(packet[0])) {
-      const { payload } = decodeDatagram(packet, { code: true, exact: false });
+  #read(packet: Uint8Array, rootCode: number | undefined): WireData {
+    if (!isNative(rootCode)) {
+      const { payload } = decodeDatagram(packet, { code: rootCode !== UNCODED, exact: true });
       return decodeWireData(payload, { dialect: "peerconnect" });
     }
     // What is exact needs no further look; of what is not, the decoder of packets says what is wrong.
@@ -220,6 +233,21 @@ export class RequestsEndPoint implements AsyncDisposable {
     this.#log.error("could not receive a packet", { error: printable(String(error)) });
     await sleep(this.#clock, RECEIVE_PAUSE_MS, { signal }).catch(() => {}); // closed meanwhile
   }
+}
+
+/** Whom a packet is for; `undefined` for an empty one. */
+function codeOf(packet: Uint8Array): number | undefined {
+  const code = packet[0];
+  return code === 0 && isUncoded(packet) ? UNCODED : code;
+}
+
+/**
+ * Whether a packet is a message behind its length. It is none of code 0 then: that length, one byte further on and one
+ * less, would be 256 times as large.
+ */
+function isUncoded(packet: Uint8Array): boolean {
+  const { 1: a = 0, 2: b = 0, 3: c = 0, 4: next, length } = packet;
+  return next === MESSAGE_BYTE && (a << 16 | b << 8 | c) === length - UNCODED_HEADER_BYTES;
 }
 
 function isNative(code = 0): boolean {

@@ -15,6 +15,7 @@ export {
   type DatagramOptions,
   type DatagramSocket,
   formatAddress,
+  isWildcard,
   type Listener,
   type ListenOptions,
   type MessageSocket,
@@ -28,6 +29,7 @@ export {
   HIGH_WATER_BYTES,
   type ReceiveOptions,
 } from "./framed.ts";
+export { isDomainName, type ResolveOptions, resolveTxt } from "./dns.ts";
 export { type HttpHandler, type HttpServer, serveHttp } from "./http.ts";
 export { MemoryNetwork, type MemoryNetworkOptions } from "./memory.ts";
 export { asConnection } from "./message_connection.ts";

@@ -191,6 +191,11 @@ export interface Transport {
   datagram(options?: DatagramOptions): Promise<DatagramSocket>;
 }
 
+/** Whether a host means every address of this machine. */
+export function isWildcard(hostname: string): boolean {
+  return hostname === "0.0.0.0" || hostname === "::";
+}
+
 /** `host:port`, with brackets around an IPv6 host. */
 export function formatAddress(address: Address): string {
   const { hostname, port } = address;

@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   type Answer,
-  DISCOVERY_METHODS,
   encodeAnswer,
   encodeQuestion,
   parseAnswer,
   parseQuestion,
   type Question,
   QUESTION_BYTES,
+  QUESTION_METHODS,
   type Reply,
 } from "../../src/discovery/packets.ts";
 import { IntegrityError, InvalidPacketError, PeerError } from "../../src/errors.ts";
@@ -73,7 +73,7 @@ Deno.test("encodeQuestion and encodeAnswer write these bytes", () => {
 });
 
 Deno.test("parseQuestion and parseAnswer read what was written", () => {
-  for (const via of DISCOVERY_METHODS) {
+  for (const via of QUESTION_METHODS) {
     for (const id of [0, 1, 2 ** 48 - 1, Number.MAX_SAFE_INTEGER]) {
       const question = { ...QUESTION, via, id };
       assertEquals(parseQuestion(encodeQuestion(question)), question);
@@ -98,7 +98,7 @@ Deno.test("encodeAnswer never writes more than the shortest question has, whatev
   let longest = 0;
   for (const character of characters) {
     for (const count of [0, 1, 31, 32, 47, 48, 63, 64, 65, 191, 192, 193, 255, 256, 10_000]) {
-      for (const via of DISCOVERY_METHODS) {
+      for (const via of QUESTION_METHODS) {
         const id = Number.MAX_SAFE_INTEGER;
         const name = character.repeat(count);
         const largest = { seq: id, validMs: 3_600_000, tcpPort: 65_535 };
@@ -110,7 +110,7 @@ Deno.test("encodeAnswer never writes more than the shortest question has, whatev
     }
   }
   assert(longest <= QUESTION_BYTES && longest > QUESTION_BYTES - 20, `${longest} bytes`);
-  for (const via of DISCOVERY_METHODS) {
+  for (const via of QUESTION_METHODS) {
     const { length } = encodeQuestion({ ...QUESTION, via, id: 0 });
     assert(length >= QUESTION_BYTES, `${length} bytes`);
   }

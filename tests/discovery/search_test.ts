@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ManualClock } from "../../src/clock.ts";
 import type { Answer } from "../../src/discovery/packets.ts";
-import { type FoundPeer, Search } from "../../src/discovery/search.ts";
+import { type FoundPeer, type Proven, Search } from "../../src/discovery/search.ts";
 
 const BOB = { peerId: "0b".repeat(20), name: "bob", tcpPort: 3485 };
 
@@ -9,33 +9,6 @@ const BOB = { peerId: "0b".repeat(20), name: "bob", tcpPort: 3485 };
 function answerOf(changes: Partial<Answer> = {}): Answer {
   return { ...BOB, id: 7, instance: "i1", seq: 0, validMs: 120_000, via: "multicast4", ...changes };
 }
-
-Deno.test("Search asks soon and often at first, then every two seconds, until stopped", async () => {
-  const clock = new ManualClock();
-  await clock.advance(1_000);
-  const search = new Search(clock);
-  const asked: number[] = [];
-  search.repeat(() => asked.push(clock.now() - 1_000));
-  await clock.advance(6_000);
-  assertEquals(asked, [0, 100, 300, 700, 1_500, 3_500, 5_500]);
-  search.stop();
-  await clock.advance(60_000);
-  assertEquals(asked.length, 7);
-});
-
-Deno.test("Search does not ask when it was stopped before it began, or while it asks", async () => {
-  const clock = new ManualClock();
-  const [before, during] = [new Search(clock), new Search(clock)];
-  let asked = 0;
-  before.stop();
-  before.repeat(() => asked++);
-  during.repeat(() => {
-    asked++;
-    during.stop();
-  });
-  await clock.advance(60_000);
-  assertEquals(asked, 1);
-});
 
 Deno.test("Search ids are numbers that nobody guesses", () => {
   const clock = new ManualClock();
@@ -72,8 +45,8 @@ Deno.test("Search gives what was found before it was stopped, and wakes who wait
   assertEquals((await waiting).done, true);
 
   const other = new Search(new ManualClock());
-  for (const [at, instance] of ["i1", "i2", "i3"].entries()) {
-    other.add(answerOf({ instance }), `10.0.0.${at}`);
+  for (const [at, peerId] of ["a", "b", "c"].entries()) {
+    other.add(answerOf({ peerId }), `10.0.0.${at}`);
   }
   other.stop();
   assertEquals((await collect(other)).length, 3);
@@ -97,14 +70,65 @@ Deno.test("Search knows a peer again that has changed its instance id", async ()
   assertEquals(await collect(search), []);
 });
 
-Deno.test("Search takes the same key elsewhere, or at another port, for another peer", async () => {
+Deno.test("Search makes one peer of all that answer with the same key, best address first", async () => {
+  const search = new Search(new ManualClock());
+  search.add(answerOf({ tcpPort: 3490 }), "fe80::9%eth0");
+  search.add(answerOf({ instance: "i2", name: "laptop", tcpPort: 3486 }), "10.0.0.9");
+  search.add(answerOf({ instance: "i3", tcpPort: 3487 }), "10.0.0.2");
+  search.add(answerOf({ instance: "i2", tcpPort: 3488 }), "127.0.0.1");
+  search.stop();
+  const [bob, ...others] = await collect(search);
+  assertEquals(others, []);
+  const found = ["127.0.0.1", "10.0.0.9", "10.0.0.2", "fe80::9%eth0"];
+  assertEquals([hostnamesOf(bob), bob?.tcpPort], [found, 3488]);
+});
+
+Deno.test("Search puts what a connection has proven before what is only said, and behind this machine", async () => {
   const search = new Search(new ManualClock());
   search.add(answerOf(), "10.0.0.2");
-  search.add(answerOf({ instance: "i2" }), "10.0.0.9");
-  search.add(answerOf({ instance: "i3", tcpPort: 3486 }), "10.0.0.2");
+  search.add(answerOf(), "127.0.0.1");
+  search.addProven(provenAt("fe80::2%eth0"));
+  search.addProven({ ...provenAt("10.0.0.3"), via: "file" });
   search.stop();
-  const found = await collect(search);
-  assertEquals(found.map(({ addresses }) => addresses.length), [1, 1, 1]);
+  const [bob] = await collect(search);
+  assertEquals(hostnamesOf(bob), ["127.0.0.1", "fe80::2%eth0", "10.0.0.3", "10.0.0.2"]);
+  assertEquals(bob?.via, ["file", "multicast4", "static"]);
+});
+
+Deno.test("Search gives a peer again when one of its addresses was proven, and not when that is repeated", async () => {
+  const search = new Search(new ManualClock());
+  const results = search.results();
+  for (const hostname of ["10.0.0.2", "10.0.0.3"]) search.add(answerOf(), hostname);
+  await results.next();
+  search.addProven(provenAt("10.0.0.3"));
+  assertEquals(hostnamesOf((await results.next()).value), ["10.0.0.3", "10.0.0.2"]);
+  search.addProven(provenAt("10.0.0.3"));
+  search.add(answerOf(), "10.0.0.3");
+  search.stop();
+  assertEquals((await results.next()).done, true);
+});
+
+Deno.test("Search forgets an address and the way to it when nobody has confirmed it in time", async () => {
+  const clock = new ManualClock();
+  const search = new Search(clock);
+  const results = search.results();
+  search.addProven({ ...provenAt("10.0.0.2"), validMs: 1_000 });
+  await results.next();
+  await clock.advance(1_000);
+  search.add(answerOf(), "10.0.0.3");
+  const { value } = await results.next();
+  assertEquals([hostnamesOf(value), value?.via], [["10.0.0.3"], ["multicast4"]]);
+  search.stop();
+});
+
+Deno.test("Search keeps a proven address when there are too many that were only said", async () => {
+  const search = new Search(new ManualClock());
+  for (let n = 0; n < 20; n++) search.add(answerOf(), `10.0.1.${n}`);
+  search.addProven(provenAt("10.0.0.2"));
+  search.stop();
+  const [bob] = await collect(search);
+  const said = Array.from({ length: 15 }, (_, n) => `10.0.1.${n}`);
+  assertEquals(hostnamesOf(bob), ["10.0.0.2", ...said]);
 });
 
 Deno.test("Search takes nothing for a peer's that another key has signed under its instance id", async () => {
@@ -153,9 +177,11 @@ Deno.test("Search believes an answer as long as it may, and no longer for being 
 Deno.test("Search remembers no more than it may, whoever answers", async () => {
   const search = new Search(new ManualClock());
   for (let n = 0; n < 5_000; n++) {
-    search.add(answerOf({ instance: `i${n}` }), `10.0.${n >> 8}.${n & 255}`);
+    search.add(answerOf({ peerId: `p${n}` }), `10.0.${n >> 8}.${n & 255}`);
   }
-  for (let n = 0; n < 500; n++) search.add(answerOf({ instance: "i0" }), `10.1.1.${n}`);
+  for (let n = 0; n < 500; n++) {
+    search.add(answerOf({ peerId: "p0", instance: `i${n}` }), `10.1.1.${n}`);
+  }
   search.stop();
   const found = await collect(search);
   assertEquals(found.length, 4_096);
@@ -180,13 +206,18 @@ Deno.test("Search forgets what may not be believed any more when it needs the ro
   assertEquals(found.filter(({ name }) => name === "new").length, 10);
 });
 
+function provenAt(hostname: string): Proven {
+  const { peerId, name, tcpPort: port } = BOB;
+  return { peerId, name, address: { hostname, port }, via: "static", validMs: 60_000 };
+}
+
 async function collect(search: Search): Promise<FoundPeer[]> {
   const found: FoundPeer[] = [];
   for await (const peer of search.results()) found.push(peer);
   return found;
 }
 
-function hostnamesOf(found: FoundPeer | void): string[] {
+function hostnamesOf(found: FoundPeer | undefined | void): string[] {
   return found ? found.addresses.map(({ hostname }) => hostname) : [];
 }
 

@@ -51,6 +51,7 @@ const ENDS: readonly End[] = NETWORKS.flatMap(({ other, net }) => [
 export class Cables implements AsyncDisposable {
   readonly #suffix = crypto.randomUUID().slice(0, 8);
   readonly #made: string[] = [];
+  readonly #dropped = new Set<Dropped>();
 
   private constructor() {}
 
@@ -79,22 +80,43 @@ export class Cables implements AsyncDisposable {
 
   /** Has the switches throw packets away. */
   async drop(dropped: Dropped): Promise<void> {
-    const flood = dropped === "multicast" ? "mcast_flood" : "bcast_flood";
-    for (const { port } of ENDS) {
-      await this.#ip("switch", "link", "set", port, "type", "bridge_slave", flood, "off");
-    }
-    if (dropped === "multicast") return;
-    // IPv4 asks for its neighbours by broadcast: they are told instead.
-    for (const { host, device, net, last } of ENDS) {
-      const other = last === 1 ? 2 : 1;
-      const neighbour = [`10.77.${net}.${other}`, "lladdr", macOf(net, other)];
-      await this.#ip(host, "neigh", "add", ...neighbour, "dev", device, "nud", "permanent");
-    }
+    this.#dropped.add(dropped);
+    for (const end of ENDS) await this.#drop(end, dropped);
   }
 
   /** Takes the IPv4 addresses away. */
   async dropIpv4(): Promise<void> {
     for (const { host, device } of ENDS) await this.#ip(host, "-4", "addr", "flush", "dev", device);
+  }
+
+  /**
+   * Gives a host interfaces that lead nowhere: one that is switched off, one without a carrier, and one with nobody at the
+   * other end.
+   */
+  async addDeadEnds(host: Host): Promise<void> {
+    const states = [["off", "down", "up"], ["unplugged", "up", "down"], ["alone", "up", "up"]];
+    for (const [at, [device = "", state = "", otherState = ""]] of states.entries()) {
+      const port = `${host}-${device}`;
+      const atSwitch = ["peer", "name", port, "netns", this.#nameOf("switch")];
+      await this.#ip(host, "link", "add", device, "type", "veth", ...atSwitch);
+      await this.#ip(host, "addr", "add", `10.77.${90 + at}.1/24`, "dev", device);
+      await this.#ip(host, "link", "set", device, "addrgenmode", "none", state);
+      await this.#ip(host, "addr", "add", `fe80::1/64`, "dev", device, "nodad");
+      await this.#ip("switch", "link", "set", port, otherState);
+    }
+  }
+
+  /** Takes a host's only interface away. */
+  async unplug(host: Exclude<Host, "ann">): Promise<void> {
+    await this.#ip(host, "link", "del", "to-ann");
+  }
+
+  /** Gives it back. */
+  async plug(host: Exclude<Host, "ann">): Promise<void> {
+    for (const end of ENDS.filter((end) => end.host === host)) {
+      await this.#plug(end);
+      for (const dropped of this.#dropped) await this.#drop(end, dropped);
+    }
   }
 
   /** Pulls every cable. */
@@ -121,6 +143,16 @@ export class Cables implements AsyncDisposable {
     await command(["ip", "netns", "add", this.#nameOf(host)]);
     this.#made.push(host);
     await this.#ip(host, "link", "set", "lo", "up");
+  }
+
+  async #drop({ host, device, port, net, last }: End, dropped: Dropped): Promise<void> {
+    const flood = dropped === "multicast" ? "mcast_flood" : "bcast_flood";
+    await this.#ip("switch", "link", "set", port, "type", "bridge_slave", flood, "off");
+    if (dropped === "multicast") return;
+    // IPv4 asks for its neighbours by broadcast: they are told instead.
+    const other = last === 1 ? 2 : 1;
+    const neighbour = [`10.77.${net}.${other}`, "lladdr", macOf(net, other)];
+    await this.#ip(host, "neigh", "add", ...neighbour, "dev", device, "nud", "permanent");
   }
 
   async #plug({ host, device, port, net, last }: End): Promise<void> {

@@ -1,10 +1,13 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Cables, type Host, whyNoNamespaces } from "./netns.ts";
-import { type Event, Kith, type Outcome, run } from "./process.ts";
+import { type Event, Kith, type Outcome, PROJECT, run } from "./process.ts";
 import { paths, Scratch, sha256Of } from "./scratch.ts";
 
 /** How long a peer may take to be found. */
 const FOUND_WITHIN_S = 1;
+
+/** How long a peer may take to be found on an interface that was just added. */
+const JOINED_WITHIN_S = 5;
 
 const noNamespaces = await whyNoNamespaces();
 // deno-lint-ignore no-console -- who reads the results shall know
@@ -65,6 +68,29 @@ class Scene implements AsyncDisposable {
     assertEquals(arrived, "across the cable");
   }
 
+  /** What a program of its own finds from `ann` first, with candidates. */
+  async find(candidates: { readonly addresses?: readonly string[]; readonly file?: string }) {
+    const [program = "", ...within] = this.#cables.within("ann");
+    const map = Deno.env.get("KITH_IMPORT_MAP");
+    const importMap = map === undefined ? [] : [`--import-map=${map}`];
+    const script = [...importMap, "tests/e2e/finder.ts", JSON.stringify(candidates)];
+    const { stdout, stderr } = await new Deno.Command(program, {
+      args: [...within, Deno.execPath(), "run", "-A", ...script],
+      cwd: PROJECT,
+    }).output();
+    const [said, fault] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    assert(said, fault);
+    return JSON.parse(said);
+  }
+
+  async plug(host: "bob" | "carol"): Promise<void> {
+    await this.#cables.plug(host);
+  }
+
+  write(name: string, text: string): Promise<string> {
+    return this.#scratch.write(name, text);
+  }
+
   inbox(host: Host): string {
     return this.#scratch.path(`inbox of ${host}`);
   }
@@ -75,10 +101,13 @@ class Scene implements AsyncDisposable {
 }
 
 Deno.test({
-  name: "peers on two networks are found by every way there is, with their addresses",
+  name:
+    "peers on two networks are found by every way there is, with dead interfaces among the live ones",
   ignore: noNamespaces !== undefined,
   async fn() {
-    await using scene = await Scene.open();
+    await using scene = await Scene.open(async (cables) => {
+      for (const host of ["ann", "bob"] as const) await cables.addDeadEnds(host);
+    });
     const [bob, carol] = [await scene.recv("bob"), await scene.recv("carol")];
     assertEquals([bob.tcp, carol.tcp], [3485, 3485]);
     const via = ["broadcast", "multicast4", "multicast6"];
@@ -161,5 +190,42 @@ Deno.test({
     assertEquals([found, code], [[], 5]);
     assert(performance.now() - startMs < 4_000, "it took too long");
     assertStringIncludes(stderr, 'Cannot reach peer "bob": tried ');
+  },
+});
+
+Deno.test({
+  name: "a peer is found by address and by peers file where multicast and broadcast are dropped",
+  ignore: noNamespaces !== undefined,
+  async fn() {
+    await using scene = await Scene.open(async (cables) => {
+      await cables.drop("multicast");
+      await cables.drop("broadcast");
+    });
+    const { peerId } = await scene.recv("bob");
+    const where = "10.77.1.2:3485";
+    const file = await scene.write("peers", `# nobody here\n10.77.1.9:3485\n${where} ${peerId}\n`);
+    const found = { peerId, name: "bob", addresses: [where] };
+    const [nobody, ...both] = await Promise.all([
+      scene.discover("ann"),
+      scene.find({ addresses: [where] }),
+      scene.find({ file }),
+    ]);
+    assertEquals(nobody, []);
+    assertEquals(both, [{ ...found, via: ["static"] }, { ...found, via: ["file"] }]);
+  },
+});
+
+Deno.test({
+  name: "a peer is found on an interface that was added while it runs",
+  ignore: noNamespaces !== undefined,
+  async fn() {
+    await using scene = await Scene.open(async (cables) => {
+      await cables.drop("broadcast"); // which is heard everywhere, also where no group is joined
+      await cables.unplug("carol");
+    });
+    await scene.recv("carol");
+    await scene.plug("carol");
+    const { code, stderr } = await scene.send("carol", "--timeout", `${JOINED_WITHIN_S}`);
+    assertEquals(code, 0, stderr);
   },
 });

@@ -1,6 +1,10 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Priority } from "../../src/endpoint/inbox.ts";
-import { type RequestEvent, RequestsDispatcher } from "../../src/endpoint/requests_dispatcher.ts";
+import {
+  type RequestEvent,
+  RequestsDispatcher,
+  UNCODED,
+} from "../../src/endpoint/requests_dispatcher.ts";
 import { HandlerSlots } from "../../src/endpoint/slots.ts";
 import { MESSAGES_A_TURN, Turns } from "../../src/endpoint/turns.ts";
 import { Metrics } from "../../src/metrics.ts";
@@ -73,7 +77,7 @@ Deno.test("RequestsDispatcher takes one handler a code, which is a byte", () => 
   dispatcher.register(CODE, () => {});
   first[Symbol.dispose](); // takes back its own only
   assertEquals(dispatcher.has(CODE), true);
-  for (const code of [-1, 256, 1.5, NaN]) {
+  for (const code of [-1, UNCODED + 1, 1.5, NaN]) {
     assertThrows(() => dispatcher.register(code, () => {}), RangeError, "Service code must be");
   }
 });

@@ -1,12 +1,16 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ManualClock, seededRandom } from "../../src/clock.ts";
-import { type RequestEvent, RequestsDispatcher } from "../../src/endpoint/requests_dispatcher.ts";
+import {
+  type RequestEvent,
+  RequestsDispatcher,
+  UNCODED,
+} from "../../src/endpoint/requests_dispatcher.ts";
 import { RequestsEndPoint } from "../../src/endpoint/requests_endpoint.ts";
 import { ClosedError, InvalidPacketError, TransportError } from "../../src/errors.ts";
 import { Metrics } from "../../src/metrics.ts";
 import { type Address, MemoryNetwork, netTransport } from "../../src/transport/mod.ts";
 import { encodeDatagram, SERVICE_CODE } from "../../src/wire/datagram.ts";
-import { encodeWireData, wireData } from "../../src/wire/message.ts";
+import { decodeWireData, encodeWireData, wireData } from "../../src/wire/message.ts";
 import { bytesOf, loadVectors } from "../testdata/vectors.ts";
 import { ScriptedSocket } from "./datagram_fixture.ts";
 import { Journal, settle } from "./fixture.ts";
@@ -34,7 +38,7 @@ class Scripted implements AsyncDisposable {
     const { transport } = socket;
     const endpoint = await RequestsEndPoint.open({ transport, dispatcher, clock, metrics, log });
     const scripted = new Scripted(endpoint, socket, clock, metrics, log);
-    for (const code of [0, 1, 2, 0x10, 0x12, 0x14, 0x1f]) {
+    for (const code of [0, 1, 2, 0x10, 0x12, 0x14, 0x1f, UNCODED]) {
       dispatcher.register(code, (event) => void scripted.events.push(event));
     }
     return scripted;
@@ -132,24 +136,70 @@ Deno.test("RequestsEndPoint meets random garbage with a counter", async () => {
   assertEquals(scripted.count("receive-errors"), 0);
 });
 
-Deno.test("RequestsEndPoint reads the packets of PeerConnect as PeerConnect does", async () => {
+Deno.test("RequestsEndPoint reads the packets of PeerConnect, with and without a service code", async () => {
   await using scripted = await Scripted.open();
   const vectors = loadVectors("peerconnect.requests_datagram");
-  let malformed = 0;
   for (const vector of vectors) {
     const packet = bytesOf(vector);
     await scripted.receive(packet);
-    await scripted.receive(new Uint8Array([...packet, 7, 7])); // cut at its length
-    const events = scripted.taken();
-    if (vector.name.includes("NO service code")) {
-      assertEquals(events, []);
-      assertEquals(scripted.count("malformed"), malformed += 2);
-      continue;
-    }
-    assertEquals(events.map(({ rootCode }) => rootCode), [packet[0], packet[0]], vector.name);
-    assertEquals(events[0]?.request, events[1]?.request);
+    const [event, ...more] = scripted.taken();
+    const wanted = vector.name.includes("NO service code") ? UNCODED : packet[0];
+    assertEquals([event?.rootCode, more], [wanted, []], vector.name);
+    const payload = packet.subarray(wanted === UNCODED ? 4 : 5);
+    assertEquals(event?.request, decodeWireData(payload, { dialect: "peerconnect" }));
+    assertEquals(event?.packetBytes, packet.length);
   }
+  assertEquals(scripted.count("malformed"), 0);
   assert(vectors.length > 2);
+});
+
+Deno.test("RequestsEndPoint takes nothing for PeerConnect's that is not as long as it says, or no message", async () => {
+  await using scripted = await Scripted.open();
+  let malformed = 0;
+  for (const vector of loadVectors("peerconnect.requests_datagram")) {
+    const packet = bytesOf(vector);
+    const lengthAt = vector.name.includes("NO service code") ? 0 : 1;
+    const liars = [1, 2, 3].map((at) => packet.map((b, n) => n === lengthAt + at ? b ^ 1 : b));
+    const noArray = packet.map((b, n) => n === lengthAt + 4 ? 0x94 : b);
+    const wrong = [packet.subarray(0, -1), new Uint8Array([...packet, 0]), ...liars, noArray];
+    for (const bytes of wrong) {
+      await scripted.receive(bytes);
+      assertEquals(scripted.count("malformed"), ++malformed, `${vector.name}: ${bytes.toHex()}`);
+    }
+  }
+  for (let length = 0; length <= 6; length++) {
+    await scripted.receive(new Uint8Array(length));
+    assertEquals(scripted.count("malformed"), ++malformed);
+  }
+  assertEquals(scripted.taken(), []);
+});
+
+Deno.test("RequestsEndPoint tells packets without a code from those of code 0, whatever their length", async () => {
+  await using scripted = await Scripted.open();
+  const lengths = new Set<number>();
+  for (const count of [0, 1, ...Array(50).keys().map((n) => n + 100), 0x95_00, 60_000]) {
+    const body = { data: new Uint8Array(count) };
+    const message = wireData("x", body, { msgId: "id", dialect: "peerconnect" });
+    const payload = encodeWireData(message, { dialect: "peerconnect" });
+    lengths.add(payload.length);
+    scripted.socket.push({ data: encodeDatagram(undefined, payload), from: BOB });
+    await scripted.receive(encodeDatagram(0, payload));
+    assertEquals(scripted.taken().map(({ rootCode }) => rootCode), [UNCODED, 0], `${count} bytes`);
+  }
+  assert(lengths.has(0x95), "no length looks like the beginning of a message");
+});
+
+Deno.test("RequestsEndPoint takes a packet that begins with its length and no message for one of code 0", async () => {
+  const [socket, metrics] = [new ScriptedSocket("192.0.2.1"), new Metrics()];
+  const dispatcher = new RequestsDispatcher({ metrics });
+  const { transport } = socket;
+  await using _endpoint = await RequestsEndPoint.open({ transport, dispatcher, metrics });
+  dispatcher.register(UNCODED, () => {});
+  for (const bytes of [[0, 0, 0, 1, 0x94], [0, 0, 0, 1, 0x95]]) {
+    socket.push({ data: Uint8Array.from(bytes), from: BOB });
+  }
+  await settle();
+  assertEquals(metrics.snapshot(), { "requests.unknown-code": 1, "requests.malformed": 1 });
 });
 
 Deno.test("RequestsEndPoint counts packets of codes that nobody takes", async () => {

@@ -4,14 +4,23 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { DIALECTS, Peer, type PeerOptions } from "../../src/peer.ts";
+import { ManualClock } from "../../src/clock.ts";
+import { type Dialect, Peer, type PeerOptions } from "../../src/peer.ts";
 import { countCalls } from "../../src/rpc/middleware.ts";
 import { Network } from "../../src/secure/network.ts";
 import { SealedSocket } from "../../src/secure/sealed_socket.ts";
 import { Sealer } from "../../src/secure/sealer.ts";
-import { type Address, formatAddress } from "../../src/transport/transport.ts";
+import { MemoryNetwork } from "../../src/transport/memory.ts";
+import { type Address, type DatagramSocket, formatAddress } from "../../src/transport/transport.ts";
 import { openDatagram } from "../../src/transport/udp.ts";
 import { encodeDatagram, SERVICE_CODE } from "../../src/wire/datagram.ts";
+import {
+  findOf,
+  interfaceOf,
+  Node,
+  ORIGINAL_ID,
+  probeOf,
+} from "../discovery/dialects/peerconnect_fixture.ts";
 import { packetOf } from "../endpoint/datagram_fixture.ts";
 import {
   type Kind,
@@ -22,18 +31,20 @@ import {
   REQUESTS,
   RUBBISH,
 } from "./stranger_packets.ts";
-import type { Packet, Tap } from "./tap.ts";
+import { type Packet, Tap } from "./tap.ts";
 import { LOOPBACK, TappedPeer } from "./tapped_peer.ts";
 
 const KEY = new Uint8Array(32).fill(7);
 const HOME = () => new Network("home", [KEY]);
 const NATIVE = [...QUESTIONS, ...NO_QUESTIONS, ...REQUESTS, ...REMARKS];
+/** Those that are spoken on connections: what PeerConnect answers by packet is bounded otherwise, see below. */
+const CONNECTED: readonly Dialect[] = ["witch", "peerpy"];
 const PLAIN = [...NATIVE, ...RUBBISH];
 
 /** A peer that speaks all it can, under the longest name there is, with handlers that the kinds ask for. */
 async function target(network: Network, options: PeerOptions = {}): Promise<TappedPeer> {
   const name = "\u65e5".repeat(64);
-  const target = await TappedPeer.open({ network, name, dialects: DIALECTS, ...options });
+  const target = await TappedPeer.open({ network, name, dialects: CONNECTED, ...options });
   const { peer } = target;
   peer.serve();
   peer.sessions({ accept: () => true });
@@ -93,7 +104,7 @@ Deno.test("T3 a peer of the open network sends no more to an unproven address th
   assertEquals(bob.peer.metrics.counter("calls.total").value, 0, "a handler was reached");
 });
 
-Deno.test("T3 no dialect is spoken over UDP, even by a peer that speaks them all", async () => {
+Deno.test("T3 what other programs send over UDP is not answered by a peer that speaks to them on connections", async () => {
   await using bob = await target(new Network());
   for (const port of [bob.udp, bob.discovery]) {
     assertEquals(await measure(bob, OTHER_PROGRAMS, port), []);
@@ -145,6 +156,99 @@ Deno.test("T3 who has guessed a network's name gets no more to an address that i
   assertEquals(await measure(bob, sealed(), bob.udp), namesOf(REQUESTS));
   assertEquals(await measure(bob, sealed(), bob.discovery), namesOf(QUESTIONS));
   proven.close();
+});
+
+/** Somebody who speaks as PeerConnect's nodes do, and a stranger. */
+class Asked implements AsyncDisposable {
+  readonly #parts: AsyncDisposableStack;
+  readonly #tap: Tap;
+
+  private constructor(
+    readonly node: Node,
+    readonly asker: DatagramSocket,
+    readonly clock: ManualClock,
+    parts: AsyncDisposableStack,
+    tap: Tap,
+  ) {
+    this.#parts = parts;
+    this.#tap = tap;
+  }
+
+  static async open(): Promise<Asked> {
+    const parts = new AsyncDisposableStack();
+    const [network, clock] = [new MemoryNetwork(), new ManualClock()];
+    parts.defer(() => network.close());
+    const tap = new Tap(network.host("bob"));
+    const common = { transport: tap, clock, interfaces: () => [interfaceOf("bob")] };
+    const node = parts.use(await Node.open("bob", common));
+    const asker = await network.host("asker").datagram();
+    parts.defer(() => asker.close());
+    return new Asked(node, asker, clock, parts, tap);
+  }
+
+  /** Sends packets. @returns how many bytes came, how many left, and in how many packets. */
+  async ask(packets: readonly Uint8Array[]) {
+    const [came, left] = [this.#tap.received.length, this.#tap.sent.length];
+    for (const packet of packets) await this.asker.send(packet, this.node.address);
+    await this.#tap.handled(came + packets.length);
+    const replies = this.#tap.sent.slice(left);
+    const bytes = packets.reduce((sum, { length }) => sum + length, 0);
+    return { came: bytes, left: bytesOf(replies), replies: replies.length };
+  }
+
+  /** Lets a find come from each of so many addresses. @returns how many were answered. */
+  async flood(addresses: number): Promise<number> {
+    const { port } = this.node.address;
+    const [came, left] = [this.#tap.received.length, this.#tap.sent.length];
+    for (let n = 0; n < addresses; n++) {
+      const hostname = `10.0.${n >> 8}.${n & 0xff}`;
+      this.#tap.socket(port).inject(findOf("7", hostname, 9), { hostname, port: 9 });
+      if (n % 50 === 0) await this.#tap.handled(came + n + 1);
+    }
+    await this.#tap.handled(came + addresses);
+    return this.#tap.sent.length - left;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.disposeAsync();
+  }
+}
+
+Deno.test("T3 a sign of life is shorter than every probe that it answers", async () => {
+  await using bob = await Asked.open();
+  for (const id of ["", "x", ORIGINAL_ID, "\u65e5".repeat(80)]) {
+    for (const code of [0, 1, 2, undefined]) {
+      const { came, left, replies } = await bob.ask([probeOf(id, code)]);
+      assert(replies === 1 && left < came, `${left} bytes for ${came}`);
+    }
+  }
+});
+
+Deno.test("T3 the reply to a find is no longer than the find where that names an address that is long enough", async () => {
+  await using bob = await Asked.open();
+  // "connect_uri" has one character more than "reply_addr", "asker" two more than "bob".
+  const { came, left, replies } = await bob.ask([
+    findOf(ORIGINAL_ID, "asker", bob.asker.address.port),
+  ]);
+  assertEquals(replies, 1);
+  assert(left <= came, `${left} bytes for ${came}`);
+});
+
+Deno.test("T3 replies that are longer than the find are few: those to one address, and to all of them", async () => {
+  await using bob = await Asked.open();
+  const find = findOf("7", "asker", bob.asker.address.port);
+  const single = await bob.ask([find]);
+  assert(single.left > single.came, "it is no longer");
+  await bob.clock.advance(60_000);
+  const flood = await bob.ask(Array<Uint8Array>(100).fill(find));
+  assertEquals(flood.replies, 16);
+  assert(flood.left < flood.came / 2, `${flood.left} bytes for ${flood.came}`);
+  await bob.clock.advance(1_000);
+  assertEquals((await bob.ask(Array<Uint8Array>(100).fill(find))).replies, 4);
+  await bob.clock.advance(60_000);
+  assertEquals(await bob.flood(600), 200);
+  await bob.clock.advance(1_000);
+  assertEquals(await bob.flood(600), 100);
 });
 
 /** What a member and a peer send each other: all of it, both ways. */

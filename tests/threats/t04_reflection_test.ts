@@ -19,7 +19,18 @@ import {
   wireData,
 } from "../../src/wire/message.ts";
 import { Stranger } from "../endpoint/datagram_fixture.ts";
-import { shakeHands } from "../endpoint/fixture.ts";
+import {
+  decimalOf,
+  FIND_PORT,
+  findOf,
+  GROUP,
+  interfaceOf,
+  Node,
+  probeOf,
+  replyOf,
+} from "../discovery/dialects/peerconnect_fixture.ts";
+import { settle, shakeHands } from "../endpoint/fixture.ts";
+import { Tap } from "./tap.ts";
 import { TappedPeer } from "./tapped_peer.ts";
 
 /** Every way of saying "answer there" or "I am there" that the original programs and their like have. */
@@ -51,6 +62,13 @@ class Town implements AsyncDisposable {
     return this.#parts.use(await TappedPeer.at(this.network, host, this.clock, options));
   }
 
+  /** Somebody who speaks as PeerConnect's nodes do, and every packet that it sends. */
+  async node(host: string): Promise<{ node: Node; tap: Tap }> {
+    const tap = new Tap(this.network.host(host));
+    const common = { transport: tap, clock: this.clock, interfaces: () => [interfaceOf(host)] };
+    return { node: this.#parts.use(await Node.open(host, common)), tap };
+  }
+
   /** A socket on a host of its own. */
   async socket(host: string, port = 0): Promise<DatagramSocket> {
     const groups = [{ group: MULTICAST_V4, interfaceAddress: host }];
@@ -69,7 +87,7 @@ class Town implements AsyncDisposable {
 
   /** @throws {AssertionError} when a peer sent anything to anybody but these, or anything came to the victim. */
   assertOnly(
-    { tap }: TappedPeer,
+    { tap }: { tap: Tap },
     packets: readonly Address[],
     connections: readonly Address[] = [],
   ) {
@@ -199,4 +217,62 @@ Deno.test("T4 who asks over UDP goes on asking whom it asked, wherever that send
   await server.send(to, ":ok", msgId, { result: 1, ...FORGED });
   assertEquals(await asking, 1);
   town.assertOnly(alice, [server.address]);
+});
+
+Deno.test("T4 a find is answered at the host it came from or not at all, whatever address it names", async () => {
+  await using town = new Town();
+  await town.watch();
+  const { node, tap } = await town.node("bob");
+  const asker = await town.socket("asker");
+  const other = await town.socket("asker");
+  const group = { hostname: GROUP, port: FIND_PORT };
+  for (const to of [group, { hostname: "bob", port: FIND_PORT }, node.address]) {
+    for (const host of ["victim", "VICTIM", "", "0.0.0.0", "255.255.255.255", GROUP]) {
+      await asker.send(findOf("7", host, 4_000), to);
+    }
+  }
+  await settle();
+  assertEquals(tap.sent, []);
+  assertEquals(node.count("forged"), 18);
+  await asker.send(findOf("7", "asker", other.address.port), group); // a node has more than one socket
+  await tap.handled(19);
+  town.assertOnly({ tap }, [other.address]);
+});
+
+Deno.test("T4 a probe is answered where it came from, and a node is where its reply came from", async () => {
+  await using town = new Town();
+  await town.watch();
+  const { node, tap } = await town.node("bob");
+  const asker = await town.socket("asker");
+  const probe = wireData(new TextEncoder().encode("pinging peer for removal"), FORGED, {
+    msgId: "7",
+    dialect: "peerconnect",
+  });
+  const forged = encodeWireData(probe, { dialect: "peerconnect" });
+  for (const code of [0, 1, 2, undefined]) {
+    await asker.send(encodeDatagram(code, forged), node.address);
+  }
+  await tap.handled(4);
+  assertEquals(tap.sent.length, 4);
+  const stop = new AbortController();
+  const looking = Array.fromAsync(node.discovery.find({ signal: stop.signal }));
+  await asker.send(replyOf("7", "victim", 4_000), node.address);
+  await town.clock.advance(4_000);
+  stop.abort();
+  assertEquals((await looking).map(({ address }) => address), [{ hostname: "asker", port: 4_000 }]);
+  town.assertOnly({ tap }, [asker.address, { hostname: MULTICAST_V4, port: FIND_PORT }]);
+});
+
+Deno.test("T4 nodes that are made to answer each other do not go on", async () => {
+  await using town = new Town();
+  await town.watch();
+  const [bob, carol] = [await town.node("bob"), await town.node("carol")];
+  const packets = [0, 1, 2, undefined].map((code) => probeOf("7", code));
+  packets.push(findOf(decimalOf("carol"), "carol", carol.node.address.port));
+  packets.push(replyOf("7", "carol", carol.node.address.port));
+  for (const packet of packets) {
+    bob.tap.socket(bob.node.address.port).inject(packet, carol.node.address);
+  }
+  for (let turn = 0; turn < 20; turn++) await settle();
+  assertEquals([bob.tap.sent.length, carol.tap.sent.length], [5, 0]);
 });

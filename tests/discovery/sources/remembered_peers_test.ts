@@ -1,0 +1,149 @@
+import { assert, assertEquals } from "@std/assert";
+import { ManualClock } from "../../../src/clock.ts";
+import { RememberedPeers } from "../../../src/discovery/sources/remembered_peers.ts";
+import { type Logger, silentLogger } from "../../../src/log.ts";
+import { Home } from "../../../src/state/home.ts";
+import { formatAddress, parseAddress } from "../../../src/transport/mod.ts";
+import { CountingClock } from "../../endpoint/fixture.ts";
+
+const { signal } = new AbortController();
+
+/** A home folder, and memories of it. */
+class Scene implements AsyncDisposable {
+  readonly clock = new CountingClock();
+  readonly said: string[] = [];
+  readonly log: Logger = { ...silentLogger, warn: (text) => void this.said.push(text) };
+  readonly dir = Deno.makeTempDirSync();
+  readonly home = Home.open(this.dir, { log: this.log });
+
+  open(): RememberedPeers {
+    return new RememberedPeers({ home: this.home, clock: this.clock, log: this.log });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Deno.remove(this.dir, { recursive: true });
+  }
+}
+
+function peer(n: number, ...addresses: string[]) {
+  const parsed = addresses.map((text) => parseAddress(text) ?? { hostname: text, port: 1 });
+  return { peerId: idOf(n), name: `peer ${n}`, addresses: parsed };
+}
+
+function idOf(n: number): string {
+  return n.toString(16).padStart(40, "0");
+}
+
+async function found(peers: RememberedPeers): Promise<string[]> {
+  const candidates = await Array.fromAsync(peers.find({ signal }));
+  return candidates.map(({ address }) => formatAddress(address));
+}
+
+Deno.test("RememberedPeers names who was found before, the latest first and the best address of each", async () => {
+  await using scene = new Scene();
+  {
+    using peers = scene.open();
+    peers.remember(peer(1, "a:1", "[fe80::1%eth0]:1"));
+    await scene.clock.advance(1_000);
+    peers.remember(peer(2, "b:2"));
+    assertEquals(await found(peers), ["b:2", "a:1", "[fe80::1%eth0]:1"]);
+  }
+  using peers = scene.open();
+  assertEquals(await found(peers), ["b:2", "a:1", "[fe80::1%eth0]:1"]);
+  const epochMs = new ManualClock().wallMs();
+  assertEquals(peers.all, [
+    { peerId: idOf(2), name: "peer 2", addresses: ["b:2"], lastSeen: epochMs + 1_000 },
+    { peerId: idOf(1), name: "peer 1", addresses: ["a:1", "[fe80::1%eth0]:1"], lastSeen: epochMs },
+  ]);
+  assertEquals(scene.said, []);
+});
+
+Deno.test("RememberedPeers writes what it was told within thirty seconds, once", async () => {
+  await using scene = new Scene();
+  using peers = scene.open();
+  const written = () => scene.home.read("peers.json") !== undefined;
+  peers.remember(peer(1, "a:1"));
+  await scene.clock.advance(20_000);
+  peers.remember(peer(2, "b:2"));
+  await scene.clock.advance(9_999);
+  assertEquals(written(), false);
+  await scene.clock.advance(1);
+  assertEquals([written(), scene.clock.timers], [true, 0]);
+  assertEquals(scene.open().all.length, 2);
+  peers.close();
+  peers.remember(peer(3, "c:3"));
+  assertEquals([scene.clock.timers, scene.open().all.length], [0, 2]);
+});
+
+Deno.test("RememberedPeers keeps older addresses behind newer ones, eight in all", async () => {
+  await using scene = new Scene();
+  using peers = scene.open();
+  peers.remember(peer(1, "a:1", "b:1", "c:1"));
+  await scene.clock.advance(30_000);
+  peers.remember(peer(1, "c:1", "d:1"));
+  assertEquals(peers.all[0]?.addresses, ["c:1", "d:1", "a:1", "b:1"]);
+  await scene.clock.advance(30_000);
+  const more = ["e:1", "f:1", "g:1", "h:1", "i:1", "j:1"];
+  peers.remember({ ...peer(1, ...more), name: "\ud800".padEnd(99, "x") });
+  assertEquals(peers.all[0]?.addresses, [...more, "c:1", "d:1"]);
+  peers.close();
+  assertEquals(scene.open().all[0]?.name, "\ufffd".padEnd(64, "x"));
+});
+
+Deno.test("RememberedPeers forgets who was seen longest ago when there are more than 1,024", async () => {
+  await using scene = new Scene();
+  using peers = scene.open();
+  for (let n = 1; n <= 1_000; n++) peers.remember(peer(n, `a:${n}`));
+  await scene.clock.advance(30_000);
+  peers.remember(peer(1, "a:1"));
+  for (let n = 2_001; n <= 2_100; n++) peers.remember(peer(n, `a:${n}`));
+  await scene.clock.advance(30_000);
+  const ids = new Set(peers.all.map(({ peerId }) => peerId));
+  assertEquals(ids.size, 1_024);
+  assert(ids.has(idOf(1)) && !ids.has(idOf(2)) && !ids.has(idOf(77)) && ids.has(idOf(78)));
+  for (let n = 3_001; n <= 6_000; n++) peers.remember(peer(n, `a:${n}`));
+  assertEquals([peers.all.length, peers.all[0]?.peerId], [1_024, idOf(6_000)]);
+});
+
+Deno.test("RememberedPeers of two processes lose nothing of each other's", async () => {
+  await using scene = new Scene();
+  const [one, two] = [scene.open(), scene.open()];
+  assertEquals([one.all, two.all], [[], []]);
+  one.remember(peer(1, "a:1"));
+  two.remember(peer(2, "b:2"));
+  one.close();
+  two.close();
+  assertEquals(await found(scene.open()), ["b:2", "a:1"]);
+});
+
+Deno.test("RememberedPeers sets aside what it cannot understand, says so and begins anew", async () => {
+  const rows = [
+    "{", // no JSON
+    '{"version":2,"records":[]}',
+    '{"version":1,"records":[{"peerId":"bob","name":"","addresses":[],"lastSeen":0}]}',
+    `{"version":1,"records":[{"peerId":"${idOf(1)}","name":7,"addresses":[],"lastSeen":0}]}`,
+    `{"version":1,"records":[{"peerId":"${idOf(1)}","name":"","addresses":["bob"],"lastSeen":0}]}`,
+    `{"version":1,"records":[{"peerId":"${idOf(1)}","name":"","addresses":[7],"lastSeen":0}]}`,
+    `{"version":1,"records":[{"peerId":"${idOf(1)}","name":"","addresses":[],"lastSeen":"now"}]}`,
+  ];
+  await using scene = new Scene();
+  for (const [at, text] of rows.entries()) {
+    scene.home.writeAtomic("peers.json", new TextEncoder().encode(text));
+    using peers = scene.open();
+    assertEquals(at % 2 === 0 ? peers.all : [], [], text);
+    peers.remember(peer(1, "a:1"));
+    peers.close();
+    assertEquals(await found(scene.open()), ["a:1"], text);
+    assertEquals(scene.said.splice(0), ["corrupt file set aside"], text);
+    assertEquals(Deno.readTextFileSync(`${scene.dir}/peers.json.corrupt-${at + 1}`), text);
+  }
+});
+
+Deno.test("RememberedPeers says so when it cannot write, and goes on", async () => {
+  await using scene = new Scene();
+  using peers = scene.open();
+  peers.remember(peer(1, "a:1"));
+  Deno.mkdirSync(`${scene.dir}/peers.json`);
+  await scene.clock.advance(30_000);
+  assertEquals(scene.said, ["could not write remembered peers"]);
+});
