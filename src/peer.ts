@@ -6,14 +6,18 @@
 
 import type { Discovery, FindOptions } from "./discovery/discovery.ts";
 import type { FoundPeer } from "./discovery/search.ts";
+import { findAll } from "./discovery/find_all.ts";
+import type { ForeignDiscovery, ForeignPeer } from "./discovery/foreign.ts";
 import type { Handler, HandlerOptions } from "./endpoint/dispatcher.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
 import type { Link } from "./endpoint/link.ts";
 import type { RequestOptions } from "./endpoint/outgoing.ts";
 import type { UdpPort } from "./endpoint/udp_port.ts";
 import type { WebPort } from "./endpoint/web.ts";
+import { Membership, type MembershipOptions } from "./membership/membership.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Dialect, PeerOptions } from "./peer_options.ts";
+import { membershipParts } from "./peer_membership.ts";
 import { openParts, type PeerParts } from "./peer_parts.ts";
 import type { Reach, ReachOptions } from "./reach.ts";
 import { ServerPeer, type ServerPeerOptions } from "./rpc/mesh.ts";
@@ -27,6 +31,7 @@ import { connectSession } from "./session/native.ts";
 import { connectPeerpy } from "./session/peerpy.ts";
 import type { Session, SessionOptions } from "./session/session.ts";
 import { Sessions, type SessionsOptions } from "./session/sessions.ts";
+import type { States } from "./states.ts";
 import { buildManifest, type SkippedPath } from "./transfer/manifest.ts";
 import type { TransferSummary } from "./transfer/incoming.ts";
 import { Receiver, type ReceiverOptions } from "./transfer/receive.ts";
@@ -89,17 +94,19 @@ export class Peer implements AsyncDisposable {
   readonly endpoint: Endpoint;
   /** Where peers are found. */
   readonly discovery: Discovery;
-  readonly #dialects: readonly Dialect[];
+  /** The discovery of other programs, for the dialects that it speaks. */
+  readonly foreign: readonly ForeignDiscovery[];
+  /** What it went through when it was opened, and goes back through when it is closed. */
+  readonly states: States;
+  readonly #options: PeerOptions;
+  readonly #all: PeerParts;
   readonly #reach: Reach;
   readonly #web: WebPort | undefined;
   readonly #udp: UdpPort | undefined;
   readonly #parts: AsyncDisposableStack;
+  #membership: Membership | undefined;
 
-  private constructor(
-    parts: PeerParts,
-    dialects: readonly Dialect[],
-    stack: AsyncDisposableStack,
-  ) {
+  private constructor(parts: PeerParts, options: PeerOptions, stack: AsyncDisposableStack) {
     this.identity = parts.identity;
     this.trust = parts.trust;
     this.access = parts.access;
@@ -108,7 +115,10 @@ export class Peer implements AsyncDisposable {
     this.#web = parts.web;
     this.#udp = parts.udp;
     this.#reach = parts.reach;
-    this.#dialects = dialects;
+    this.foreign = parts.foreign;
+    this.states = parts.states;
+    this.#options = options;
+    this.#all = parts;
     this.#parts = stack;
   }
 
@@ -120,7 +130,7 @@ export class Peer implements AsyncDisposable {
    */
   static async open(options: PeerOptions = {}): Promise<Peer> {
     const { parts, stack } = await openParts(options);
-    return new Peer(parts, options.dialects ?? [], stack);
+    return new Peer(parts, options, stack);
   }
 
   /** 40 hexadecimal digits. */
@@ -148,6 +158,11 @@ export class Peer implements AsyncDisposable {
     return this.#web?.address;
   }
 
+  /** Who is in its group; `undefined` before it has joined one. */
+  get membership(): Membership | undefined {
+    return this.#membership;
+  }
+
   /** What happened, how often. */
   get metrics(): Metrics {
     return this.endpoint.metrics;
@@ -161,6 +176,29 @@ export class Peer implements AsyncDisposable {
   /** Peers around, as they are found. */
   find(options?: FindOptions): AsyncGenerator<FoundPeer, void, void> {
     return this.discovery.find(options);
+  }
+
+  /** Peers of the other programs whose dialects it speaks, as they are found; nothing about them is proven. */
+  findForeign(options: FindOptions = {}): AsyncGenerator<ForeignPeer, void, void> {
+    return findAll(this.foreign, options, this.endpoint.clock);
+  }
+
+  /**
+   * Takes part in a group from now on: who is alive in it is known without a server. Once for a peer.
+   *
+   * @returns at once; `ready` resolves when those who are there have been asked.
+   * @throws {TypeError} for a client, and the second time. @throws {RangeError} when name and tags are too long.
+   */
+  join(options: MembershipOptions = {}): Membership {
+    if (this.#membership !== undefined) throw new TypeError("Cannot join: it takes part already");
+    const { project = "default" } = this.#options;
+    const parts = membershipParts(this.#all, this.#options);
+    const membership = new Membership(parts, { project, ...options });
+    this.#membership = membership;
+    const { states } = this;
+    this.#parts.defer(() => states.close("adding peers", () => membership.close()));
+    void states.run("adding peers", () => membership.ready, { blocking: false });
+    return membership;
   }
 
   /**
@@ -215,7 +253,7 @@ export class Peer implements AsyncDisposable {
 
   /** Takes sessions that others open, from now on. Iterate over the result to have them. */
   sessions(options: Omit<SessionsOptions, "dialects">): Sessions {
-    const dialects = this.#dialects.filter((dialect) => dialect === "peerpy");
+    const dialects = this.#dialectsServed.filter((dialect) => dialect === "peerpy");
     return this.#parts.use(Sessions.open(this.endpoint, { ...options, dialects }));
   }
 
@@ -224,7 +262,7 @@ export class Peer implements AsyncDisposable {
     const server = this.#parts.use(
       new Server(this.endpoint, { serverName: this.name, ...options }),
     );
-    if (this.#dialects.includes("witch")) {
+    if (this.#dialectsServed.includes("witch")) {
       this.#parts.use(serveWitch(this.endpoint, server));
     }
     return server;
@@ -310,6 +348,10 @@ export class Peer implements AsyncDisposable {
   /** The same as {@linkcode Peer.close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  get #dialectsServed(): readonly Dialect[] {
+    return this.#options.dialects ?? [];
   }
 
   async #connectPeerpy(

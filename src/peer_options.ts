@@ -13,7 +13,7 @@ import type { Metrics } from "./metrics.ts";
 import type { Identity } from "./secure/identity.ts";
 import type { Network } from "./secure/network.ts";
 import type { Home } from "./state/home.ts";
-import type { Transport } from "./transport/transport.ts";
+import type { Address, Transport } from "./transport/transport.ts";
 import { VERSION } from "./version.ts";
 
 /** The software and version that a peer names in its handshake. */
@@ -23,10 +23,10 @@ export const AGENT: string = `kith/${VERSION}`;
 export const CAPABILITIES: readonly string[] = ["transfer/1"];
 
 /** A protocol of another program, spoken only when asked to: it is plain text, and nobody proves who they are. */
-export type Dialect = "witch" | "peerpy";
+export type Dialect = "peerconnect" | "witch" | "peerpy";
 
 /** Every dialect there is. */
-export const DIALECTS: readonly Dialect[] = ["witch", "peerpy"];
+export const DIALECTS: readonly Dialect[] = ["peerconnect", "witch", "peerpy"];
 
 /** How to open a {@linkcode Peer}; every field has a default. */
 export interface PeerOptions {
@@ -52,6 +52,20 @@ export interface PeerOptions {
   udpPort?: number | undefined;
   /** UDP port that discovery asks on. @default {3486} */
   discoveryPort?: number | undefined;
+  /**
+   * Interfaces to use: names such as `eth0` or `wl*`, `!` before those not to use. @default {[]} all of them
+   */
+  onlyInterfaces?: readonly string[];
+  /** Addresses where peers may be, `HOST:PORT` each. @default {[]} */
+  seeds?: readonly (string | Address)[];
+  /** A text file with such addresses, read again when it changes. @default none */
+  peersFile?: string | undefined;
+  /** A domain whose TXT records name such addresses. @default none */
+  dnsName?: string | undefined;
+  /** Be listed by, and look with, the network's own tools (mDNS, DNS-SD); never in a closed network. @default {false} */
+  mdns?: boolean;
+  /** What it belongs to: the group that `join` means, and the project that witch-core servers are told. @default {"default"} */
+  project?: string | undefined;
   /** Neither listen nor be found: only look, connect and send. @default {false} */
   clientOnly?: boolean;
   /** Let others find it; without that they need its address. @default {true} */
@@ -60,7 +74,7 @@ export interface PeerOptions {
   web?: boolean;
   /** Port for HTTP and WebSocket, 0 for any. @default {3488 or the next free one} */
   httpPort?: number | undefined;
-  /** Protocols of other programs that are served on the TCP port. @default {[]} */
+  /** Other programs whose protocols are served, who are looked for and told of us. @default {[]} */
   dialects?: readonly Dialect[];
   /** Limits of the endpoint. */
   limits?: EndpointLimits;

@@ -5,7 +5,9 @@
  */
 
 import { type Clock, systemClock } from "./clock.ts";
-import { Discovery } from "./discovery/discovery.ts";
+import type { Discovery } from "./discovery/discovery.ts";
+import type { ForeignDiscovery } from "./discovery/foreign.ts";
+import type { RememberedPeers } from "./discovery/sources/remembered_peers.ts";
 import type { RequestContext } from "./endpoint/dispatcher.ts";
 import { Endpoint, type SelfInfo } from "./endpoint/endpoint.ts";
 import { MAX_NAME_CHARS } from "./endpoint/handshake.ts";
@@ -13,6 +15,7 @@ import { UdpPort } from "./endpoint/udp_port.ts";
 import { WebPort } from "./endpoint/web.ts";
 import { type Logger, silentLogger } from "./log.ts";
 import { Metrics } from "./metrics.ts";
+import { openDiscovery, openForeign } from "./peer_discovery.ts";
 import { AGENT, CAPABILITIES, type PeerOptions } from "./peer_options.ts";
 import { provenOf, Reach } from "./reach.ts";
 import { Access } from "./secure/access.ts";
@@ -22,6 +25,7 @@ import { isScope } from "./secure/scope.ts";
 import { sealTransport } from "./secure/sealed_socket.ts";
 import { Sealer } from "./secure/sealer.ts";
 import { Trust } from "./secure/trust.ts";
+import { States } from "./states.ts";
 import { netTransport } from "./transport/net.ts";
 import type { Transport } from "./transport/transport.ts";
 
@@ -40,6 +44,12 @@ export interface PeerParts {
   readonly endpoint: Endpoint;
   /** Where peers are found. */
   readonly discovery: Discovery;
+  /** Where those of other programs are. */
+  readonly foreign: readonly ForeignDiscovery[];
+  /** Who was found before. */
+  readonly memory: RememberedPeers | undefined;
+  /** What it went through. */
+  readonly states: States;
   /** Its web port. */
   readonly web: WebPort | undefined;
   /** Its UDP port. */
@@ -54,7 +64,7 @@ export async function openParts(
 ): Promise<{ parts: PeerParts; stack: AsyncDisposableStack }> {
   const { identity = Identity.generate(), name = "", clientOnly = false, tokens = [] } = options;
   const { clock = systemClock, log = silentLogger, metrics = new Metrics(), home } = options;
-  const { limits = {}, hostname, port, udpPort, interfaces, access: level = "public" } = options;
+  const { limits = {}, hostname, port, udpPort, access: level = "public" } = options;
   if (name.length > MAX_NAME_CHARS) {
     throw new RangeError(
       `Name must have at most ${MAX_NAME_CHARS} characters: it has ${name.length}`,
@@ -68,9 +78,11 @@ export async function openParts(
   const proveAddresses = !network.isSecret;
   const self: SelfInfo = { name, capabilities: CAPABILITIES, agent: AGENT };
   const common = { transport, clock, log, metrics, hostname };
+  const states = new States(clock);
   await using stack = new AsyncDisposableStack();
-  const endpoint = stack.use(
-    await Endpoint.open({
+  stack.defer(() => states.end());
+  const endpoint = await states.open(stack, "listening", () =>
+    Endpoint.open({
       ...common,
       identity,
       self,
@@ -83,29 +95,35 @@ export async function openParts(
       trust: (peer) => trust.check(provenOf(peer)),
       isInvited: (scope, context) => isInvited(trust, access, scope, context),
       isExclusive: lately(clock, () => trust.isExclusive),
-    }),
-  );
+    }));
   const web = options.web
-    ? stack.use(await WebPort.open(endpoint, { hostname, port: options.httpPort }))
+    ? await states.open(
+      stack,
+      "web",
+      () => WebPort.open(endpoint, { hostname, port: options.httpPort }),
+    )
     : undefined;
-  const udp = clientOnly ? undefined : stack.use(
-    await UdpPort.open(endpoint, { transport, hostname, port: udpPort, proveAddresses }),
+  const udp = clientOnly ? undefined : await states.open(
+    stack,
+    "requests",
+    () => UdpPort.open(endpoint, { transport, hostname, port: udpPort, proveAddresses }),
   );
-  const tcpPort = options.announce ?? true ? endpoint.address?.port : undefined;
-  const announce = tcpPort === undefined ? {} : { announce: { identity, name, tcpPort } };
-  const discovery = stack.use(
-    await Discovery.open({
-      ...common,
-      ...announce,
-      ...(interfaces === undefined ? {} : { interfaces }),
-      ...(udp === undefined ? {} : { answerFrom: udp }),
-      port: options.discoveryPort,
-    }),
+  const { transport: plain = netTransport } = options;
+  const isOpen = network.isOpen;
+  const finding = { options, identity, endpoint, udp, transport, plain, isOpen };
+  const { discovery, memory } = await states.group(
+    stack,
+    "discovery",
+    (parts) => openDiscovery(finding, parts),
   );
+  const foreign = (options.dialects ?? []).length === 0
+    ? []
+    : await states.group(stack, "dialects", (parts) => openForeign(finding, parts));
   const reach = stack.use(
     new Reach({ endpoint, discovery, transport, udp, hostname, proveAddresses, trust }),
   );
-  const parts = { identity, trust, access, endpoint, discovery, web, udp, reach };
+  const found = { discovery, foreign, memory };
+  const parts = { identity, trust, access, endpoint, ...found, states, web, udp, reach };
   return { parts, stack: stack.move() };
 }
 

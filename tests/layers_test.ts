@@ -5,18 +5,22 @@ const ROOT = new URL("..", import.meta.url);
 
 /** Folders and files of `src`, lowest layer first. What stands in the same row may not import each other. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["errors.ts", "log.ts", "metrics.ts", "clock.ts", "channel.ts", "version.ts"],
+  ["errors.ts", "log.ts", "metrics.ts", "clock.ts", "channel.ts", "version.ts", "watchers.ts"],
+  ["states.ts"],
   ["wire"],
   ["transport"],
   ["state"],
   ["secure"],
   ["endpoint"],
-  ["session", "rpc", "discovery", "transfer"],
+  ["session", "rpc", "discovery", "membership", "transfer"],
   ["reach.ts"],
   ["peer_options.ts"],
+  ["peer_discovery.ts"],
   ["peer_parts.ts"],
+  ["peer_membership.ts"],
   ["peer.ts"],
   ["serve.ts"],
+  ["testing"],
   ["cli"],
 ];
 

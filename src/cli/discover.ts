@@ -4,10 +4,12 @@
  * @module
  */
 
+import type { ForeignPeer } from "../discovery/foreign.ts";
 import type { FoundPeer } from "../discovery/search.ts";
 import { printable } from "../log.ts";
 import { formatAddress } from "../transport/transport.ts";
 import { openPeer } from "./open_peer.ts";
+import type { Output } from "./output.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** How long to look. */
@@ -17,20 +19,22 @@ const LOOK_MS = 2_000;
 export async function run(invocation: Invocation): Promise<void> {
   const { options, output, signal } = invocation;
   const timeoutMs = options.milliseconds("timeout") ?? LOOK_MS;
-  await using peer = await openPeer(invocation, { clientOnly: true, anonymous: true });
+  await using peer = await openPeer(invocation, { clientOnly: true, anonymous: true, seeds: true });
   const found = new Map<string, FoundPeer>();
-  for await (const other of peer.find({ timeoutMs, signal })) {
-    found.set(`${other.peerId} ${other.tcpPort}`, other);
-  }
-  for (const { peerId, name, addresses, via } of [...found.values()].sort(compareByName)) {
-    const where = addresses.map(formatAddress);
-    const label = printable(name, 64) || "(no name)";
-    output.result(
-      { peerId, name, addresses: where, via },
-      `${peerId}  ${label.padEnd(16)}  ${where.join(" ")}  via ${via.join(", ")}`,
+  const foreign = new Map<string, ForeignPeer>();
+  await Promise.all([
+    each(peer.find({ timeoutMs, signal }), (other) => found.set(other.peerId, other)),
+    each(peer.findForeign({ timeoutMs, signal }), (other) => {
+      foreign.set(`${other.dialect} ${other.id} ${formatAddress(other.address)}`, other);
+    }),
+  ]);
+  for (const other of [...found.values()].sort(compareByName)) showPeer(other, output);
+  for (const other of foreign.values()) showForeign(other, output);
+  if (found.size + foreign.size === 0 && !signal.aborted) {
+    output.note(
+      `Nobody answered in ${timeoutMs / 1000} s; kith doctor says what may be in the way`,
     );
   }
-  if (found.size === 0 && !signal.aborted) output.note(`Nobody answered in ${timeoutMs / 1000} s`);
 }
 
 /** By name, then by id, so that the same peers are listed in the same order every time. */
@@ -42,4 +46,27 @@ type NamedPeer = Pick<FoundPeer, "name" | "peerId">;
 
 function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+async function each<T>(found: AsyncIterable<T>, take: (one: T) => void): Promise<void> {
+  for await (const one of found) take(one);
+}
+
+function showPeer({ peerId, name, addresses, via }: FoundPeer, output: Output): void {
+  const where = addresses.map(formatAddress);
+  const label = printable(name, 64) || "(no name)";
+  output.result(
+    { peerId, name, addresses: where, via },
+    `${peerId}  ${label.padEnd(16)}  ${where.join(" ")}  via ${via.join(", ")}`,
+  );
+}
+
+/** A peer of another program: what it says of itself, which nobody has proven. */
+function showForeign({ dialect, id, name, address, protocols }: ForeignPeer, output: Output): void {
+  const where = formatAddress(address);
+  const label = printable(name, 64) || "(no name)";
+  output.result(
+    { dialect, id, name, addresses: [where], protocols },
+    `${dialect.padEnd(11)}  ${label.padEnd(16)}  ${where}  ${printable(id, 64)}`,
+  );
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { interfaceFilter } from "../discovery/interface_filter.ts";
 import { ACCESS_LEVELS } from "../endpoint/access_levels.ts";
 import { loadLimits } from "../endpoint/limits_file.ts";
 import type { RequestOptions } from "../endpoint/outgoing.ts";
@@ -15,9 +16,9 @@ import type { Network } from "../secure/network.ts";
 import { loadNetwork, watchNetworkFile } from "../secure/network_file.ts";
 import { looksLikeId } from "../secure/trust_entry.ts";
 import { Home, resolveHome } from "../state/home.ts";
-import { parseAddress } from "../transport/transport.ts";
+import { type Address, parseAddress } from "../transport/transport.ts";
 import { presentedTokens } from "./credentials.ts";
-import { type Options, UsageError } from "./options.ts";
+import { asUsage, type Options, UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
 import type { Invocation } from "./verbs.ts";
 
@@ -33,7 +34,7 @@ export function openIdentity(
 /** A peer as the options ask for it. */
 export async function openPeer(
   invocation: Invocation,
-  more: { clientOnly: boolean; anonymous?: boolean; web?: boolean },
+  more: { clientOnly: boolean; anonymous?: boolean; web?: boolean; seeds?: boolean },
 ): Promise<Peer> {
   const { options, output } = invocation;
   const { identity, home } = more.anonymous
@@ -43,6 +44,8 @@ export async function openPeer(
     name: options.text("network"),
     keyFile: options.text("key-file"),
   });
+  const onlyInterfaces = options.list("interface");
+  asUsage(() => interfaceFilter(onlyInterfaces));
   const peer = await Peer.open({
     identity,
     network,
@@ -58,6 +61,12 @@ export async function openPeer(
     web: more.web ?? false,
     httpPort: options.port("http-port"),
     dialects: parseDialects(options),
+    project: options.text("project"),
+    onlyInterfaces,
+    seeds: more.seeds ? addressesOf(options) : [],
+    peersFile: options.text("peers-file"),
+    dnsName: options.text("dns-name"),
+    mdns: options.has("mdns"),
     log: output.log,
   });
   if (keyFile !== undefined) watchKeys(peer, network, keyFile, output);
@@ -102,13 +111,17 @@ export function requestOptions(options: Options, signal: AbortSignal): RequestOp
   return { signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
 }
 
-/** How to look for a peer, as the options ask for it. @throws {UsageError} when an address is none. */
-export function reachOptions(options: Options, signal: AbortSignal): ReachOptions {
-  const timeoutMs = options.milliseconds("timeout");
-  const peers = options.texts("peer").map((text) => {
+/** The addresses of `--peer`. @throws {UsageError} when one is none. */
+function addressesOf(options: Options): Address[] {
+  return options.texts("peer").map((text) => {
     const address = parseAddress(text);
     if (address === undefined) throw new UsageError("Option --peer must be HOST:PORT");
     return address;
   });
-  return { signal, peers, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
+}
+
+/** How to look for a peer, as the options ask for it. @throws {UsageError} when an address is none. */
+export function reachOptions(options: Options, signal: AbortSignal): ReachOptions {
+  const timeoutMs = options.milliseconds("timeout");
+  return { signal, peers: addressesOf(options), ...(timeoutMs === undefined ? {} : { timeoutMs }) };
 }

@@ -65,6 +65,22 @@ export const NETWORK_OPTIONS: OptionSpecs = {
   "discovery-port": { value: "N", help: "UDP port that questions are sent to (default: 3486)" },
 };
 
+/** Options of verbs that look around for others. */
+export const FIND_OPTIONS: OptionSpecs = {
+  interface: { value: "LIST", help: "use only these interfaces, e.g. eth0,wl* or !docker*" },
+  "peers-file": { value: "F", help: "also ask at the HOST:PORT on each line of this file" },
+  "dns-name": {
+    value: "NAME",
+    help: "also ask at the kith=HOST:PORT in the TXT records of this name",
+  },
+  mdns: { help: "also by mDNS (Avahi, Bonjour), which lists us for everybody on the network" },
+};
+
+/** Where others may be, for verbs that look for anybody. */
+export const SEED_OPTIONS: OptionSpecs = {
+  peer: { value: "HOST:PORT", help: "also ask there", repeats: true },
+};
+
 /** Options of verbs that look for a peer. */
 export const REACH_OPTIONS: OptionSpecs = {
   peer: { value: "HOST:PORT", help: "ask there instead of looking around", repeats: true },
@@ -92,7 +108,7 @@ export const LISTEN_OPTIONS: OptionSpecs = {
 /** Options of verbs that serve. */
 export const SERVE_OPTIONS: OptionSpecs = {
   "http-port": { value: "N", help: "port for HTTP and WebSocket (default: 3488 or the next free)" },
-  dialect: { value: "LIST", help: "also speak witch, peerpy, or all (default: none)" },
+  dialect: { value: "LIST", help: "also speak peerconnect, witch, peerpy, or all (default: none)" },
 };
 
 /** Milliseconds of a unit of time. */
@@ -150,6 +166,11 @@ export class Options {
   texts(name: string): string[] {
     const value = this.#values[name];
     return Array.isArray(value) ? value.map(String) : [];
+  }
+
+  /** The values of an option that takes a list with commas. */
+  list(name: string): string[] {
+    return this.text(name)?.split(",") ?? [];
   }
 
   /** A number of at least 0, in milliseconds, of an option in seconds. @throws {UsageError} */

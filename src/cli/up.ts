@@ -4,8 +4,10 @@
  * @module
  */
 
-import type { PeerEvent } from "../endpoint/peer_table.ts";
+import type { PeerEvent, PeerTable } from "../endpoint/peer_table.ts";
 import { PeerError } from "../errors.ts";
+import { describeEvent } from "../membership/description.ts";
+import type { MemberChange, MemberEvent } from "../membership/member.ts";
 import { printable } from "../log.ts";
 import type { Peer } from "../peer.ts";
 import type { MeshEvent } from "../rpc/mesh.ts";
@@ -15,6 +17,7 @@ import type { Sessions } from "../session/sessions.ts";
 import { encodeJson } from "../wire/json.ts";
 import { toNotation } from "./notation.ts";
 import { openPeer } from "./open_peer.ts";
+import { asUsage, type Options, UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
 import { decider, reportTransfer } from "./recv.ts";
 import type { Invocation } from "./verbs.ts";
@@ -31,7 +34,8 @@ const MAX_SHOWN_CHARS = 2_000;
 /** Runs a peer until ^C: it is found, answers calls, takes messages and, with `--dir`, files. */
 export async function run(invocation: Invocation): Promise<void> {
   const { options, output, signal } = invocation;
-  await using peer = await openPeer(invocation, { clientOnly: false, web: true });
+  const tags = parseTags(options);
+  await using peer = await openPeer(invocation, { clientOnly: false, web: true, seeds: true });
   const projectId = options.text("project");
   const project = projectId === undefined ? {} : { projectId };
   const mesh = projectId === undefined ? undefined : peer.mesh(project);
@@ -44,8 +48,10 @@ export async function run(invocation: Invocation): Promise<void> {
     ? undefined
     : peer.receive({ dir, accept: decider(invocation) });
   announce(peer, output);
+  const membership = asUsage(() => peer.join({ tags }));
   const work = Promise.all([
-    each(peer.endpoint.peers.watch({ signal }), (event) => showPeer(event, output)),
+    each(membership.watch({ signal }), (event) => showMember(event, output)),
+    each(withoutChecks(peer.endpoint.peers, signal), (event) => showPeer(event, output)),
     showSessions(sessions, output),
     ...(receiver === undefined ? [] : [each(receiver, (event) => reportTransfer(event, output))]),
     ...(mesh === undefined ? [] : [each(mesh, (event) => showMesh(event, output))]),
@@ -92,12 +98,49 @@ function whoOf({ name, peerId }: { name: string; peerId?: string | undefined }):
   return name === "" ? peerId : `${printable(name, 64)} (${peerId.slice(0, 8)})`;
 }
 
+/** Connections that come and go, but for those in which members compare what they know. */
+async function* withoutChecks(peers: PeerTable, signal: AbortSignal): AsyncGenerator<PeerEvent> {
+  const unseen = new Set<string>();
+  for await (const event of peers.watch({ signal })) {
+    const { peerId } = event.peer;
+    if (event.type === "added" && peers.statusOf(peerId)?.state === "alive") unseen.add(peerId);
+    else if (event.type !== "removed" || !unseen.delete(peerId)) yield event;
+  }
+}
+
 function showPeer({ type, peer, why }: PeerEvent, output: Output): void {
   const { peerId, name } = peer;
   const reason = why === undefined ? {} : { why };
   const said = { added: "came", removed: "went", "slow-consumer": "does not read" }[type];
   const text = `${whoOf(peer)} ${said}${why ? `: ${printable(why, 200)}` : ""}`;
   output.result({ event: type, peerId, name, ...reason }, text);
+}
+
+/** What happened to a member of the group, or to what is seen of it. */
+function showMember(event: MemberEvent, output: Output): void {
+  const facts = describeEvent(event);
+  const text = "member" in event
+    ? `${whoOf(event.member)} ${MEMBER_TEXTS[event.type]}: ${printable(event.member.why, 200)}`
+    : event.why;
+  output.result({ ...facts, event: `member-${event.type}` }, text);
+}
+
+/** What is said of a member. */
+const MEMBER_TEXTS: Readonly<Record<MemberChange, string>> = {
+  joined: "is in the group",
+  suspect: "may be gone",
+  alive: "is there after all",
+  dead: "is dead",
+  left: "has left the group",
+  updated: "says something new of itself",
+};
+
+/** The tags that the options ask for. @throws {UsageError} for what is none. */
+function parseTags(options: Options): Record<string, string> {
+  const tags = options.texts("tag").map((text) => /^([^=]+)=(.*)$/s.exec(text)?.slice(1) ?? [text]);
+  const bad = tags.find((tag) => tag.length !== 2);
+  if (bad !== undefined) throw new UsageError("Option --tag must be NAME=VALUE");
+  return Object.fromEntries(tags);
 }
 
 function showMesh(event: MeshEvent, output: Output): void {

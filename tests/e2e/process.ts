@@ -19,7 +19,9 @@ const PATIENCE_MS = 20_000;
 const NETWORK_VERBS: readonly string[] = [
   "call",
   "discover",
+  "doctor",
   "msg",
+  "peers",
   "ping",
   "recv",
   "send",

@@ -1,0 +1,121 @@
+/**
+ * `kith doctor`
+ *
+ * @module
+ */
+
+import { examine } from "../discovery/doctor/doctor.ts";
+import type { Check } from "../discovery/doctor/doctor_check.ts";
+import { dumpFacts, ownNames } from "../discovery/doctor/doctor_dump.ts";
+import { redactAll, redactor } from "../discovery/doctor/doctor_redact.ts";
+import { interfaceFilter } from "../discovery/interface_filter.ts";
+import { localInterfaces } from "../discovery/interfaces.ts";
+import { TransportError } from "../errors.ts";
+import { Metrics } from "../metrics.ts";
+import type { Network } from "../secure/network.ts";
+import { loadNetwork } from "../secure/network_file.ts";
+import { sealTransport } from "../secure/sealed_socket.ts";
+import { Sealer } from "../secure/sealer.ts";
+import { resolveHome } from "../state/home.ts";
+import { netTransport } from "../transport/net.ts";
+import type { Transport } from "../transport/transport.ts";
+import { reachOptions } from "./open_peer.ts";
+import { asUsage, type Options } from "./options.ts";
+import type { Invocation } from "./verbs.ts";
+
+/** Where the reasons begin, for people. */
+const REASON_COLUMN = 58;
+
+/** What a check came to, for people. */
+const VERDICTS = { true: "ok", false: "FAILED", null: "skipped" } as const;
+
+/** Looks why peers do not find each other, and says what to do. */
+export async function run({ options, output, signal }: Invocation): Promise<void> {
+  const metrics = new Metrics();
+  const { network } = loadNetwork({
+    name: options.text("network"),
+    keyFile: options.text("key-file"),
+  });
+  const { peers = [] } = reachOptions(options, signal);
+  const only = options.text("interface")?.split(",") ?? [];
+  asUsage(() => interfaceFilter(only));
+  const hide = options.has("dump")
+    ? redactor({ ...ownNames(permissionState), home: knownHome(options), peers: peers.map(hostOf) })
+    : undefined;
+  const waitMs = options.milliseconds("timeout");
+  let discovery: Check | undefined;
+  const checks = examine({
+    transport: transportOf(network, metrics),
+    hear: transportOf(network, metrics),
+    hostname: options.text("host"),
+    port: options.port("discovery-port"),
+    only,
+    peers,
+    metrics,
+    ...(options.has("ephemeral") ? {} : { home: () => homeOf(options) }),
+    ...(waitMs === undefined ? {} : { waitMs }),
+    signal,
+  });
+  for await (const seen of checks) {
+    const shown = hide === undefined ? seen : redactAll(seen, hide);
+    if (shown.check === "discovery") discovery = shown;
+    const { check, ok, why, fix, facts } = shown;
+    const more = {
+      ...(fix === undefined ? {} : { fix }),
+      ...(facts === undefined ? {} : { facts }),
+    };
+    output.result({ check, ok, why, ...more }, textOf(shown));
+  }
+  if (hide !== undefined) {
+    const counters = metrics.snapshot();
+    const permissions = permissionState;
+    const dump = redactAll(dumpFacts({ interfaces: localInterfaces, permissions, counters }), hide);
+    output.result({ dump }, linesOf(dump).join("\n"));
+  }
+  if (discovery?.ok === false) {
+    throw new TransportError(`Cannot find peers here: ${discovery.why}`);
+  }
+}
+
+/** A member of the network. Two of them hear each other; one does not hear itself. */
+function transportOf(network: Network, metrics: Metrics): Transport {
+  return network.isOpen
+    ? netTransport
+    : sealTransport(netTransport, new Sealer({ network, metrics }));
+}
+
+function homeOf(options: Options): string {
+  return options.text("home") ?? resolveHome();
+}
+
+/** The home folder, where that can be told; where not, that is a check of its own. */
+function knownHome(options: Options): string | undefined {
+  try {
+    return homeOf(options);
+  } catch {
+    return undefined;
+  }
+}
+
+function hostOf({ hostname }: { hostname: string }): string {
+  return hostname;
+}
+
+function permissionState(descriptor: Deno.PermissionDescriptor): Deno.PermissionState {
+  return Deno.permissions.querySync(descriptor).state;
+}
+
+/** A check for people: what it came to, what it is, why, and below that what to do. */
+function textOf({ check, ok, why, fix }: Check): string {
+  const verdict = VERDICTS[`${ok}`].padEnd(9);
+  const indent = `\n${" ".repeat(verdict.length)}`;
+  const remedy = fix === undefined ? "" : `${indent}-> ${fix.replaceAll("\n", `${indent}   `)}`;
+  return `${(verdict + check).padEnd(REASON_COLUMN)}  ${why}${remedy}`;
+}
+
+/** A dump for people: a line per fact. */
+function linesOf(dump: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(dump).map(([name, value]) => {
+    return `${name.padEnd(14)} ${typeof value === "string" ? value : JSON.stringify(value)}`;
+  });
+}

@@ -1,0 +1,120 @@
+/**
+ * `kith peers`
+ *
+ * @module
+ */
+
+import { sleep, systemClock } from "../clock.ts";
+import type { Link } from "../endpoint/link.ts";
+import { NotFoundError, PeerError } from "../errors.ts";
+import { printable } from "../log.ts";
+import type { MemberDescription } from "../membership/description.ts";
+import type { Peer } from "../peer.ts";
+import { openPeer, reachOptions } from "./open_peer.ts";
+import { UsageError } from "./options.ts";
+import type { Output } from "./output.ts";
+import type { Invocation } from "./verbs.ts";
+
+/** How long to look for somebody who is in a group. */
+const LOOK_MS = 3_000;
+
+/** Pause before somebody else is asked, when whom we watched through is gone. */
+const AGAIN_MS = 1_000;
+
+/** Shows who is in the group, as a member of it sees that. */
+export async function run(invocation: Invocation): Promise<void> {
+  const { options, output, signal } = invocation;
+  const [target, ...more] = options.args;
+  if (more.length > 0) throw new UsageError("At most one PEER is wanted");
+  await using peer = await openPeer(invocation, { clientOnly: true });
+  if (!options.has("watch")) {
+    await using link = await findMember(peer, target, invocation);
+    if (link === undefined) return output.note("Nobody here is in a group; kith up is");
+    const members = await link.request("members.list", {}, { signal }) as MemberDescription[];
+    for (const member of members) show(member, undefined, link, output);
+    return;
+  }
+  while (!signal.aborted) {
+    await using link = await findMember(peer, target, invocation);
+    if (link === undefined) output.note("Nobody here is in a group yet");
+    else await watch(link, invocation);
+    await sleep(systemClock, AGAIN_MS, { signal }).catch(() => {}); // interrupted
+  }
+}
+
+/** What happens, as one member sees it, as long as it is there. */
+async function watch(link: Link, { output, signal }: Invocation): Promise<void> {
+  const { peerId, name } = link.peer;
+  const forever = { signal, timeoutMs: Infinity }; // heartbeats tell when it is gone
+  output.note(`as ${nameOf({ peerId, name })} sees it:`);
+  try {
+    for await (const item of link.stream("members.watch", {}, forever)) {
+      const { event, ...facts } = item as { event: string } & Record<string, unknown>;
+      if ("peerId" in facts) show(facts as unknown as MemberDescription, event, link, output);
+      else output.result({ event, ...facts }, `${event}: ${printable(String(facts.why), 200)}`);
+    }
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof PeerError)) throw error;
+    output.note(`${nameOf({ peerId, name })} tells no more: ${printable(error.message, 200)}`);
+  }
+}
+
+/** Somebody who is in a group: who was asked for, or whoever is found first. */
+async function findMember(
+  peer: Peer,
+  target: string | undefined,
+  { options, signal }: Invocation,
+): Promise<Link | undefined> {
+  const reach = reachOptions(options, signal);
+  if (target !== undefined) return await peer.link(target, reach);
+  const timeoutMs = options.milliseconds("timeout") ?? LOOK_MS;
+  for (const address of reach.peers ?? []) {
+    const link = await tryMember(() => peer.endpoint.connect(address, { signal }));
+    if (link !== undefined) return link;
+  }
+  for await (const { addresses: [address] } of peer.find({ timeoutMs, signal })) {
+    if (address === undefined) continue;
+    const link = await tryMember(() => peer.endpoint.connect(address, { signal }));
+    if (link !== undefined) return link;
+  }
+  return undefined;
+}
+
+/** A connection to somebody who is in a group; nothing where that one is in none, or refuses. */
+async function tryMember(connect: () => Promise<Link>): Promise<Link | undefined> {
+  let link: Link | undefined;
+  try {
+    link = await connect();
+    if (link.peer.capabilities.includes("members/1")) return link;
+    throw new NotFoundError("no-endpoint", "it is in no group");
+  } catch (error) {
+    await link?.close();
+    if (error instanceof PeerError) return undefined;
+    throw error;
+  }
+}
+
+function show(
+  member: MemberDescription,
+  event: string | undefined,
+  { peer: { peerId: seenBy } }: Link,
+  output: Output,
+): void {
+  const { peerId, state, rttMs, why, confirmedBy, addresses: [address = "-"] } = member;
+  const by = confirmedBy.length === 0
+    ? ""
+    : ` (${confirmedBy.map((id) => id.slice(0, 8)).join(", ")})`;
+  const round = rttMs === null ? "-" : `${rttMs.toFixed(1)} ms`;
+  const when = event === undefined || event === "member" ? "" : `${event.padEnd(8)}  `;
+  output.result(
+    { ...(event === undefined ? {} : { event }), ...member, seenBy },
+    `${when}${state.padEnd(8)}${peerId}  ${nameOf(member).padEnd(16)}  ${
+      printable(address, 60)
+    }  ${round}  ${printable(why, 200)}${by}`,
+  );
+}
+
+function nameOf({ peerId, name }: { readonly peerId: string; readonly name: string }): string {
+  return printable(name, 64) || peerId.slice(0, 8);
+}
