@@ -16,7 +16,13 @@ import type { UdpPort } from "./endpoint/udp_port.ts";
 import type { WebPort } from "./endpoint/web.ts";
 import { Membership, type MembershipOptions } from "./membership/membership.ts";
 import type { Metrics } from "./metrics.ts";
-import type { Dialect, PeerOptions } from "./peer_options.ts";
+import type {
+  ConnectOptions,
+  Dialect,
+  PeerOptions,
+  SendFilesOptions,
+  SentFiles,
+} from "./peer_options.ts";
 import { membershipParts } from "./peer_membership.ts";
 import { openParts, type PeerParts } from "./peer_parts.ts";
 import type { Reach, ReachOptions } from "./reach.ts";
@@ -32,40 +38,21 @@ import { connectPeerpy } from "./session/peerpy.ts";
 import type { Session, SessionOptions } from "./session/session.ts";
 import { Sessions, type SessionsOptions } from "./session/sessions.ts";
 import type { States } from "./states.ts";
-import { buildManifest, type SkippedPath } from "./transfer/manifest.ts";
-import type { TransferSummary } from "./transfer/incoming.ts";
+import { buildManifest } from "./transfer/manifest.ts";
 import { Receiver, type ReceiverOptions } from "./transfer/receive.ts";
 import { sendFiles } from "./transfer/send.ts";
 import { type Address, formatAddress } from "./transport/transport.ts";
 import type { MessageBody } from "./wire/message.ts";
 
-export { AGENT, type Dialect, DIALECTS, type PeerOptions } from "./peer_options.ts";
-
-/** How to connect for a session. */
-export interface ConnectOptions extends ReachOptions, Omit<SessionOptions, "timeoutMs"> {
-  /** How long the answer to the offer may take in milliseconds. @default {2000} */
-  answerMs?: number;
-  /** Whom to speak to: a kith peer, or a peerpy peer at `host:port`. @default {"native"} */
-  dialect?: "native" | "peerpy";
-}
-
-/** How to send files. */
-export interface SendFilesOptions extends ReachOptions {
-  /** Who shall have them: a peer id or an unambiguous beginning of one, a name, or `host:port`. */
-  to: string;
-  /** Called as bytes leave. */
-  onProgress?: (bytes: number, totalBytes: number) => void;
-}
-
-/** What was sent, and what was not. */
-export interface SentFiles extends TransferSummary {
-  /** Bytes that had to be sent again. */
-  readonly resentBytes: number;
-  /** From acceptance to the receiver's confirmation. */
-  readonly seconds: number;
-  /** What was found in folders and is neither file nor folder. */
-  readonly skipped: readonly SkippedPath[];
-}
+export {
+  AGENT,
+  type ConnectOptions,
+  type Dialect,
+  DIALECTS,
+  type PeerOptions,
+  type SendFilesOptions,
+  type SentFiles,
+} from "./peer_options.ts";
 
 /**
  * A peer on the network.

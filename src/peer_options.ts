@@ -12,7 +12,11 @@ import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Identity } from "./secure/identity.ts";
 import type { Network } from "./secure/network.ts";
+import type { ReachOptions } from "./reach.ts";
+import type { SessionOptions } from "./session/session.ts";
 import type { Home } from "./state/home.ts";
+import type { TransferSummary } from "./transfer/incoming.ts";
+import type { SkippedPath } from "./transfer/manifest.ts";
 import type { Address, Transport } from "./transport/transport.ts";
 import { VERSION } from "./version.ts";
 
@@ -88,4 +92,30 @@ export interface PeerOptions {
   log?: Logger;
   /** Counters. @default {new Metrics()} */
   metrics?: Metrics;
+}
+
+/** How to connect for a session. */
+export interface ConnectOptions extends ReachOptions, Omit<SessionOptions, "timeoutMs"> {
+  /** How long the answer to the offer may take in milliseconds. @default {2000} */
+  answerMs?: number;
+  /** Whom to speak to: a kith peer, or a peerpy peer at `host:port`. @default {"native"} */
+  dialect?: "native" | "peerpy";
+}
+
+/** How to send files. */
+export interface SendFilesOptions extends ReachOptions {
+  /** Who shall have them: a peer id or an unambiguous beginning of one, a name, or `host:port`. */
+  to: string;
+  /** Called as bytes leave. */
+  onProgress?: (bytes: number, totalBytes: number) => void;
+}
+
+/** What was sent, and what was not. */
+export interface SentFiles extends TransferSummary {
+  /** Bytes that had to be sent again. */
+  readonly resentBytes: number;
+  /** From acceptance to the receiver's confirmation. */
+  readonly seconds: number;
+  /** What was found in folders and is neither file nor folder. */
+  readonly skipped: readonly SkippedPath[];
 }

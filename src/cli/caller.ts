@@ -4,6 +4,7 @@
  * @module
  */
 
+import { PeerConnectDiscovery } from "../discovery/dialects/peerconnect.ts";
 import { NotFoundError, TransportError } from "../errors.ts";
 import type { RequestOptions } from "../endpoint/outgoing.ts";
 import { printable } from "../log.ts";
@@ -28,8 +29,9 @@ export interface Callee extends AsyncDisposable {
 /** Connects to whom the command line names. @throws as `Peer.link` and `Client.open`. */
 export async function openCallee(invocation: Invocation, target: string): Promise<Callee> {
   const { options, signal } = invocation;
-  const dialect = options.choice("dialect", ["native", "witch"]) ?? "native";
+  const dialect = options.choice("dialect", ["native", "witch", "peerconnect"]) ?? "native";
   if (dialect === "witch") return await openWitch(invocation, target);
+  if (dialect === "peerconnect") return await openPeerConnect(invocation, target);
   if (target.startsWith("udp://")) return await openUdp(invocation, target);
   const reach = reachOptions(options, signal);
   const peer = await openPeer(invocation, { clientOnly: true });
@@ -96,6 +98,34 @@ async function openWitch({ options, signal }: Invocation, target: string): Promi
       return performance.now() - startedMs;
     },
     [Symbol.asyncDispose]: () => client.close(),
+  };
+}
+
+/** A PeerConnect node, which can only be asked whether it is alive, on its UDP port. */
+async function openPeerConnect(invocation: Invocation, target: string): Promise<Callee> {
+  const address = addressOf(target);
+  const label = formatAddress(address);
+  const peer = await openPeer(invocation, { clientOnly: true });
+  const [finder] = peer.foreign;
+  if (!(finder instanceof PeerConnectDiscovery)) throw new TypeError("No PeerConnect discovery");
+  const notSo = () => {
+    throw new UsageError("PeerConnect nodes have no endpoints to call; ping is all they answer");
+  };
+  return {
+    label,
+    call: notSo,
+    stream: notSo,
+    async ping({ signal, timeoutMs }) {
+      const startedMs = performance.now();
+      const how = {
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
+        ...(signal === undefined ? {} : { signal }),
+      };
+      if (await finder.isAlive(address, how)) return performance.now() - startedMs;
+      signal?.throwIfAborted();
+      throw new NotFoundError("no-peer", `No PeerConnect node answers at ${label}`);
+    },
+    [Symbol.asyncDispose]: () => peer.close(),
   };
 }
 

@@ -12,14 +12,16 @@ import { openPeer } from "./open_peer.ts";
 import type { Output } from "./output.ts";
 import type { Invocation } from "./verbs.ts";
 
-/** How long to look. */
+/** How long to look; witch-core nodes are not asked but listened for, and speak every five seconds. */
 const LOOK_MS = 2_000;
+const LISTEN_MS = 6_000;
 
 /** Lists who answers within the time. */
 export async function run(invocation: Invocation): Promise<void> {
   const { options, output, signal } = invocation;
-  const timeoutMs = options.milliseconds("timeout") ?? LOOK_MS;
   await using peer = await openPeer(invocation, { clientOnly: true, anonymous: true, seeds: true });
+  const listens = peer.foreign.some(({ dialect }) => dialect === "witch");
+  const timeoutMs = options.milliseconds("timeout") ?? (listens ? LISTEN_MS : LOOK_MS);
   const found = new Map<string, FoundPeer>();
   const foreign = new Map<string, ForeignPeer>();
   await Promise.all([

@@ -67,6 +67,10 @@ const CALL_OPTIONS: OptionSpecs = {
   dialect: { value: "NAME", help: "native, or witch for a witch-core server at HOST:PORT" },
 };
 
+const PING_OPTIONS: OptionSpecs = {
+  dialect: { value: "NAME", help: "native, or at HOST:PORT witch, peerconnect (its UDP port)" },
+};
+
 /** Every verb, in the order that help shows them. */
 export const VERBS: Readonly<Record<string, Verb>> = {
   id: {
@@ -109,7 +113,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     options: {
       ...COMMON_OPTIONS,
       count: { value: "N", help: "how many, one a second (default: 1)" },
-      ...CALL_OPTIONS,
+      ...PING_OPTIONS,
       ...REACH_OPTIONS,
       ...FIND_OPTIONS,
       ...NETWORK_OPTIONS,
@@ -160,7 +164,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       "key-file": NETWORK_OPTIONS["key-file"] as OptionSpecs[string],
       host: NETWORK_OPTIONS.host as OptionSpecs[string],
       "discovery-port": NETWORK_OPTIONS["discovery-port"] as OptionSpecs[string],
-      timeout: { value: "SECONDS", help: "how long to look (default: 2)" },
+      timeout: { value: "SECONDS", help: "how long to look (default: 2, with witch 6)" },
       dialect: { value: "LIST", help: "also look for peerconnect, witch, peerpy, or all" },
       ...SEED_OPTIONS,
       ...FIND_OPTIONS,

@@ -53,6 +53,7 @@ export class SwimNode implements SimNode {
   /** What it counts. */
   readonly metrics: Metrics = new Metrics();
   readonly #address: Address;
+  #asked = 0;
   /** What it would have sent while it is acquainted with others. */
   #withheld: Withheld[] | undefined;
   /** What it is told by whomever it joins meanwhile. */
@@ -71,7 +72,9 @@ export class SwimNode implements SimNode {
         signer,
         log,
         metrics: this.metrics,
-        nonce: () => 1 + Math.floor(host.clock.random() * 2 ** 48),
+        // Unlike chance of 32 bits, never the same twice; as long on the wire as one of 48 bits.
+        nonce: () =>
+          (2 ** 16 + ++this.#asked) * 2 ** 20 + Math.floor(host.clock.random() * 2 ** 20),
         send: (packet, to) => {
           if (this.#withheld === undefined) host.send(packet, to);
           else this.#withheld.push({ packet, to });
