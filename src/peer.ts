@@ -14,7 +14,8 @@ import type { Link } from "./endpoint/link.ts";
 import type { RequestOptions } from "./endpoint/outgoing.ts";
 import type { UdpPort } from "./endpoint/udp_port.ts";
 import type { WebPort } from "./endpoint/web.ts";
-import { Membership, type MembershipOptions } from "./membership/membership.ts";
+import { Membership } from "./membership/membership.ts";
+import type { MembershipOptions } from "./membership/membership_options.ts";
 import type { Metrics } from "./metrics.ts";
 import type {
   ConnectOptions,

@@ -9,7 +9,7 @@ import type { CandidateSource } from "./discovery/candidates.ts";
 import { DnsPeers } from "./discovery/sources/dns_peers.ts";
 import type { ForeignDiscovery } from "./discovery/foreign.ts";
 import { interfaceFilter } from "./discovery/interface_filter.ts";
-import { type LocalInterface, localInterfaces } from "./discovery/interfaces.ts";
+import { interfacesAt, type LocalInterface, localInterfaces } from "./discovery/interfaces.ts";
 import { Mdns } from "./discovery/mdns/mdns.ts";
 import { PeerConnectDiscovery } from "./discovery/dialects/peerconnect.ts";
 import { PeerpyDiscovery } from "./discovery/dialects/peerpy_discovery.ts";
@@ -20,7 +20,7 @@ import { WitchDiscovery } from "./discovery/dialects/witch_discovery.ts";
 import { askWitchStatus } from "./discovery/dialects/witch_status.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
 import { UdpPort } from "./endpoint/udp_port.ts";
-import { TransportError } from "./errors.ts";
+import { NotFoundError, TransportError } from "./errors.ts";
 import type { Dialect, PeerOptions } from "./peer_options.ts";
 import type { Identity } from "./secure/identity.ts";
 import { type Address, isWildcard, type Transport } from "./transport/transport.ts";
@@ -67,7 +67,9 @@ export async function openDiscovery(
       probe: async (address, { signal }) => {
         await using link = await endpoint.connect(address, { signal });
         const { peerId, name } = link.peer;
-        return { peerId, name };
+        if (peerId !== parts.identity.peerId) return { peerId, name };
+        // As where one list of addresses is given to all; nobody announces us who could tell.
+        throw new NotFoundError("no-peer", "that is this peer itself");
       },
     } satisfies DiscoveryOptions,
   );
@@ -82,7 +84,13 @@ export async function openForeign(
   const { dialects = [] } = parts.options;
   const opened: ForeignDiscovery[] = [];
   for (const dialect of dialects) {
-    opened.push(stack.use(await OPENERS[dialect](parts, stack)));
+    try {
+      opened.push(stack.use(await OPENERS[dialect](parts, stack)));
+    } catch (error) {
+      // Another program may have the port: everything else goes on.
+      if (!(error instanceof TransportError)) throw error;
+      parts.endpoint.log.warn(`${dialect} is not spoken over UDP`, { why: error.message });
+    }
   }
   return opened;
 }
@@ -91,7 +99,9 @@ export async function openForeign(
 export function hostsOf(
   { hostname, interfaces = localInterfaces, onlyInterfaces = [] }: PeerOptions,
 ): string[] {
-  if (hostname !== undefined && !isWildcard(hostname)) return [hostname];
+  if (hostname !== undefined && !isWildcard(hostname)) {
+    return [hostname === "localhost" ? "127.0.0.1" : hostname];
+  }
   const isWanted = interfaceFilter(onlyInterfaces);
   const usable = interfaces().filter(({ family, name }) => family === "IPv4" && isWanted(name));
   const far = usable.filter(({ loopback }) => !loopback);
@@ -113,10 +123,11 @@ async function openSources(
 }
 
 async function openMdns(parts: FindingParts): Promise<Mdns> {
-  const { endpoint: { clock, log, metrics, self }, identity: { peerId }, plain } = parts;
+  const { endpoint: { clock, log, metrics, self }, plain } = parts;
   const tcpPort = announcedPort(parts);
   const interfaces = () => usableInterfaces(parts.options);
-  const announce = tcpPort === undefined ? {} : { announce: { tcpPort, peerId, name: self.name } };
+  // No id: whoever connects has it proven, and whoever only listens cannot tell who is there again.
+  const announce = tcpPort === undefined ? {} : { announce: { tcpPort, name: self.name } };
   return await Mdns.open({ transport: plain, clock, log, metrics, interfaces, ...announce });
 }
 
@@ -137,15 +148,16 @@ async function openPeerConnect(
 }
 
 function openWitch(parts: FindingParts): Promise<ForeignDiscovery> {
-  const { plain, identity: { peerId: nodeId }, endpoint: { self: { name } } } = parts;
-  const { project: projectId = "default" } = parts.options;
+  const { plain, endpoint: { self: { name } } } = parts;
+  const { project: projectId = "default", sourceHash: hash } = parts.options;
   const port = announcedPort(parts);
   const ask = (address: Address, { signal }: { signal: AbortSignal }) => {
     return askWitchStatus(plain, address, { signal });
   };
+  const server = { nodeId: crypto.randomUUID(), name, port: port ?? 0, projectId };
   const announce = port === undefined
     ? {}
-    : { announce: { nodeId, name, port, protocols: [], projectId } };
+    : { announce: { ...server, ...(hash === undefined ? {} : { hash }) } };
   return WitchDiscovery.open({ ...common(parts), ask, ...announce });
 }
 
@@ -172,10 +184,7 @@ function common(parts: FindingParts) {
 function usableInterfaces(options: PeerOptions): LocalInterface[] {
   const { hostname, interfaces = localInterfaces, onlyInterfaces = [] } = options;
   const isWanted = interfaceFilter(onlyInterfaces);
-  const isOnly = hostname !== undefined && !isWildcard(hostname);
-  return interfaces().filter(({ name, address }) => {
-    return isWanted(name) && (!isOnly || address === hostname);
-  });
+  return interfacesAt(interfaces(), hostname).filter(({ name }) => isWanted(name));
 }
 
 /** The port that others are told of; `undefined` for a peer that is not to be found. */

@@ -5,12 +5,13 @@
  */
 
 import type { RememberedPeers } from "./discovery/sources/remembered_peers.ts";
-import type { MemberMemory, MembershipParts } from "./membership/membership.ts";
+import type { MemberMemory, MembershipParts } from "./membership/membership_options.ts";
 import { hostsOf } from "./peer_discovery.ts";
 import type { PeerOptions } from "./peer_options.ts";
 import type { PeerParts } from "./peer_parts.ts";
 import { UnsupportedError } from "./errors.ts";
 import type { Trust } from "./secure/trust.ts";
+import { isHostAddress } from "./transport/ip_address.ts";
 import { type Address, parseAddress } from "./transport/transport.ts";
 
 /** Members of earlier times that are looked for: one every ten seconds, so each within the hour. */
@@ -35,10 +36,10 @@ export function membershipParts(parts: PeerParts, options: PeerOptions): Members
   };
 }
 
-/** Where that may not be asked, others have to see where our packets come from. */
+/** Addresses only; where there are none to be told, others have to see where our packets come from. */
 function hosts(options: PeerOptions): readonly string[] {
   try {
-    return hostsOf(options);
+    return hostsOf(options).filter(isHostAddress);
   } catch (error) {
     if (error instanceof UnsupportedError) return [];
     throw error;

@@ -70,6 +70,8 @@ export interface PeerOptions {
   mdns?: boolean;
   /** What it belongs to: the group that `join` means, and the project that witch-core servers are told. @default {"default"} */
   project?: string | undefined;
+  /** What witch-core nodes are told of its sources, lower-case hex: those with others ignore it. @default none */
+  sourceHash?: string | undefined;
   /** Neither listen nor be found: only look, connect and send. @default {false} */
   clientOnly?: boolean;
   /** Let others find it; without that they need its address. @default {true} */

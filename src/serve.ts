@@ -12,7 +12,8 @@ import { hashSources } from "./rpc/source_hash.ts";
 import { serveWitch } from "./rpc/witch_server.ts";
 
 /** How to serve: the options of the witch-core network module's server, and those of the peer underneath. */
-export interface ServeOptions extends ServerOptions, Omit<PeerOptions, "name" | "clientOnly"> {
+export interface ServeOptions
+  extends ServerOptions, Omit<PeerOptions, "name" | "clientOnly" | "sourceHash" | "project"> {
   /** Let others find the server on the network. @default {true} */
   enableDiscovery?: boolean;
   /** Connect to the other servers of the project: see {@linkcode StandaloneServer.mesh}. @default {false} */
@@ -77,7 +78,13 @@ export class StandaloneServer extends Server {
 export async function serve(options: ServeOptions = {}): Promise<StandaloneServer> {
   const { enableDiscovery = true, serverName = "", sourceDir, ...rest } = options;
   const sourceHash = sourceDir === undefined ? options.sourceHash : await hashSources(sourceDir);
-  const peer = await Peer.open({ ...rest, name: serverName, announce: enableDiscovery });
+  const peer = await Peer.open({
+    ...rest,
+    name: serverName,
+    announce: enableDiscovery,
+    project: options.projectId,
+    sourceHash: sourceHash || undefined,
+  });
   try {
     const hashed = sourceHash === undefined ? {} : { sourceHash };
     return new StandaloneServer(peer, { ...rest, serverName, ...hashed });

@@ -16,7 +16,7 @@ import type { Invocation } from "./verbs.ts";
 const LOOK_MS = 2_000;
 const LISTEN_MS = 6_000;
 
-/** Lists who answers within the time. */
+/** Lists who answers within the time. @throws {UnsupportedError} when a permission was missing to ask anybody. */
 export async function run(invocation: Invocation): Promise<void> {
   const { options, output, signal } = invocation;
   await using peer = await openPeer(invocation, { clientOnly: true, anonymous: true, seeds: true });
@@ -32,11 +32,11 @@ export async function run(invocation: Invocation): Promise<void> {
   ]);
   for (const other of [...found.values()].sort(compareByName)) showPeer(other, output);
   for (const other of foreign.values()) showForeign(other, output);
-  if (found.size + foreign.size === 0 && !signal.aborted) {
-    output.note(
-      `Nobody answered in ${timeoutMs / 1000} s; kith doctor says what may be in the way`,
-    );
-  }
+  if (found.size + foreign.size > 0 || signal.aborted) return;
+  const { asked, obstacle } = peer.discovery;
+  if (asked.length === 0 && obstacle !== undefined) throw obstacle; // nobody could have answered
+  const what = asked.length === 0 ? "could be asked" : `answered in ${timeoutMs / 1000} s`;
+  output.note(`Nobody ${what}; kith doctor says what may be in the way`);
 }
 
 /** By name, then by id, so that the same peers are listed in the same order every time. */

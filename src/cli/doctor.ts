@@ -37,7 +37,7 @@ export async function run({ options, output, signal }: Invocation): Promise<void
     keyFile: options.text("key-file"),
   });
   const { peers = [] } = reachOptions(options, signal);
-  const only = options.text("interface")?.split(",") ?? [];
+  const only = options.list("interface");
   asUsage(() => interfaceFilter(only));
   const hide = options.has("dump")
     ? redactor({ ...ownNames(permissionState), home: knownHome(options), peers: peers.map(hostOf) })
@@ -58,7 +58,7 @@ export async function run({ options, output, signal }: Invocation): Promise<void
   });
   for await (const seen of checks) {
     const shown = hide === undefined ? seen : redactAll(seen, hide);
-    if (shown.check === "discovery") discovery = shown;
+    if (seen.check === "discovery") discovery = shown;
     const { check, ok, why, fix, facts } = shown;
     const more = {
       ...(fix === undefined ? {} : { fix }),

@@ -215,6 +215,17 @@ export class Options {
     );
   }
 
+  /** A number in a range, with or without a fraction. @throws {UsageError} when it is not one. */
+  number(name: string, min: number, max: number): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const value = /^\d{1,9}(\.\d{1,9})?$/.test(text) ? Number(text) : NaN;
+    if (value >= min && value <= max) return value;
+    throw new UsageError(
+      `Option --${name} must be a number, ${min}..${max}: it is ${printable(text, 20)}`,
+    );
+  }
+
   /** One of some words. @throws {UsageError} when it is none of them. */
   choice<T extends string>(name: string, words: readonly T[]): T | undefined {
     const text = this.text(name);

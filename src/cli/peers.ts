@@ -10,6 +10,7 @@ import { NotFoundError, PeerError } from "../errors.ts";
 import { printable } from "../log.ts";
 import type { MemberDescription } from "../membership/description.ts";
 import type { Peer } from "../peer.ts";
+import { readMember, readMembers } from "./members.ts";
 import { openPeer, reachOptions } from "./open_peer.ts";
 import { UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
@@ -30,8 +31,8 @@ export async function run(invocation: Invocation): Promise<void> {
   if (!options.has("watch")) {
     await using link = await findMember(peer, target, invocation);
     if (link === undefined) return output.note("Nobody here is in a group; kith up is");
-    const members = await link.request("members.list", {}, { signal }) as MemberDescription[];
-    for (const member of members) show(member, undefined, link, output);
+    const members = await link.request("members.list", {}, { signal });
+    for (const member of readMembers(members)) show(member, undefined, link, output);
     return;
   }
   while (!signal.aborted) {
@@ -49,9 +50,11 @@ async function watch(link: Link, { output, signal }: Invocation): Promise<void> 
   output.note(`as ${nameOf({ peerId, name })} sees it:`);
   try {
     for await (const item of link.stream("members.watch", {}, forever)) {
-      const { event, ...facts } = item as { event: string } & Record<string, unknown>;
-      if ("peerId" in facts) show(facts as unknown as MemberDescription, event, link, output);
-      else output.result({ event, ...facts }, `${event}: ${printable(String(facts.why), 200)}`);
+      const { event, why, peerId } = Object(item) as Record<string, unknown>;
+      const what = typeof event === "string" ? printable(event, 16) : "";
+      const reason = typeof why === "string" ? printable(why, 200) : "";
+      if (peerId !== undefined) show(readMember(item), what, link, output);
+      else output.result({ event: what, why: reason }, `${what}: ${reason}`);
     }
   } catch (error) {
     if (signal.aborted) return;

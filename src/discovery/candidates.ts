@@ -27,7 +27,19 @@ const PROVEN_AGAIN_MS = 120_000;
 /** How long a peer is believed to be where it has proven itself, in milliseconds: until it is asked again, and longer. */
 const PROVEN_VALID_MS = PROVEN_AGAIN_MS + 2 * ASK_AGAIN_MS;
 
-/** Most addresses that one source has asked in one search. */
+/** Longest rest before an address is asked again that strangers named and where nobody is, in milliseconds. */
+const LONGEST_REST_MS = 16 * ASK_AGAIN_MS;
+
+/** What strangers can say, or could before it was remembered; see the prober. */
+const HEARSAY: ReadonlySet<DiscoveryMethod> = new Set<DiscoveryMethod>(["mdns", "remembered"]);
+
+/** Whose sources name an address again as long as it is published, so that one where nobody is can be forgotten. */
+const NAMED_AGAIN: ReadonlySet<DiscoveryMethod> = new Set<DiscoveryMethod>(["mdns", "dns"]);
+
+/** How often in a row nobody is there until it is. */
+const MAX_FAILURES = 4;
+
+/** Most addresses that one source has asked at the same time in one search. */
 export const MAX_CANDIDATES = 1_024;
 
 /** Longest host name (RFC 1035, 2.3.4), or address with its zone. */
@@ -103,27 +115,32 @@ export class Candidates {
           metrics.counter("discovery.candidates-dropped").add();
           continue;
         }
-        await prober.room(signal);
+        await prober.room({ signal, isHearsay: HEARSAY.has(source.method) });
         const pursuit = this.#guard(source, () => this.#pursue(candidate, source.method));
-        pursuits.set(key, pursuit);
+        pursuits.set(key, pursuit.finally(() => pursuits.delete(key)));
       }
     } finally {
       await Promise.all(pursuits.values());
     }
   }
 
-  /** Asks a candidate again and again. */
-  async #pursue({ address, peerId: expected }: Candidate, via: DiscoveryMethod): Promise<never> {
+  /** Asks a candidate again and again, unless nobody is ever there and its source names it again. */
+  async #pursue({ address, peerId: expected }: Candidate, via: DiscoveryMethod): Promise<void> {
     const { prober, clock, ownId, attempts } = this.#options;
     const { signal } = this.#search;
+    const isHearsay = HEARSAY.has(via);
     attempts.tried(`${via} to ${printable(formatAddress(address))}`);
-    for (;;) {
-      const peer = await prober.ask(address, signal);
+    for (let failures = 0; failures < MAX_FAILURES || !NAMED_AGAIN.has(via);) {
+      const peer = await prober.ask(address, { signal, isHearsay });
       const isMeant = peer !== undefined && (expected ?? peer.peerId) === peer.peerId;
       if (isMeant && peer.peerId !== ownId) {
         this.#search.addProven({ ...peer, address, via, validMs: PROVEN_VALID_MS });
       } else if (peer !== undefined && !isMeant) this.#another(address, peer.peerId);
-      await sleep(clock, isMeant ? PROVEN_AGAIN_MS : ASK_AGAIN_MS, { signal });
+      failures = isMeant ? 0 : failures + 1;
+      const restMs = isHearsay
+        ? Math.min(ASK_AGAIN_MS * 2 ** (failures - 1), LONGEST_REST_MS)
+        : ASK_AGAIN_MS;
+      await sleep(clock, isMeant ? PROVEN_AGAIN_MS : restMs, { signal });
     }
   }
 

@@ -29,10 +29,11 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
+import { isLoopback } from "../endpoint/limits.ts";
 import { ClosedError, UnsupportedError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
-import { type Address, type Datagram, isWildcard, type Transport } from "../transport/transport.ts";
+import type { Address, Datagram, Transport } from "../transport/transport.ts";
 import { Announcer, type OwnAnnouncement } from "./announcer.ts";
 import { Asker } from "./asker.ts";
 import { Attempts } from "./attempts.ts";
@@ -40,7 +41,8 @@ import { Candidates, type CandidateSource } from "./candidates.ts";
 import { DISCOVERY_PORT } from "./groups.ts";
 import { RotatingInstance } from "./instance.ts";
 import { interfaceFilter } from "./interface_filter.ts";
-import { type LocalInterface, localInterfaces } from "./interfaces.ts";
+import { interfacesAt, type LocalInterface, localInterfaces } from "./interfaces.ts";
+import { isInNetwork, networkBits } from "./mdns/mdns_network.ts";
 import { parseAnswer } from "./packets.ts";
 import { type Probe, Prober } from "./prober.ts";
 import type { PeerMemory } from "./sources/remembered_peers.ts";
@@ -107,6 +109,8 @@ export class Discovery implements AsyncDisposable {
   readonly #lookouts = new Set<Promise<void>>();
   readonly #end = new AbortController();
   #responder: Responder | undefined;
+  #used: readonly LocalInterface[] = [];
+  #leftOut: readonly LocalInterface[] = [];
 
   private constructor(options: DiscoveryOptions) {
     const { transport, clock = systemClock, log = silentLogger, metrics = new Metrics() } = options;
@@ -217,6 +221,7 @@ export class Discovery implements AsyncDisposable {
     const responder = await Responder.open({
       announcer,
       hostname,
+      isLeftOut: (asker) => this.#isLeftOut(asker),
       answerFrom,
       sockets,
       attempts,
@@ -278,11 +283,28 @@ export class Discovery implements AsyncDisposable {
     return followInterfaces({ list: () => this.#interfaces(), attempts, clock, signal }, take);
   }
 
-  #interfaces(): LocalInterface[] {
+  #interfaces(): readonly LocalInterface[] {
     const { hostname, interfaces = localInterfaces } = this.#options;
-    const all = interfaces().filter(({ name }) => this.#isWanted(name));
-    if (hostname === undefined || isWildcard(hostname)) return all;
-    const wanted = hostname === "localhost" ? "127.0.0.1" : hostname.replace(/%.*/, "");
-    return all.filter(({ address }) => address === wanted);
+    const all = interfaces();
+    this.#used = interfacesAt(all, hostname).filter(({ name }) => this.#isWanted(name));
+    this.#leftOut = all.filter((local) => !this.#used.includes(local));
+    return this.#used;
   }
+
+  /**
+   * Whether somebody is on a network that shall not be used: the socket for IPv4 hears all interfaces, and broadcasts on
+   * those too that are left out.
+   */
+  #isLeftOut({ hostname }: Address): boolean {
+    if (isLoopback(hostname) || hostname.includes(":")) return false;
+    const nearest = (locals: readonly LocalInterface[]) => {
+      return Math.max(-1, ...locals.filter(leadsTo(hostname)).map(networkBits));
+    };
+    return nearest(this.#leftOut) > nearest(this.#used);
+  }
+}
+
+/** Which interfaces lead to the network of an IPv4 address. */
+function leadsTo(hostname: string): (local: LocalInterface) => boolean {
+  return (local) => local.family === "IPv4" && isInNetwork(hostname, local);
 }

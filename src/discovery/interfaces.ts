@@ -6,6 +6,7 @@
 
 import { isLoopback } from "../endpoint/limits.ts";
 import { UnsupportedError } from "../errors.ts";
+import { isWildcard } from "../transport/transport.ts";
 
 /** One address of one interface. */
 export interface LocalInterface {
@@ -55,6 +56,20 @@ export function localInterfaces(): LocalInterface[] {
     }
   }
   return usable;
+}
+
+/**
+ * Those interfaces that an option for one address means.
+ *
+ * @param hostname The address, with a zone or without, or `localhost`; all are meant where it is none or a wildcard.
+ */
+export function interfacesAt(
+  interfaces: readonly LocalInterface[],
+  hostname: string | undefined,
+): LocalInterface[] {
+  if (hostname === undefined || isWildcard(hostname)) return [...interfaces];
+  const wanted = hostname === "localhost" ? "127.0.0.1" : hostname.replace(/%.*/, "");
+  return interfaces.filter(({ address }) => address === wanted);
 }
 
 /**

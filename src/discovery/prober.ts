@@ -3,13 +3,15 @@
  * bear.
  *
  * Addresses come from files, name servers and strangers' packets. Whoever names many must not make us connect to many at
- * once, nor to one of them often: it may be a third party's.
+ * once, nor to one of them often: it may be a third party's. What strangers say is hearsay: it waits until nobody else
+ * wants to be asked for, and of one host a few ports are asked, so that nobody's are scanned for a forger.
  *
  * @module
  */
 
 import type { Clock } from "../clock.ts";
 import { TimeoutError } from "../errors.ts";
+import { isLoopback, type RateOptions, TokenBuckets } from "../endpoint/limits.ts";
 import { unlessAborted } from "../endpoint/within_time.ts";
 import { type Logger, printable } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
@@ -19,8 +21,11 @@ import { type Attempts, reasonOf } from "./attempts.ts";
 /** Most addresses asked at the same time: a connection each, and dead ones take long to give up. */
 const MAX_PROBES = 16;
 
-/** Most addresses that wait for their turn: at the worst 12 seconds, all before them dead. Sources wait beyond that. */
+/** Most addresses of either kind that wait for their turn: at the worst 12 seconds, all before them dead. */
 const MAX_WAITING = 64;
+
+/** How many ports of one host are asked by hearsay: several peers of one machine at once, then one in two seconds. */
+const HEARSAY_PER_HOST: Readonly<RateOptions> = { perSecond: 0.5, burst: 16 };
 
 /** How long one may take to say who it is, in milliseconds: a connection and a handshake across the world, twice. */
 const PROBE_MS = 3_000;
@@ -55,8 +60,16 @@ export interface ProberOptions {
   clock: Clock;
   /** Told of those who are not there. */
   log: Logger;
-  /** Counts `discovery.candidates` and `discovery.candidates-failed`. */
+  /** Counts `discovery.candidates`, `discovery.candidates-failed` and `discovery.candidates-dropped`. */
   metrics: Metrics;
+}
+
+/** How to ask. */
+export interface ProbeOptions {
+  /** Gives up when aborted. */
+  readonly signal: AbortSignal;
+  /** Whether strangers named the address. @default {false} */
+  readonly isHearsay?: boolean;
 }
 
 /** Asks addresses; see the module. */
@@ -64,32 +77,34 @@ export class Prober {
   readonly #options: ProberOptions;
   // In the order they were last asked.
   readonly #known = new Map<string, Question>();
-  readonly #waiting: Question[] = [];
+  readonly #named = new Queue();
+  readonly #hearsay = new Queue();
+  readonly #hosts: TokenBuckets;
   readonly #atWork = new Set<Promise<void>>();
-  #room: PromiseWithResolvers<void> | undefined;
 
   /** Has asked nobody yet. */
   constructor(options: ProberOptions) {
     this.#options = options;
+    this.#hosts = new TokenBuckets(options.clock, HEARSAY_PER_HOST);
   }
 
   /** Resolves when one more may wait. @throws the signal's reason. */
-  async room(signal: AbortSignal): Promise<void> {
-    while (this.#waiting.length >= MAX_WAITING) {
-      await unlessAborted((this.#room ??= Promise.withResolvers()).promise, signal);
-    }
+  room({ signal, isHearsay = false }: ProbeOptions): Promise<void> {
+    return (isHearsay ? this.#hearsay : this.#named).room(signal);
   }
 
   /**
    * Asks who is at an address when it is its turn, or says what came of it where that was asked less than 30 seconds ago.
    *
-   * @returns `undefined` where nobody proved anything.
+   * @returns `undefined` where nobody proved anything, or where hearsay names too many ports of that host.
    * @throws the signal's reason; then, and if nobody else waits for it, the question is taken back.
    */
-  async ask(address: Address, signal: AbortSignal): Promise<ProvenPeer | undefined> {
-    while (this.#waiting.length >= MAX_WAITING) await this.room(signal); // several may have waited
+  async ask(address: Address, options: ProbeOptions): Promise<ProvenPeer | undefined> {
+    const { signal, isHearsay = false } = options;
+    await this.room(options);
     signal.throwIfAborted();
-    const question = this.#questionTo(address);
+    const question = this.#questionTo(address, isHearsay);
+    if (question === undefined) return undefined;
     question.askers++;
     try {
       return await unlessAborted(question.answer.promise, signal);
@@ -103,11 +118,18 @@ export class Prober {
     await Promise.all(this.#atWork);
   }
 
-  #questionTo(address: Address): Question {
+  #questionTo(address: Address, isHearsay: boolean): Question | undefined {
     const key = formatAddress(address);
     const known = this.#known.get(key);
     const nowMs = this.#options.clock.now();
-    if (known !== undefined && !(known.isOver && nowMs - known.atMs >= ASK_AGAIN_MS)) return known;
+    if (known !== undefined && !(known.isOver && nowMs - known.atMs >= ASK_AGAIN_MS)) {
+      if (!isHearsay && this.#hearsay.remove(known)) this.#named.add(known);
+      return known;
+    }
+    if (isHearsay && !isLoopback(address.hostname) && !this.#hosts.take(address.hostname)) {
+      this.#options.metrics.counter("discovery.candidates-dropped").add();
+      return undefined;
+    }
     const question: Question = {
       key,
       address,
@@ -120,7 +142,7 @@ export class Prober {
     this.#known.delete(key);
     this.#known.set(key, question);
     this.#forgetOldest();
-    this.#waiting.push(question);
+    (isHearsay ? this.#hearsay : this.#named).add(question);
     this.#start();
     return question;
   }
@@ -134,17 +156,15 @@ export class Prober {
 
   #takeBack(question: Question): void {
     if (this.#known.get(question.key) === question) this.#known.delete(question.key);
-    const at = this.#waiting.indexOf(question);
-    if (at >= 0) this.#waiting.splice(at, 1);
+    this.#named.remove(question);
+    this.#hearsay.remove(question);
     question.taken.abort();
-    this.#wake();
   }
 
   #start(): void {
     while (this.#atWork.size < MAX_PROBES) {
-      const question = this.#waiting.shift();
+      const question = this.#named.next() ?? this.#hearsay.next();
       if (question === undefined) return;
-      this.#wake();
       const work = this.#put(question);
       this.#atWork.add(work);
       void work.then(() => {
@@ -180,6 +200,38 @@ export class Prober {
       address: printable(formatAddress(address)),
       why: reasonOf(error),
     });
+  }
+}
+
+/** Those that wait for their turn. */
+class Queue {
+  readonly #waiting: Question[] = [];
+  #room: PromiseWithResolvers<void> | undefined;
+
+  /** Resolves when one more may wait. @throws the signal's reason. */
+  async room(signal: AbortSignal): Promise<void> {
+    while (this.#waiting.length >= MAX_WAITING) { // several may have waited for the same room
+      await unlessAborted((this.#room ??= Promise.withResolvers()).promise, signal);
+    }
+  }
+
+  add(question: Question): void {
+    this.#waiting.push(question);
+  }
+
+  next(): Question | undefined {
+    const question = this.#waiting.shift();
+    if (question !== undefined) this.#wake();
+    return question;
+  }
+
+  /** @returns whether it was there. */
+  remove(question: Question): boolean {
+    const at = this.#waiting.indexOf(question);
+    if (at < 0) return false;
+    this.#waiting.splice(at, 1);
+    this.#wake();
+    return true;
   }
 
   #wake(): void {

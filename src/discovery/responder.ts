@@ -33,6 +33,8 @@ export interface ResponderOptions {
   announcer: Announcer;
   /** The address to answer from, and whom to answer: those on this machine where it is a loopback address. */
   hostname: string | undefined;
+  /** Whether somebody is on a network that shall not be used. */
+  isLeftOut: (asker: Address) => boolean;
   /** The port for questions. */
   port: number;
   /** The socket that answers leave from. @default one of its own */
@@ -131,9 +133,10 @@ export class Responder {
     return this.#options.attempts.tolerate("answer", () => own.send(answer, from));
   }
 
-  /** Whether a question came from elsewhere although only this machine is served. */
+  /** Whether a question came from elsewhere although only this machine is served, or from a network that is not. */
   #isForeign(from: Address): boolean {
-    const { hostname } = this.#options;
-    return hostname !== undefined && isLoopback(hostname) && !isLoopback(from.hostname);
+    const { hostname, isLeftOut } = this.#options;
+    const isOwnOnly = hostname !== undefined && isLoopback(hostname);
+    return (isOwnOnly && !isLoopback(from.hostname)) || isLeftOut(from);
   }
 }

@@ -18,11 +18,14 @@
  */
 
 import { InvalidPacketError } from "../errors.ts";
+import { isHostAddress } from "../transport/ip_address.ts";
 import { concat } from "../wire/concat.ts";
 import { decode, encode } from "../wire/msgpack.ts";
 
-/** Bytes of a peer id, a key, a signature and a project's digest. */
-const [ID_BYTES, KEY_BYTES, SIGNATURE_BYTES] = [20, 32, 64];
+/** Bytes of a peer id, a key and a signature. */
+const [ID_BYTES, KEY_BYTES] = [20, 32];
+/** See above. */
+export const SIGNATURE_BYTES = 64;
 
 /** The largest incarnation: that of a start in the year 2106, and few enough bits for a double. */
 export const MAX_INCARNATION = 2 ** 52;
@@ -110,8 +113,13 @@ export interface Signer {
   idOf(key: Uint8Array): string;
 }
 
-/** Writes a claim, signed. @throws {RangeError} when it is longer than {@linkcode MAX_CLAIM_BYTES}. */
+/**
+ * Writes a claim, signed.
+ *
+ * @throws {RangeError} when it is longer than {@linkcode MAX_CLAIM_BYTES}, or has what nobody would read.
+ */
 export function writeClaim(claim: Claim, project: string, signer: Signer): Uint8Array {
+  if (claim.kind === "alive") assertReadable(claim);
   const fields = encode(fieldsOf(claim));
   const bytes = concat(fields, signer.sign(signed(project, fields)));
   if (bytes.length <= MAX_CLAIM_BYTES) return bytes;
@@ -127,7 +135,7 @@ export function readClaim(bytes: Uint8Array): Claim {
   if (bytes.length > MAX_CLAIM_BYTES) throw bad("length");
   const fields = decode(bytes.subarray(0, Math.max(0, bytes.length - SIGNATURE_BYTES)));
   if (!Array.isArray(fields)) throw bad("fields");
-  const kind = KINDS[fields[0]];
+  const kind = typeof fields[0] === "number" ? KINDS[fields[0]] : undefined;
   const subject = idOf(fields[1], "subject");
   const incarnation = integer(fields[2], "incarnation", MAX_INCARNATION);
   const expected = kind === "alive" ? 9 : kind === "left" ? 3 : 4;
@@ -143,8 +151,8 @@ export function readClaim(bytes: Uint8Array): Claim {
     key: keyOf(fields[3]),
     name: text(fields[4], "name", MAX_NAME_CHARS),
     hosts: hostsOf(fields[5]),
-    tcpPort: integer(fields[6], "tcp", 65_535),
-    udpPort: integer(fields[7], "udp", 65_535),
+    tcpPort: integer(fields[6], "tcp", 65_535, 1),
+    udpPort: integer(fields[7], "udp", 65_535, 1),
     tags: tagsOf(fields[8]),
   };
 }
@@ -178,6 +186,19 @@ export function isSigned(
   return signer.idOf(key) === author && signer.verify(key, signed(project, fields), signature);
 }
 
+/** What we say of ourselves is held to what we take from others: who would say more would be refused by all of them. */
+function assertReadable({ name, hosts, tags }: AliveClaim): void {
+  try {
+    text(name, "name", MAX_NAME_CHARS);
+    hostsOf(hosts);
+    tagsOf(tags);
+  } catch (cause) {
+    const limits = `a name of ${MAX_NAME_CHARS} characters, ${MAX_HOSTS} addresses and ` +
+      `${MAX_TAGS} tags of ${MAX_TAG_CHARS} characters`;
+    throw new RangeError(`A member has at most ${limits}`, { cause });
+  }
+}
+
 function signed(project: string, fields: Uint8Array): Uint8Array {
   return concat(encode([SIGNED_AS, project]), fields);
 }
@@ -201,9 +222,9 @@ function keyOf(value: unknown): Uint8Array {
   throw bad("key");
 }
 
-function integer(value: unknown, field: string, max: number): number {
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value <= max) {
-    return value;
+function integer(value: unknown, field: string, max: number, min = 0): number {
+  if (Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max) {
+    return Number(value);
   }
   throw bad(field);
 }
@@ -217,13 +238,15 @@ function text(value: unknown, field: string, max: number): string {
 function hostsOf(value: unknown): string[] {
   if (!Array.isArray(value) || value.length > MAX_HOSTS) throw bad("hosts");
   return value.map((host) => {
-    if (typeof host === "string" && /^[0-9A-Fa-f:.]{2,45}(%[\w.-]{1,16})?$/.test(host)) return host;
+    if (typeof host === "string" && isHostAddress(host)) return host;
     throw bad("hosts");
   });
 }
 
 function tagsOf(value: unknown): Tags {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw bad("tags");
+  const isPlain = typeof value === "object" && value !== null &&
+    Object.getPrototypeOf(value) === Object.prototype;
+  if (!isPlain) throw bad("tags");
   const entries = Object.entries(value);
   if (entries.length > MAX_TAGS) throw bad("tags");
   for (const [name, tag] of entries) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Clock } from "../clock.ts";
 import type { Address } from "../transport/transport.ts";
 import type { AliveClaim, Tags } from "./claims.ts";
 import type { Suspicion } from "./suspicion.ts";
@@ -92,6 +93,35 @@ export interface Member {
   refutedSinceMs: number;
 }
 
+/** A member that has just shown that it is there. */
+export function newMember(
+  claim: AliveClaim,
+  signed: Uint8Array,
+  hosts: string[],
+  clock: Pick<Clock, "now" | "wallMs">,
+): Member {
+  return {
+    peerId: claim.subject,
+    key: claim.key,
+    claim,
+    signed,
+    state: "alive",
+    why: "it answers",
+    confirmedBy: [],
+    sinceMs: clock.wallMs(),
+    changedMs: clock.now(),
+    suspicion: undefined,
+    accusation: undefined,
+    leaving: undefined,
+    hosts,
+    rttMs: undefined,
+    path: undefined,
+    heardMs: clock.now(),
+    refuted: 0,
+    refutedSinceMs: clock.now(),
+  };
+}
+
 /** What others are shown of a member. */
 export function infoOf(member: Member): MemberInfo {
   const { claim, state, why, confirmedBy, suspicion, sinceMs, rttMs, path } = member;
@@ -120,6 +150,22 @@ export function packetAddresses({ hosts, claim }: Member): Address[] {
 /** Where a member takes connections, best first. */
 export function streamAddresses({ hosts, claim }: Member): Address[] {
   return hosts.map((hostname) => ({ hostname, port: claim.tcpPort }));
+}
+
+/** What a member that is suspected or was given up has to refute, if it is. */
+export function accusationOf({ suspicion, accusation }: Member): Uint8Array | undefined {
+  return suspicion?.accusations[0] ?? accusation;
+}
+
+/** Whether a member says that it is where it was. */
+export function isAtSamePlace(a: AliveClaim, b: AliveClaim): boolean {
+  return a.tcpPort === b.tcpPort && a.udpPort === b.udpPort && a.hosts.join() === b.hosts.join();
+}
+
+/** Whether a member says the same of itself but for its incarnation. */
+export function isSameDescription(a: AliveClaim, b: AliveClaim): boolean {
+  return a.name === b.name && isAtSamePlace(a, b) &&
+    JSON.stringify(a.tags) === JSON.stringify(b.tags);
 }
 
 /** Puts a host that packets came from first. */

@@ -15,22 +15,30 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Timer } from "../clock.ts";
 import { ClosedError, PeerError } from "../errors.ts";
 import { linkOf, type RequestContext } from "../endpoint/dispatcher.ts";
-import type { Endpoint } from "../endpoint/endpoint.ts";
-import type { UdpPort } from "../endpoint/udp_port.ts";
-import { type Identity, peerIdOf, verify } from "../secure/identity.ts";
-import type { Home } from "../state/home.ts";
-import { type Address, formatAddress } from "../transport/transport.ts";
+import { printable } from "../log.ts";
+import { peerIdOf, verify } from "../secure/identity.ts";
+import { isHostAddress } from "../transport/ip_address.ts";
+import type { Address } from "../transport/transport.ts";
 import { SERVICE_CODE } from "../wire/datagram.ts";
 import { Watchers } from "../watchers.ts";
 import type { MessageBody } from "../wire/message.ts";
-import type { Tags } from "./claims.ts";
+import { MAX_HOSTS, type Tags } from "./claims.ts";
 import { beginIncarnation, keepIncarnation } from "./epoch.ts";
 import { describeEvent, describeMember } from "./description.ts";
 import type { MemberEvent, MemberInfo } from "./member.ts";
-import type { AskOptions, SelfDescription, SwimTuning } from "./options.ts";
+import type { MemberMemory, MembershipOptions, MembershipParts } from "./membership_options.ts";
+import type { SelfDescription } from "./options.ts";
 import { PROJECT_BYTES } from "./packets.ts";
 import { Seeker } from "./seeker.ts";
+import { StreamQuestions } from "./stream_questions.ts";
 import { Swim } from "./swim.ts";
+
+export type {
+  MemberDirectory,
+  MemberMemory,
+  MembershipOptions,
+  MembershipParts,
+} from "./membership_options.ts";
 
 /** What a peer that takes part says it can do. */
 export const MEMBERSHIP_CAPABILITY = "members/1";
@@ -40,60 +48,6 @@ const KEEP_MS = 30_000;
 
 /** How long a goodbye may take to leave, in milliseconds. */
 const GOODBYE_MS = 250;
-
-/** Where members may be found besides by each other. */
-export interface MemberDirectory {
-  /** Peers as they are found, until the signal aborts. */
-  find(
-    options: { signal: AbortSignal },
-  ): AsyncIterable<{ readonly peerId: string; readonly addresses: readonly Address[] }>;
-}
-
-/** What outlives a program: who was here before. */
-export interface MemberMemory {
-  /** Where those were. */
-  addresses(): Promise<readonly Address[]> | readonly Address[];
-  /** Takes note of a member. */
-  remember(
-    member: {
-      readonly peerId: string;
-      readonly name: string;
-      readonly addresses: readonly Address[];
-    },
-  ): void;
-}
-
-/** How to take part. */
-export interface MembershipOptions {
-  /** Only members of the same project see each other. @default {"default"} */
-  project?: string;
-  /** Labels that others see: at most 8, of at most 24 characters. @default {{}} */
-  tags?: Tags;
-  /** Addresses that are joined besides; our own among them does no harm. @default {[]} */
-  seeds?: readonly Address[];
-  /** How the protocol is tuned. @default {SWIM_DEFAULTS} */
-  tuning?: Partial<SwimTuning>;
-}
-
-/** What a {@linkcode Membership} is made of. */
-export interface MembershipParts {
-  /** Connections, handlers, clock, log and counters. */
-  readonly endpoint: Endpoint;
-  /** Packets. */
-  readonly udp: UdpPort;
-  /** Signs what we say. */
-  readonly identity: Identity;
-  /** The addresses that this machine has, without ports. */
-  readonly hosts: () => readonly string[];
-  /** Where to look for members. */
-  readonly directory?: MemberDirectory;
-  /** Who was here before. */
-  readonly memory?: MemberMemory;
-  /** Where our incarnation is kept. */
-  readonly home?: Home | undefined;
-  /** Whether a peer is wanted. @default every one is */
-  readonly admits?: (peerId: string) => boolean;
-}
 
 /**
  * Who is in the group; see the module.
@@ -122,7 +76,8 @@ export class Membership implements AsyncDisposable {
   readonly #swim: Swim;
   readonly #watchers: Watchers<MemberEvent>;
   readonly #closing = new AbortController();
-  readonly #asking = new Set<Promise<void>>();
+  readonly #questions: StreamQuestions;
+  readonly #noted = new Set<string>();
   readonly #registrations: DisposableStack;
   readonly #seeker: Seeker;
   readonly #since: number;
@@ -146,6 +101,7 @@ export class Membership implements AsyncDisposable {
     this.#watchers = new Watchers({
       onDrop: () => metrics.counter("membership.events-dropped").add(),
     });
+    this.#questions = new StreamQuestions(endpoint);
     this.#kept = beginIncarnation(home, clock);
     this.#swim = new Swim({
       ports: {
@@ -161,7 +117,7 @@ export class Membership implements AsyncDisposable {
         },
         nonce: () => 1 + randomBytes(6).readUIntBE(0, 6),
         send: (packet, to) => void this.#send(packet, to),
-        ask: (question, to, how, done) => this.#beginToAsk(question, to, how, done),
+        ask: (question, to, how, done) => this.#questions.ask(question, to, how, done),
         emit: (event) => this.#happened(event),
         ...(parts.admits === undefined ? {} : { admits: parts.admits }),
       },
@@ -254,17 +210,16 @@ export class Membership implements AsyncDisposable {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#swim.leave();
-    await this.#settled(GOODBYE_MS);
+    await this.#questions.settled(GOODBYE_MS);
     this.#closing.abort(new ClosedError("The membership is closed"));
+    this.#questions.close();
     this.#timer?.cancel();
     this.#swim.stop();
     this.#registrations.dispose();
     this.#watchers.close();
-    for (const { peerId } of this.#swim.members()) {
-      this.#parts.endpoint.peers.note(peerId, undefined);
-    }
+    this.#forget(() => true);
     await this.#seeker.close();
-    await Promise.all(this.#asking);
+    await this.#questions.settled();
     this.#keepNow();
   }
 
@@ -300,7 +255,7 @@ export class Membership implements AsyncDisposable {
     const { endpoint, udp, hosts } = this.#parts;
     return {
       name: endpoint.self.name,
-      hosts: hosts().slice(0, 4),
+      hosts: hosts().filter(isHostAddress).slice(0, MAX_HOSTS),
       tcpPort: endpoint.address?.port ?? 0,
       udpPort: udp.address.port,
       tags: this.#tags,
@@ -314,49 +269,6 @@ export class Membership implements AsyncDisposable {
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       endpoint.metrics.counter("membership.unsent").add();
-    }
-  }
-
-  #beginToAsk(
-    question: MessageBody,
-    to: Address,
-    how: AskOptions,
-    done: (answer: MessageBody | undefined) => void,
-  ): void {
-    const asking = this.#ask(question, to, how).then((answer) => {
-      if (!this.#closing.signal.aborted) done(answer);
-    });
-    this.#asking.add(asking);
-    void asking.finally(() => this.#asking.delete(asking));
-  }
-
-  /** Asks on a connection of its own, which proves who is there. */
-  async #ask(
-    question: MessageBody,
-    to: Address,
-    { peerId, timeoutMs }: AskOptions,
-  ): Promise<MessageBody | undefined> {
-    const { endpoint } = this.#parts;
-    const late = new AbortController();
-    const timer = endpoint.clock.after(timeoutMs, () => late.abort(LATE));
-    const signal = AbortSignal.any([late.signal, this.#closing.signal]);
-    const expect = (peer: { readonly peerId: string }) => {
-      if (peerId !== undefined && peer.peerId !== peerId) throw ANOTHER;
-    };
-    try {
-      await using link = await endpoint.connect(to, { signal, expect });
-      if (link.peer.peerId === endpoint.self.peerId) return undefined;
-      const answer = await link.request("members.ask", question, { signal, timeoutMs });
-      return typeof answer === "object" && answer !== null ? answer as MessageBody : undefined;
-    } catch (error) {
-      endpoint.metrics.counter("membership.unanswered").add();
-      endpoint.log.debug("a member did not answer", {
-        address: formatAddress(to),
-        why: String(error),
-      });
-      return undefined;
-    } finally {
-      timer.cancel();
     }
   }
 
@@ -376,7 +288,8 @@ export class Membership implements AsyncDisposable {
     if ("member" in event) {
       const { peerId, name, state, why, since, streamAddresses } = event.member;
       peers.note(peerId, { state, why, since });
-      log.info(`member ${event.type}`, { peerId, name, why });
+      this.#noted.add(peerId);
+      log.info(`member ${event.type}`, { peerId, name: printable(name, 64), why });
       if (state === "alive") memory?.remember({ peerId, name, addresses: streamAddresses });
     } else {
       log.warn(`membership ${event.type}`, { why: event.why });
@@ -396,8 +309,22 @@ export class Membership implements AsyncDisposable {
   #keep(): void {
     this.#timer = this.#parts.endpoint.clock.after(KEEP_MS, () => {
       this.#keepNow();
+      this.#forgetStrangers();
       this.#keep();
     });
+  }
+
+  /** The peer table knows nothing of those who are no longer listed. */
+  #forgetStrangers(): void {
+    const listed = new Set(this.#swim.members().map(({ peerId }) => peerId));
+    this.#forget((peerId) => !listed.has(peerId));
+  }
+
+  #forget(isMeant: (peerId: string) => boolean): void {
+    for (const peerId of [...this.#noted].filter(isMeant)) {
+      this.#noted.delete(peerId);
+      this.#parts.endpoint.peers.note(peerId, undefined);
+    }
   }
 
   #keepNow(): void {
@@ -412,19 +339,4 @@ export class Membership implements AsyncDisposable {
       });
     }
   }
-
-  /** Waits for what is being asked, but no longer than that. */
-  async #settled(limitMs: number): Promise<void> {
-    if (this.#asking.size === 0) return;
-    const enough = Promise.withResolvers<void>();
-    const timer = this.#parts.endpoint.clock.after(limitMs, enough.resolve);
-    await Promise.race([enough.promise, Promise.allSettled([...this.#asking])]);
-    timer.cancel();
-  }
 }
-
-/** Why a question is given up. */
-const LATE = new Error("no answer in time");
-
-/** Why a connection is given up that leads to somebody else. */
-const ANOTHER = new Error("another peer is there");

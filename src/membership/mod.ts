@@ -25,14 +25,13 @@ export {
   type MemberPath,
   type MemberState,
 } from "./member.ts";
+export { Membership, MEMBERSHIP_CAPABILITY } from "./membership.ts";
 export {
   type MemberDirectory,
   type MemberMemory,
-  Membership,
-  MEMBERSHIP_CAPABILITY,
   type MembershipOptions,
   type MembershipParts,
-} from "./membership.ts";
+} from "./membership_options.ts";
 export {
   type AskOptions,
   type SelfDescription,

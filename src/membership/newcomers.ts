@@ -1,24 +1,31 @@
 /**
- * Whoever is said to be a member has to answer a nonce at the address that it signed, before anybody believes it or
- * passes it on: else everybody could be sent to an address of somebody's choice.
+ * Whoever is said to be a member has to answer where it signed that it is, before anybody believes it or passes it on:
+ * else everybody could be sent to an address of somebody's choice.
  *
- * It is asked there, then by whoever told of it, who may be in a network that we are not, and over a stream.
+ * It is asked there, then by whoever told of it, who may be in a network that we are not, and over a stream. Only members
+ * that have proven themselves tell of others; a stranger speaks for itself, and is asked where it wrote from.
  *
  * @module
  */
 
 import type { Clock } from "../clock.ts";
-import type { Address } from "../transport/transport.ts";
-import type { Told } from "./book.ts";
+import { isLoopback, type RateOptions, TokenBuckets } from "../endpoint/limits.ts";
+import { type Address, formatAddress } from "../transport/transport.ts";
+import type { Told } from "./blame.ts";
 import type { AliveClaim } from "./claims.ts";
 import type { MemberPath } from "./member.ts";
 
-/** Newcomers that are asked at the same time, and that wait for it. */
+/** Newcomers that are asked at the same time, that wait for it, and those of them of one teller. */
 const MAX_ASKED = 64;
-const MAX_WAITING = 4_096;
+const MAX_WAITING = 8_192;
+const MAX_OF_ONE_TELLER = 4_096;
 
-/** How long whoever did not answer is left alone, in milliseconds. */
-const LEAVE_ALONE_MS = 15_000;
+/** How long whoever did not answer is left alone, in milliseconds, whatever it says meanwhile: twice as long each time. */
+const LEAVE_ALONE_MS = 10_000;
+const LEAVE_ALONE_MAX_MS = 600_000;
+
+/** How often one host is asked for newcomers: whoever names a victim's address has it hear no more than that. */
+const PER_HOST: Readonly<RateOptions> = { perSecond: 1, burst: 24 };
 
 /** How a newcomer answered. */
 export interface Arrival {
@@ -34,10 +41,7 @@ export interface Arrival {
 export interface NewcomersParts {
   readonly clock: Clock;
   /** Asks one at its addresses, by every way; calls back once, with nothing where no answer came. */
-  readonly ask: (
-    newcomer: Newcomer,
-    done: (arrival: Arrival | undefined) => void,
-  ) => void;
+  readonly ask: (newcomer: Newcomer, done: (arrival: Arrival | undefined) => void) => void;
   /** One is there. */
   readonly accept: (newcomer: Newcomer, arrival: Arrival) => void;
 }
@@ -54,30 +58,39 @@ export interface Newcomer {
 /** Those who have to answer first; see the module. */
 export class Newcomers {
   readonly #parts: NewcomersParts;
+  readonly #hostRates: TokenBuckets;
   readonly #asked = new Map<string, Newcomer>();
-  readonly #waiting = new Map<string, Newcomer>();
-  readonly #leftAlone = new Map<string, number>();
+  /** By teller and subject: one teller after another has its turn. */
+  readonly #waiting = new Map<string, Map<string, Newcomer>>();
+  readonly #leftAlone = new Map<string, { readonly untilMs: number; readonly forMs: number }>();
+  #waitingCount = 0;
 
   /** Nobody. */
   constructor(parts: NewcomersParts) {
     this.#parts = parts;
+    this.#hostRates = new TokenBuckets(parts.clock, PER_HOST);
   }
 
-  /** Whether that incarnation, or a later one, has been heard of and has not answered yet. */
-  has({ subject, incarnation }: AliveClaim): boolean {
-    const known = this.#asked.get(subject) ?? this.#waiting.get(subject);
-    if (known !== undefined && known.claim.incarnation >= incarnation) return true;
-    const untilMs = this.#leftAlone.get(`${subject} ${incarnation}`);
-    return untilMs !== undefined && untilMs > this.#parts.clock.now();
+  /** Whether whoever is said to be a member would be asked; asked before its signature is checked. */
+  welcomes({ subject, incarnation, hosts }: AliveClaim, told: Told): boolean {
+    const isItself = told.by === subject && told.host !== undefined;
+    if (!told.isProven && !isItself) return false;
+    if (hosts.length === 0 && !isItself) return false;
+    if ((this.#leftAlone.get(subject)?.untilMs ?? 0) > this.#parts.clock.now()) return false;
+    const ofTeller = this.#waiting.get(told.by);
+    const known = this.#asked.get(subject) ?? ofTeller?.get(subject);
+    if (known !== undefined && known.claim.incarnation >= incarnation) return false;
+    return this.#waitingCount < MAX_WAITING && (ofTeller?.size ?? 0) < MAX_OF_ONE_TELLER;
   }
 
-  /** Takes whoever is said to be a member. */
+  /** Takes whoever is said to be a member, and is welcome. */
   offer(claim: AliveClaim, signed: Uint8Array, told: Told): void {
-    const own = told.by === claim.subject && told.host !== undefined ? [told.host] : [];
-    const hosts = [...new Set([...own, ...claim.hosts])];
-    const addresses = hosts.map((hostname) => ({ hostname, port: claim.udpPort }));
-    if (addresses.length === 0 || this.#waiting.size >= MAX_WAITING) return;
-    this.#waiting.set(claim.subject, { claim, signed, told, addresses });
+    const addresses = addressesOf(claim, told);
+    if (addresses.length === 0) return;
+    const ofTeller = this.#waiting.get(told.by) ?? new Map<string, Newcomer>();
+    if (!ofTeller.has(claim.subject)) this.#waitingCount++;
+    ofTeller.set(claim.subject, { claim, signed, told, addresses });
+    this.#waiting.set(told.by, ofTeller);
     this.#askNext();
   }
 
@@ -85,30 +98,73 @@ export class Newcomers {
   clear(): void {
     this.#waiting.clear();
     this.#asked.clear();
+    this.#leftAlone.clear();
+    this.#waitingCount = 0;
   }
 
   #askNext(): void {
-    for (const [subject, newcomer] of this.#waiting) {
-      if (this.#asked.size >= MAX_ASKED) return;
-      if (this.#asked.has(subject)) continue; // it has said something new meanwhile
-      this.#waiting.delete(subject);
-      this.#asked.set(subject, newcomer);
-      this.#parts.ask(newcomer, (arrival) => this.#answered(newcomer, arrival));
+    // Who is asked may have answered before `ask` returns: the turn goes on from there.
+    while (this.#asked.size < MAX_ASKED) {
+      const newcomer = this.#shift();
+      if (newcomer === undefined) return;
+      const addresses = newcomer.addresses.filter((address) => this.#mayAsk(address));
+      if (addresses.length === 0) {
+        this.#leaveAlone(newcomer.claim.subject);
+        continue;
+      }
+      this.#asked.set(newcomer.claim.subject, newcomer);
+      this.#parts.ask({ ...newcomer, addresses }, (arrival) => this.#answered(newcomer, arrival));
     }
   }
 
+  /** The next whose turn it is and who is not asked already. */
+  #shift(): Newcomer | undefined {
+    for (const [teller, ofTeller] of [...this.#waiting]) {
+      this.#waiting.delete(teller);
+      for (const [subject, newcomer] of ofTeller) {
+        if (this.#asked.has(subject)) continue; // it has said something new meanwhile
+        ofTeller.delete(subject);
+        this.#waitingCount--;
+        if (ofTeller.size > 0) this.#waiting.set(teller, ofTeller); // behind the others
+        return newcomer;
+      }
+      this.#waiting.set(teller, ofTeller);
+    }
+    return undefined;
+  }
+
+  #mayAsk(address: Address): boolean {
+    const { hostname } = address;
+    return this.#hostRates.take(isLoopback(hostname) ? formatAddress(address) : hostname);
+  }
+
   #answered(newcomer: Newcomer, arrival: Arrival | undefined): void {
-    const { subject, incarnation } = newcomer.claim;
+    const { subject } = newcomer.claim;
     if (this.#asked.get(subject) !== newcomer) return; // all were forgotten
     this.#asked.delete(subject);
-    if (arrival === undefined) this.#leaveAlone(`${subject} ${incarnation}`);
-    else this.#parts.accept(newcomer, arrival);
+    if (arrival === undefined) this.#leaveAlone(subject);
+    else {
+      this.#leftAlone.delete(subject);
+      this.#parts.accept(newcomer, arrival);
+    }
     this.#askNext();
   }
 
-  #leaveAlone(key: string): void {
-    this.#leftAlone.set(key, this.#parts.clock.now() + LEAVE_ALONE_MS);
+  #leaveAlone(subject: string): void {
+    const before = this.#leftAlone.get(subject)?.forMs ?? LEAVE_ALONE_MS / 2;
+    const forMs = Math.min(2 * before, LEAVE_ALONE_MAX_MS);
+    this.#leftAlone.delete(subject);
+    this.#leftAlone.set(subject, { untilMs: this.#parts.clock.now() + forMs, forMs });
     const [oldest] = this.#leftAlone.keys();
     if (this.#leftAlone.size > MAX_WAITING && oldest !== undefined) this.#leftAlone.delete(oldest);
   }
+}
+
+/** Where to ask a newcomer, each place once. */
+function addressesOf({ subject, hosts, udpPort: port }: AliveClaim, told: Told): Address[] {
+  const own = told.by === subject && told.host !== undefined ? [told.host] : [];
+  // Who is on this machine may name its own loopback address; anybody else's is not ours to ask at.
+  const isHere = told.host !== undefined && isLoopback(told.host);
+  const named = told.isProven ? hosts.filter((host) => isHere || !isLoopback(host)) : [];
+  return [...new Set([...own, ...named])].map((hostname) => ({ hostname, port }));
 }

@@ -7,11 +7,13 @@
  * @module
  */
 
+import { CLAIM_OVERHEAD } from "./packets.ts";
+
 /** Most claims that wait; beyond, what was passed on most often is forgotten. */
 const MAX_WAITING = 8_192;
 
-/** What a claim takes in a packet besides its bytes. */
-const CLAIM_OVERHEAD = 3;
+/** No claim is smaller: an id, an incarnation and a signature. */
+const LEAST_CLAIM_BYTES = 97;
 
 interface Item {
   readonly topic: string;
@@ -62,7 +64,7 @@ export class News {
         left -= cost;
         taken.push(item);
       }
-      if (left < 80) break; // no claim is smaller
+      if (left < LEAST_CLAIM_BYTES) break;
     }
     for (const item of taken) this.#passedOn(item, limit);
     return taken.map(({ claim }) => claim);

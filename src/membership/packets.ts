@@ -2,15 +2,16 @@
  * Membership packets: service code 11, a message of the native wire.
  *
  * ```
- * :ping   id = nonce   { p, from, to, c }   is `to` there? Answered with :ack to the source
- * :ack    id = nonce   { from, c }          yes, or: whom you asked me about answers me
- * :nack   id = nonce   { from, c }          whom you asked me about does not answer me (yet)
- * :relay  id = nonce   { p, from, to, c }   ask `to` for me
- * :news   id = 0       { p, from, c }       nothing but claims
+ * :ping   id = nonce   { p, from, to, c, r }   is `to` there? Answered with :ack to the source
+ * :ack    id = nonce   { from, c, s }          yes, or: whom you asked me about answers me
+ * :nack   id = nonce   { from, c }             whom you asked me about does not answer me (yet)
+ * :relay  id = nonce   { p, from, to, c }      ask `to` for me
+ * :news   id = 0       { p, from, c }          nothing but claims
  * ```
  *
  * `p` is the project's digest, `from` and `to` are peer ids, and `c` are claims (`claims.ts`), as many as fit. A nonce is
- * random, so that whoever did not see a question cannot answer it.
+ * random, so that whoever did not see a question cannot answer it. Who asks for somebody else passes that one's nonce on
+ * as `r`, and the signature over it comes back as `s`: nobody can answer for another member.
  *
  * @module
  */
@@ -19,7 +20,8 @@ import { InvalidPacketError } from "../errors.ts";
 import { encodeDatagram, SERVICE_CODE } from "../wire/datagram.ts";
 import { encodeWireData, wireData } from "../wire/message.ts";
 import type { MessageBody } from "../wire/message.ts";
-import { MAX_CLAIM_BYTES } from "./claims.ts";
+import { encode } from "../wire/msgpack.ts";
+import { MAX_CLAIM_BYTES, SIGNATURE_BYTES } from "./claims.ts";
 
 /** Bytes of a project's digest. */
 export const PROJECT_BYTES = 8;
@@ -29,6 +31,9 @@ const MAX_CLAIMS = 32;
 
 /** What a packet takes besides its claims, in bytes, with room to spare. */
 export const PACKET_BYTES = 112;
+
+/** What a claim takes in a packet besides its bytes: how many they are. */
+export const CLAIM_OVERHEAD = 3;
 
 const HEADERS = [":ping", ":ack", ":nack", ":relay", ":news"] as const;
 
@@ -49,14 +54,25 @@ export interface MemberPacket {
   readonly to: string;
   /** Claims, unread. */
   readonly claims: readonly Uint8Array[];
+  /** The nonce of whoever is asked for, in `:ping`; 0 for none. */
+  readonly relayed?: number;
+  /** The subject's signature over the nonce of whoever asked for it, in `:ack`. */
+  readonly proof?: Uint8Array | undefined;
+}
+
+/** What a member signs to show that it is there. */
+export function proofOf(project: string, nonce: number): Uint8Array {
+  return encode(["kith member is there 1", project, nonce]);
 }
 
 /** A packet's bytes, service code and length included. */
 export function encodePacket(packet: MemberPacket): Uint8Array<ArrayBuffer> {
-  const { kind, nonce, project, from, to, claims } = packet;
+  const { kind, nonce, project, from, to, claims, relayed = 0, proof } = packet;
   const body: MessageBody = { from: Uint8Array.fromHex(from), c: claims };
   if (project !== "") body.p = Uint8Array.fromHex(project);
   if (to !== "") body.to = Uint8Array.fromHex(to);
+  if (relayed !== 0) body.r = relayed;
+  if (proof !== undefined) body.s = proof;
   const message = encodeWireData(wireData(kind, body, { msgId: nonce }));
   return encodeDatagram(SERVICE_CODE.membership, message);
 }
@@ -77,6 +93,8 @@ export function readPacket(
     from: hexOf(body, "from", 20),
     to: asks ? hexOf(body, "to", 20) : "",
     claims: claimsOf(body.c),
+    relayed: relayedOf(body),
+    proof: proofIn(body),
   };
 }
 
@@ -94,6 +112,16 @@ export function hexOf(body: MessageBody, field: string, count: number): string {
   const value = body[field];
   if (value instanceof Uint8Array && value.length === count) return value.toHex();
   throw bad(field);
+}
+
+function relayedOf({ r = 0 }: MessageBody): number {
+  if (typeof r === "number" && Number.isSafeInteger(r) && r >= 0) return r;
+  throw bad("r");
+}
+
+function proofIn({ s }: MessageBody): Uint8Array | undefined {
+  if (s === undefined || (s instanceof Uint8Array && s.length === SIGNATURE_BYTES)) return s;
+  throw bad("s");
 }
 
 function bad(field: string): InvalidPacketError {

@@ -14,7 +14,7 @@ import type { Awareness } from "./awareness.ts";
 import { isPresent, type Member, packetAddresses, streamAddresses } from "./member.ts";
 import type { Arrival, Newcomer } from "./newcomers.ts";
 import type { SwimPorts, SwimTuning } from "./options.ts";
-import type { MemberPacket } from "./packets.ts";
+import type { Outgoing } from "./outbox.ts";
 import type { Questions } from "./questions.ts";
 import type { Roster } from "./roster.ts";
 
@@ -29,7 +29,9 @@ export interface ProberParts {
   readonly awareness: Awareness;
   readonly questions: Questions;
   /** Sends a packet, with claims that matter to whom it is for. */
-  readonly send: (packet: Outgoing, to: Address, budget?: number) => void;
+  readonly send: (packet: Outgoing, to: Address) => void;
+  /** Whether a signature over a nonce is that key's. */
+  readonly proves: (key: Uint8Array, nonce: number, proof: Uint8Array | undefined) => boolean;
   /** The question that is asked over a stream. */
   readonly streamQuestion: (peerId: string) => MessageBody;
   /** A member has answered, in this way. */
@@ -37,9 +39,6 @@ export interface ProberParts {
   /** A member has not. */
   readonly silent: (member: Member) => void;
 }
-
-/** A packet before its claims are chosen. */
-export type Outgoing = Pick<MemberPacket, "kind" | "nonce" | "to">;
 
 interface Probe {
   readonly member: Member;
@@ -84,33 +83,32 @@ export class Prober {
 
   /** Asks a member out of turn, unless that is being done: somebody else had no answer. */
   check(member: Member): void {
-    if ([...this.#probes].some((probe) => probe.member === member)) return;
+    if ([...this.#probes].some((probe) => probe.member === member && !probe.done)) return;
     this.#begin(member);
   }
 
-  /** Asks somebody for another member. */
-  relay(nonce: number, member: Member, origin: Address): void {
+  /** Asks a member for another one, where it has answered us; what it signs over the other's nonce goes back. */
+  relay(nonce: number, { peerId, hosts, claim }: Member, origin: Address): void {
     const { questions, tuning, send } = this.#parts;
-    if (this.#relayed >= MAX_RELAYED) return;
-    const addresses = packetAddresses(member);
-    const done = (kind: ":ack" | ":nack") => {
+    const [hostname] = hosts;
+    if (hostname === undefined || this.#relayed >= MAX_RELAYED) return;
+    const to = { hostname, port: claim.udpPort };
+    const done = (kind: ":ack" | ":nack", proof?: Uint8Array) => {
       this.#relayed--;
-      if (!this.#stopped) send({ kind, nonce, to: "" }, origin, 0);
+      if (!this.#stopped) send({ kind, nonce, to: "", proof, isBare: true }, origin);
     };
     this.#relayed++;
     const own = questions.add({
-      to: addresses,
+      to: [to],
       timeoutMs: tuning.probeTimeoutMs * 0.8,
-      answered: () => {
-        done(":ack");
+      answered: ({ proof }) => {
+        done(":ack", proof);
         return true;
       },
       unanswered: () => done(":nack"),
     });
     if (own === undefined) return done(":nack");
-    for (const address of addresses) {
-      send({ kind: ":ping", nonce: own, to: member.peerId }, address);
-    }
+    send({ kind: ":ping", nonce: own, to: peerId, relayed: nonce, isBare: true }, to);
   }
 
   /** Asks a newcomer, twice, and then by every other way. */
@@ -123,15 +121,18 @@ export class Prober {
       const nonce = questions.add({
         to: addresses,
         timeoutMs: tuning.probeTimeoutMs,
-        answered: ({ kind }, from) => {
-          if (kind !== ":ack") return false;
-          done({ host: from.hostname, path: "direct", rttMs: clock.now() - startMs });
+        answered: ({ kind, from: peerId }, { hostname: host }) => {
+          if (kind !== ":ack" || peerId !== subject) return false;
+          done({ host, path: "direct", rttMs: clock.now() - startMs });
           return true;
         },
         unanswered: () => left > 0 ? attempt(left - 1) : this.#meetOtherwise(newcomer, done),
       });
       if (nonce === undefined) return done(undefined);
-      for (const address of addresses) send({ kind: ":ping", nonce, to: subject }, address);
+      // Nothing else is in it: whoever has not answered yet may not have asked to hear from us.
+      for (const address of addresses) {
+        send({ kind: ":ping", nonce, to: subject, isBare: true }, address);
+      }
     };
     attempt(1);
   }
@@ -168,10 +169,9 @@ export class Prober {
     const nonce = questions.add({
       to,
       timeoutMs: periodMs,
-      answered: ({ kind }, from) => {
-        if (kind !== ":ack") return false;
-        const rttMs = clock.now() - startMs;
-        this.#succeed(probe, { host: from.hostname, path: "direct", rttMs });
+      answered: ({ kind, from }, { hostname: host }) => {
+        if (kind !== ":ack" || from !== member.peerId) return false;
+        this.#succeed(probe, { host, path: "direct", rttMs: clock.now() - startMs });
         return true;
       },
     });
@@ -195,7 +195,7 @@ export class Prober {
     const { member } = probe;
     const { peerId } = member;
     const relays = roster.sample(tuning.relays, (other) => {
-      return other !== member && other.state === "alive" && other.path !== "stream";
+      return other !== member && other.state === "alive" && other.path === "direct";
     });
     const leftMs = probe.dueMs - ports.clock.now();
     probe.relayed = relays.length > 0;
@@ -203,12 +203,12 @@ export class Prober {
       const [address] = packetAddresses(relay);
       if (address === undefined) continue;
       probe.owing.add(relay.peerId);
-      const asked = questions.add({
+      const asked: number | undefined = questions.add({
         to: [address],
         timeoutMs: leftMs,
-        answered: ({ kind }) => {
+        answered: ({ kind, proof }) => {
           probe.owing.delete(relay.peerId);
-          if (kind === ":ack") {
+          if (kind === ":ack" && this.#parts.proves(member.key, asked ?? 0, proof)) {
             this.#succeed(probe, { host: undefined, path: "relay", rttMs: undefined });
           }
           return true;
@@ -252,7 +252,7 @@ export class Prober {
 
   #meetOtherwise(newcomer: Newcomer, done: (arrival: Arrival | undefined) => void): void {
     const { ports, roster, questions, tuning, send, streamQuestion } = this.#parts;
-    const { claim: { subject, tcpPort }, told, addresses } = newcomer;
+    const { claim: { subject, key, tcpPort }, told, addresses } = newcomer;
     const timeoutMs = 2 * tuning.probeTimeoutMs;
     let left = 0;
     let isOver = false;
@@ -266,11 +266,12 @@ export class Prober {
     const [relay] = told.by === subject ? [] : relaysOf(roster.get(told.by));
     if (relay !== undefined) {
       left++;
-      const nonce = questions.add({
+      const nonce: number | undefined = questions.add({
         to: [relay],
         timeoutMs,
-        answered: ({ kind }) => {
-          end(kind === ":ack" ? { host: undefined, path: "relay", rttMs: undefined } : undefined);
+        answered: ({ kind, proof }) => {
+          const isThere = kind === ":ack" && this.#parts.proves(key, nonce ?? 0, proof);
+          end(isThere ? { host: undefined, path: "relay", rttMs: undefined } : undefined);
           return true;
         },
         unanswered: () => end(),

@@ -56,6 +56,11 @@ export class Questions {
     return nonce;
   }
 
+  /** Whether an answer from there is waited for. */
+  expects({ nonce }: MemberPacket, from: Address): boolean {
+    return this.#waiting.get(nonce)?.from.has(formatAddress(from)) ?? false;
+  }
+
   /** Takes an answer. @returns whether it was asked for. */
   answer(packet: MemberPacket, from: Address): boolean {
     const waiting = this.#waiting.get(packet.nonce);

@@ -7,7 +7,7 @@
 import type { Clock, Timer } from "../clock.ts";
 import type { Logger } from "../log.ts";
 import type { Address } from "../transport/transport.ts";
-import type { MemberDirectory } from "./membership.ts";
+import type { MemberDirectory } from "./membership_options.ts";
 
 /** How long a look takes, in milliseconds: questions leave at 0, 0.1, 0.3, 0.7 and 1.5 s. */
 const LOOK_MS = 2_000;

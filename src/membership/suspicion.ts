@@ -38,8 +38,10 @@ export class Suspicion {
   readonly #clock: Clock;
   readonly #times: SuspicionTimes;
   readonly #events: SuspicionEvents;
-  /** When it began, on the clock that never runs back. */
-  readonly startMs: number;
+  /** Since when nothing speaks against it, on the clock that never runs back. */
+  sinceMs: number;
+  readonly #startMs: number;
+  #notBeforeMs = 0;
   readonly #accusations = new Map<string, Uint8Array>();
   #timer: Timer | undefined;
 
@@ -48,7 +50,7 @@ export class Suspicion {
     this.#clock = clock;
     this.#times = times;
     this.#events = events;
-    this.startMs = clock.now();
+    this.sinceMs = this.#startMs = clock.now();
   }
 
   /** Who has accused so far, first first. */
@@ -72,7 +74,9 @@ export class Suspicion {
 
   /** Waits again as long as at the least: it answers, or we were not there to hear it. */
   extend(): void {
-    this.#set(this.#clock.now() + this.#times.minMs);
+    this.sinceMs = this.#clock.now();
+    this.#notBeforeMs = this.sinceMs + this.#times.minMs;
+    this.#set(this.#notBeforeMs);
   }
 
   /** Waits no more. */
@@ -92,7 +96,9 @@ export class Suspicion {
     const share = confirmations === 0
       ? 1
       : Math.min(1, Math.log(further + 1) / Math.log(confirmations + 1));
-    this.#set(this.startMs + Math.max(minMs, maxMs - (maxMs - minMs) * share));
+    const atMs = this.#startMs + Math.max(minMs, maxMs - (maxMs - minMs) * share);
+    // Whoever comes late does not make it have been over in the past.
+    this.#set(Math.max(atMs, this.#notBeforeMs, this.#clock.now()));
   }
 
   #set(atMs: number): void {

@@ -4,56 +4,52 @@
  *
  * Source: SWIM (Das, Gupta, Motivala 2002), Lifeguard (Dadgar, Phillips, Currey 2018), and memberlist for streams.
  * What is not in any of them: claims are signed, nobody is declared dead by others (`book.ts`), newcomers are asked before
- * they are believed (`newcomers.ts`), and those who were lost are looked for as long as there is anybody left.
+ * they are believed (`newcomers.ts`), and those who were lost are looked for as long as there is anybody left
+ * (`repair.ts`).
  *
  * @module
  */
 
-import { InvalidPacketError } from "../errors.ts";
-import { type RateOptions, TokenBuckets } from "../endpoint/limits.ts";
 import type { Timer } from "../clock.ts";
-import type { Address } from "../transport/transport.ts";
+import { isLoopback, type RateOptions, subnetOf, TokenBuckets } from "../endpoint/limits.ts";
+import { ClosedError, InvalidPacketError } from "../errors.ts";
+import { type Address, formatAddress } from "../transport/transport.ts";
 import type { MessageBody } from "../wire/message.ts";
-import { SOFT_DATAGRAM_BYTES } from "../wire/datagram.ts";
 import { Awareness } from "./awareness.ts";
-import { Book, type Told } from "./book.ts";
-import { peekClaim } from "./claims.ts";
-import { infoOf, isPresent, type Member, type MemberInfo, packetAddresses } from "./member.ts";
-import { preferHost, streamAddresses } from "./member.ts";
+import { Blame, type Told } from "./blame.ts";
+import { Book } from "./book.ts";
+import { MAX_INCARNATION, peekClaim } from "./claims.ts";
+import { infoOf, isPresent, type Member, type MemberInfo, preferHost } from "./member.ts";
+import { streamAddresses } from "./member.ts";
 import { type Arrival, Newcomers } from "./newcomers.ts";
 import { News } from "./news.ts";
 import { type SelfDescription, SWIM_DEFAULTS, type SwimPorts, type SwimTuning } from "./options.ts";
-import { encodePacket, type MemberPacket, PACKET_BYTES, readPacket } from "./packets.ts";
-import { type Outgoing, Prober } from "./prober.ts";
+import { MAX_PACKET_BYTES, Outbox } from "./outbox.ts";
+import { OwnClaim } from "./own_claim.ts";
+import { type MemberPacket, proofOf, readPacket } from "./packets.ts";
+import { Prober } from "./prober.ts";
 import { Questions } from "./questions.ts";
+import { Repair } from "./repair.ts";
 import { Roster } from "./roster.ts";
 import { Syncer } from "./syncer.ts";
-
-/** The largest packet in bytes, with room for a seal around it. */
-const MAX_PACKET_BYTES = SOFT_DATAGRAM_BYTES - 64;
+import { Trials } from "./trials.ts";
 
 /** To an address that has answered before, at most this many times what came from it. */
 const MAX_AMPLIFICATION = 3;
 
-/** Claims from one address that no member has answered from: each may cost the check of a signature. */
-const UNKNOWN_CLAIMS: Readonly<RateOptions> = { perSecond: 32, burst: 256 };
-
-/** Packets of one address that want an answer. */
+/** Packets of one address that want an answer, and of one member that want us to ask somebody. */
 const QUESTIONS: Readonly<RateOptions> = { perSecond: 64, burst: 256 };
+const RELAYS: Readonly<RateOptions> = { perSecond: 8, burst: 32 };
 
 /** Members in a row that only answered over a stream, after which packets are taken to be blocked. */
 const DEGRADED_AFTER = 3;
 
-/** Time between two tellings of news over streams, and two comparisons, where packets are blocked. */
-const DEGRADED_NEWS_MS = 1_000;
+/** Time between two comparisons where packets are blocked. */
 const DEGRADED_SYNC_MS = 5_000;
 
-/** How long somebody just given up still hears the news: it may have only been slow. */
-const NEWS_TO_THE_DEAD_MS = 30_000;
-
-/** Members that are looked for when one of those who were lost is back, and how soon: 20 a second while more come. */
-const HURRIED = 4;
-const HURRY_MS = 200;
+/** How soon after it has joined a node compares again, each time twice as late: news may have passed it by. */
+const EARLY_SYNC_MS = 500;
+const EARLY_SYNCS = 6;
 
 /** Members who hear a goodbye at once. */
 const GOODBYES = 8;
@@ -82,66 +78,94 @@ export class Swim {
   readonly #awareness: Awareness;
   readonly #questions: Questions;
   readonly #newcomers: Newcomers;
+  readonly #own: OwnClaim;
+  readonly #trials: Trials;
   readonly #book: Book;
+  readonly #outbox: Outbox;
   readonly #prober: Prober;
   readonly #syncer: Syncer;
-  readonly #claimRates: TokenBuckets;
+  readonly #repair: Repair;
   readonly #questionRates: TokenBuckets;
+  readonly #relayRates: TokenBuckets;
   readonly #timers = new Set<Timer>();
-  #newsTimer: Timer | undefined;
-  #absent: Address[] = [];
-  #nextLost = 0;
+  #joined = false;
   #streamOnly = 0;
-  #hurrying = false;
   #degraded = false;
   #stopped = false;
 
   /** Takes part as soon as it is started. @throws {RangeError} when the description is too long. */
-  constructor({ ports, project, self, incarnation, tuning = {} }: SwimOptions) {
+  constructor({ ports: world, project, self, incarnation, tuning: changes = {} }: SwimOptions) {
+    const ports: SwimPorts = {
+      ...world,
+      ask: (question, to, how, done) => {
+        world.ask(question, to, how, (answer) => {
+          if (!this.#stopped) done(answer);
+        });
+      },
+    };
+    const { clock, signer } = ports;
+    const tuning = { ...SWIM_DEFAULTS, ...changes };
+    const roster = new Roster(clock);
+    const [news, awareness] = [this.#news, new Awareness(tuning.lifeguard)];
+    const [questions, blame] = [new Questions(clock, ports.nonce), new Blame(ports)];
+    const own = new OwnClaim({ ports, project, self, incarnation, news });
+    const common = { ports, tuning, project, roster, news, awareness, questions, blame, own };
+    const isDegraded = () => this.#degraded;
+    const answered = (member: Member, arrival: Arrival) => this.#answered(member, arrival);
     this.#ports = ports;
-    this.#tuning = { ...SWIM_DEFAULTS, ...tuning };
+    this.#tuning = tuning;
     this.#project = project;
-    this.#roster = new Roster(ports.clock);
-    this.#awareness = new Awareness(this.#tuning.lifeguard);
-    this.#questions = new Questions(ports.clock, ports.nonce);
-    this.#claimRates = new TokenBuckets(ports.clock, UNKNOWN_CLAIMS);
-    this.#questionRates = new TokenBuckets(ports.clock, QUESTIONS);
-    const common = { ports, tuning: this.#tuning, project, roster: this.#roster };
+    this.#roster = roster;
+    this.#awareness = awareness;
+    this.#questions = questions;
+    this.#own = own;
+    this.#questionRates = new TokenBuckets(clock, QUESTIONS);
+    this.#relayRates = new TokenBuckets(clock, RELAYS);
+    this.#outbox = new Outbox({ ...common, isDegraded, tell: (...news) => this.#tell(...news) });
     this.#newcomers = new Newcomers({
-      clock: ports.clock,
+      clock,
       ask: (newcomer, done) => this.#prober.meet(newcomer, done),
       accept: ({ claim, signed, told, addresses }, arrival) => {
         const hosts = addresses.map(({ hostname }) => hostname);
-        const wasLost = this.#roster.get(claim.subject)?.state === "dead";
+        const wasLost = roster.get(claim.subject)?.state === "dead";
         const member = this.#book.accept(claim, signed, hosts, told);
-        if (member !== undefined) this.#answered(member, arrival);
-        if (wasLost) this.#hurry();
-        this.#wakeNews();
+        if (member !== undefined) answered(member, arrival);
+        if (wasLost) this.#repair.hurry();
+        this.#outbox.wake();
       },
+    });
+    this.#trials = new Trials({
+      ...common,
+      change: (...state) => this.#book.change(...state),
+      doubt: (member) => this.#doubt(member),
+      lastCall: (member) => this.#repair.ask(member),
     });
     this.#book = new Book({
       ...common,
-      self,
-      incarnation,
-      news: this.#news,
-      awareness: this.#awareness,
+      trials: this.#trials,
+      welcomes: (claim, told) => this.#newcomers.welcomes(claim, told),
       verify: (claim, signed, told) => this.#newcomers.offer(claim, signed, told),
       usurped: () => this.#giveWay(),
-      lastCall: (member) => this.#seek(member, "packet"),
-      doubt: (member) => this.#doubt(member),
-      isBeingVerified: (claim) => this.#newcomers.has(claim),
     });
-    this.#syncer = new Syncer({ ...common, book: this.#book, synced: () => this.#wakeNews() });
+    this.#syncer = new Syncer({ ...common, book: this.#book, synced: () => this.#synced() });
+    this.#repair = new Repair({
+      ...common,
+      outbox: this.#outbox,
+      syncer: this.#syncer,
+      isDegraded,
+      answered,
+    });
     this.#prober = new Prober({
       ...common,
-      awareness: this.#awareness,
-      questions: this.#questions,
-      send: (packet, to, budget) => this.#send(packet, to, budget),
+      send: (packet, to) => this.#outbox.send(packet, to),
       streamQuestion: (peerId) => this.#syncer.pingFor(peerId),
-      answered: (member, arrival) => this.#answered(member, arrival),
+      proves: (key, nonce, proof) => {
+        return proof !== undefined && signer.verify(key, proofOf(project, nonce), proof);
+      },
+      answered,
       silent: (member) => {
-        this.#book.accuse(member);
-        this.#wakeNews();
+        this.#trials.accuse(member);
+        this.#outbox.wake();
       },
     });
   }
@@ -152,9 +176,12 @@ export class Swim {
     this.#prober.start();
     this.#every(
       () => this.#degraded ? DEGRADED_SYNC_MS : this.#syncer.intervalMs,
-      () => this.#sync(),
+      () => this.#compareWithOne(),
     );
-    this.#every(() => repairMs * (0.5 + this.#ports.clock.random()), () => this.#repair());
+    this.#every(
+      () => repairMs * (0.5 + this.#ports.clock.random()),
+      () => this.#repair.look(),
+    );
     this.#every(() => Math.min(60_000, rememberMs), () => this.#forget());
   }
 
@@ -165,13 +192,13 @@ export class Swim {
 
   /** Addresses where there were members once, looked at for ever at a low rate; replaces those before. */
   remember(addresses: readonly Address[]): void {
-    this.#absent = [...addresses];
+    this.#repair.remember(addresses);
   }
 
-  /** Says something new of ourselves. @throws {RangeError} when it is too long. */
+  /** Says something new of ourselves. @throws {RangeError} when it is too long; nothing is changed then. */
   describe(self: SelfDescription): void {
-    this.#book.describe(self);
-    this.#wakeNews();
+    this.#own.describe(self);
+    this.#outbox.wake();
   }
 
   /** The members that are known, ourselves not among them. */
@@ -186,7 +213,7 @@ export class Swim {
 
   /** Our own incarnation, which has to be kept. */
   get incarnation(): number {
-    return this.#book.incarnation;
+    return this.#own.incarnation;
   }
 
   /** How badly we keep up ourselves: 0 to 8. */
@@ -212,30 +239,28 @@ export class Swim {
       if (!(error instanceof InvalidPacketError)) throw error;
       this.#count("malformed");
     }
-    this.#wakeNews();
+    this.#outbox.wake();
   }
 
   /**
-   * Answers a question that came over a stream. @param from Who asks, as the stream has proven. @param host Where from.
+   * Answers a question that came over a stream.
    *
-   * @throws {InvalidPacketError} `bad-message` naming what is wrong.
+   * @param from Who asks, as the stream has proven. @param host Where from.
+   * @throws {InvalidPacketError} `bad-message` naming what is wrong. @throws {ClosedError} when it has stopped.
    */
   answer(question: MessageBody, from: string, host?: string): MessageBody {
+    if (this.#stopped) throw new ClosedError("Cannot answer: this node takes part no more");
     const answer = this.#syncer.answer(question, from, host);
-    this.#wakeNews();
+    this.#outbox.wake();
     return answer;
   }
 
   /** Says goodbye to some, who tell the others. */
   leave(): void {
-    this.#book.goodbye();
-    for (const member of this.#roster.sample(GOODBYES)) {
-      const [address] = packetAddresses(member);
-      if (address !== undefined) this.#send({ kind: ":news", nonce: 0, to: "" }, address);
-    }
+    const goodbye = this.#own.goodbye();
+    for (const member of this.#roster.sample(GOODBYES)) this.#outbox.sendNews(member);
     if (!this.#degraded) return;
-    const claims = [this.#book.goodbye()];
-    for (const member of this.#roster.sample(2)) this.#tell(member, claims);
+    for (const member of this.#roster.sample(2)) this.#tell(member, [goodbye]);
   }
 
   /** Stops every timer; nothing is sent any more. */
@@ -244,45 +269,61 @@ export class Swim {
     this.#prober.stop();
     this.#questions.clear();
     this.#newcomers.clear();
-    this.#book.stop();
+    this.#trials.stop();
+    this.#repair.stop();
+    this.#outbox.stop();
     for (const timer of this.#timers) timer.cancel();
-    this.#newsTimer?.cancel();
   }
 
   #receive(packet: MemberPacket, from: Address, packetBytes: number): void {
-    const { kind, nonce, project, to, claims } = packet;
+    const { kind, nonce, project, to } = packet;
     if (kind === ":ack" || kind === ":nack") {
+      if (!this.#questions.expects(packet, from)) return this.#count("unasked");
       if (kind === ":ack") this.#takeClaims(packet, from);
-      if (!this.#questions.answer(packet, from)) this.#count("unasked");
-      return;
+      return void this.#questions.answer(packet, from);
     }
     if (project !== this.#project) return this.#count("other-projects");
     if (kind === ":ping" && to !== this.#ports.signer.peerId) return this.#count("not-for-us");
     this.#takeClaims(packet, from);
-    if (kind === ":news") return void claims;
+    if (kind === ":news") return;
     if (!this.#questionRates.take(sourceOf(from))) return this.#count("rate");
+    if (kind === ":ping") this.#acknowledge(packet, from, packetBytes);
+    else this.#relay(packet.from, nonce, to, from);
+  }
+
+  /** Says that we are there; to an address that has proven nothing, in no more bytes than came from it. */
+  #acknowledge(packet: MemberPacket, from: Address, packetBytes: number): void {
+    const { nonce, claims, relayed = 0 } = packet;
     const isProven = this.#isProven(packet.from, from);
-    if (kind === ":relay") {
-      const member = this.#roster.get(to);
-      // Whom we ask for somebody is a member we know, at the address where it answered us.
-      if (isProven && member !== undefined) this.#prober.relay(nonce, member, from);
-      return;
-    }
-    // Whoever suspects us shall have what refutes it with the answer.
-    const isAccused = claims.some((claim) => peekClaim(claim)?.kind === "suspect");
-    const most = isProven
-      ? Math.min(MAX_PACKET_BYTES, MAX_AMPLIFICATION * packetBytes)
-      : packetBytes;
-    this.#send({ kind: ":ack", nonce, to: packet.from }, from, most, isAccused);
+    this.#outbox.send({
+      kind: ":ack",
+      nonce,
+      to: packet.from,
+      // Whoever suspects us shall have what refutes it with the answer.
+      introduces: claims.some((claim) => peekClaim(claim)?.kind === "suspect"),
+      maxBytes: isProven
+        ? Math.min(MAX_PACKET_BYTES, MAX_AMPLIFICATION * packetBytes)
+        : packetBytes,
+      ...(isProven && relayed !== 0 ? { proof: this.#prove(relayed) } : {}),
+    }, from);
+  }
+
+  /** Asks somebody for a member: where it has answered us, and nowhere else. */
+  #relay(origin: string, nonce: number, to: string, from: Address): void {
+    const member = this.#roster.get(to);
+    if (member?.path !== "direct" || !this.#isProven(origin, from)) return;
+    if (this.#relayRates.take(origin)) this.#prober.relay(nonce, member, from);
+    else this.#count("rate");
+  }
+
+  #prove(nonce: number): Uint8Array {
+    return this.#ports.signer.sign(proofOf(this.#project, nonce));
   }
 
   #takeClaims({ from: by, claims }: MemberPacket, from: Address): void {
-    const isKnown = this.#isProven(by, from);
-    const told: Told = { by, host: from.hostname, isOld: false };
-    for (const claim of claims) {
-      if (!isKnown && !this.#claimRates.take(sourceOf(from))) return this.#count("rate");
-      this.#book.take(claim, told);
-    }
+    const isProven = this.#isProven(by, from);
+    const told: Told = { by, isProven, host: from.hostname, isOld: false };
+    this.#book.takeAll(claims, told);
   }
 
   /** Whether a member has answered us from that very address. */
@@ -292,47 +333,13 @@ export class Swim {
       member.hosts[0] === from.hostname;
   }
 
-  /** Sends a packet with the claims that matter most to whom it is for, and then what is new. */
-  #send(
-    { kind, nonce, to }: Outgoing,
-    address: Address,
-    budget = MAX_PACKET_BYTES,
-    introduces = false,
-  ): void {
-    if (this.#stopped) return;
-    const names = kind === ":ping" || kind === ":relay" || kind === ":news";
-    const member = this.#roster.get(to);
-    const claims: Uint8Array[] = [];
-    let left = budget - PACKET_BYTES;
-    const add = (claim: Uint8Array | undefined) => {
-      if (claim === undefined || claim.length + 3 > left) return;
-      claims.push(claim);
-      left -= claim.length + 3;
-    };
-    // Whom we ask for the first time does not know us; whom we suspect or gave up can refute it only when it knows.
-    const isStranger = kind === ":ping" && (member === undefined || member.state === "dead");
-    if (isStranger || introduces) add(this.#book.own);
-    if (kind === ":ping" || kind === ":ack") {
-      if (member !== undefined && (this.#tuning.lifeguard || member.state === "dead")) {
-        add(this.#book.accusationOf(member));
-      }
-    }
-    if (left > 80) claims.push(...this.#news.take(left, this.#passes));
-    const project = names ? this.#project : "";
-    const shownTo = kind === ":ping" || kind === ":relay" ? to : "";
-    const { peerId: from } = this.#ports.signer;
-    this.#ports.send(encodePacket({ kind, nonce, project, from, to: shownTo, claims }), address);
-  }
-
   #answered(member: Member, { host, path, rttMs }: Arrival): void {
     if (host !== undefined) preferHost(member, host);
     if (rttMs !== undefined) member.rttMs = rttMs;
     [member.path, member.heardMs] = [path, this.#ports.clock.now()];
     this.#streamOnly = path === "stream" ? this.#streamOnly + 1 : 0;
-    const isDegraded = this.#streamOnly >= DEGRADED_AFTER ||
-      // In a small group everybody there is counts.
-      (this.#streamOnly > 0 && this.#streamOnly >= this.#roster.present);
-    if (path === "stream" ? isDegraded : true) this.#setDegraded(isDegraded);
+    if (path !== "stream") this.#setDegraded(false);
+    else if (this.#streamOnly >= DEGRADED_AFTER) this.#setDegraded(true);
   }
 
   /**
@@ -361,46 +368,6 @@ export class Swim {
     this.#ports.emit({ type: degraded ? "degraded" : "restored", why });
   }
 
-  /** How often a claim is passed on. */
-  get #passes(): number {
-    return this.#tuning.retransmit * Math.ceil(Math.log10(this.#roster.present + 2));
-  }
-
-  /** Sees to it that what is new leaves, also when nothing else is said. */
-  #wakeNews(): void {
-    if (this.#newsTimer !== undefined || this.#stopped || this.#news.size === 0) return;
-    const delayMs = this.#degraded ? DEGRADED_NEWS_MS : this.#tuning.newsMs;
-    this.#newsTimer = this.#ports.clock.after(delayMs, () => {
-      this.#newsTimer = undefined;
-      this.#spreadNews();
-      this.#wakeNews();
-    });
-  }
-
-  #spreadNews(): void {
-    if (this.#degraded) {
-      const [member] = this.#roster.sample(1);
-      if (member !== undefined) this.#tell(member, this.#news.take(64 * 1024, this.#passes));
-      return;
-    }
-    const nowMs = this.#ports.clock.now();
-    const lately = this.#roster.lost.filter(({ changedMs }) => {
-      return nowMs - changedMs < NEWS_TO_THE_DEAD_MS;
-    });
-    const chosen = this.#roster.sample(this.#tuning.fanout);
-    // One of those just given up takes part as often as if it were present.
-    const share = lately.length / (this.#roster.present + lately.length || 1);
-    const dead = lately[Math.floor(this.#ports.clock.random() * lately.length)];
-    if (dead !== undefined && this.#ports.clock.random() < share * this.#tuning.fanout) {
-      chosen.push(dead);
-    }
-    for (const member of chosen) {
-      if (this.#news.size === 0) return;
-      const [address] = packetAddresses(member);
-      if (address !== undefined) this.#send({ kind: ":news", nonce: 0, to: "" }, address);
-    }
-  }
-
   #tell(member: Member, claims: readonly Uint8Array[]): void {
     const [address] = streamAddresses(member);
     if (address !== undefined && claims.length > 0) {
@@ -408,65 +375,23 @@ export class Swim {
     }
   }
 
-  #sync(): void {
+  /** Somebody has told all it knows. */
+  #synced(): void {
+    this.#outbox.wake();
+    if (this.#joined) return;
+    this.#joined = true;
+    for (let nth = 0; nth < EARLY_SYNCS; nth++) {
+      const delayMs = EARLY_SYNC_MS * 2 ** nth * (0.5 + this.#ports.clock.random());
+      this.#after(delayMs, () => this.#compareWithOne());
+    }
+  }
+
+  #compareWithOne(): void {
     const [member] = this.#roster.sample(1);
     const [address] = member === undefined ? [] : streamAddresses(member);
     if (member !== undefined && address !== undefined) {
       this.#syncer.compare(address, member.peerId);
     }
-  }
-
-  /** Looks for one of those who were lost, and for one of those who were here in an earlier life. */
-  #repair(): void {
-    const lost = this.#roster.lost;
-    const at = this.#nextLost++;
-    const member = lost[at % lost.length];
-    if (member !== undefined) this.#seek(member);
-    const address = this.#absent[at % this.#absent.length];
-    const isHere = (known: Member) => {
-      return isPresent(known) &&
-        streamAddresses(known).some(({ hostname, port }) => {
-          return hostname === address?.hostname && port === address.port;
-        });
-    };
-    if (address === undefined || [...this.#roster.all()].some(isHere)) return;
-    this.#syncer.compare(address, undefined);
-  }
-
-  /** One of the lost is back: whatever was in the way of the others may be gone, too. */
-  #hurry(): void {
-    if (this.#hurrying) return;
-    this.#hurrying = true;
-    const timer = this.#ports.clock.after(HURRY_MS, () => {
-      this.#timers.delete(timer);
-      this.#hurrying = false;
-      const lost = this.#roster.lost;
-      for (let left = Math.min(lost.length, HURRIED); left > 0; left--) {
-        const member = lost[this.#nextLost++ % lost.length];
-        if (member !== undefined) this.#seek(member, "packet");
-      }
-    });
-    this.#timers.add(timer);
-  }
-
-  /** A packet with what it has to refute; and a stream, for packets may be blocked. */
-  #seek(member: Member, how: "packet" | "every way" = "every way"): void {
-    const to = packetAddresses(member);
-    const { probeTimeoutMs } = this.#tuning;
-    const nonce = this.#questions.add({
-      to,
-      timeoutMs: probeTimeoutMs,
-      answered: ({ kind }, { hostname: host }) => {
-        // Those who were given up have to say something new: others have not heard this answer.
-        if (isPresent(member)) this.#answered(member, { host, path: "direct", rttMs: undefined });
-        return kind === ":ack";
-      },
-    });
-    if (nonce === undefined) return;
-    for (const address of to) this.#send({ kind: ":ping", nonce, to: member.peerId }, address);
-    if (how === "packet" && !this.#degraded) return;
-    const [address] = streamAddresses(member);
-    if (address !== undefined) this.#syncer.compare(address, member.peerId);
   }
 
   #forget(): void {
@@ -478,11 +403,17 @@ export class Swim {
   }
 
   #every(delayMs: () => number, work: () => void): void {
-    const timer = this.#ports.clock.after(delayMs(), () => {
-      this.#timers.delete(timer);
-      if (this.#stopped) return;
+    this.#after(delayMs(), () => {
       work();
       this.#every(delayMs, work);
+    });
+  }
+
+  #after(delayMs: number, work: () => void): void {
+    if (this.#stopped) return;
+    const timer = this.#ports.clock.after(delayMs, () => {
+      this.#timers.delete(timer);
+      if (!this.#stopped) work();
     });
     this.#timers.add(timer);
   }
@@ -492,12 +423,14 @@ export class Swim {
   }
 }
 
-/** Who is counted together: what comes from one address; on this machine the ports are different programs. */
-function sourceOf({ hostname, port }: Address): string {
-  return hostname.startsWith("127.") || hostname === "::1" ? `${hostname}:${port}` : hostname;
+/** Who is counted together: what comes from one host, of IPv6 from one subnet; here the ports are different programs. */
+function sourceOf(from: Address): string {
+  if (isLoopback(from.hostname)) return formatAddress(from);
+  return (from.hostname.includes(":") ? subnetOf(from.hostname) : undefined) ?? from.hostname;
 }
 
 /** An incarnation for a node that starts at that time: larger than all of its lives before, if its clock runs. */
 export function incarnationAt(wallMs: number, before = 0): number {
-  return Math.max(Math.floor(wallMs / 1_000) * 2 ** 20, before + 1);
+  const byClock = Math.floor(Math.max(0, wallMs) / 1_000) * 2 ** 20;
+  return Math.max(byClock < MAX_INCARNATION ? byClock : 0, before + 1);
 }

@@ -17,14 +17,19 @@
 import { InvalidPacketError } from "../errors.ts";
 import type { Address } from "../transport/transport.ts";
 import type { MessageBody } from "../wire/message.ts";
-import type { Book, Told } from "./book.ts";
-import { isPresent, type Member } from "./member.ts";
+import type { Blame, Told } from "./blame.ts";
+import type { Book } from "./book.ts";
+import { accusationOf, isPresent, type Member } from "./member.ts";
 import type { SwimPorts, SwimTuning } from "./options.ts";
+import type { OwnClaim } from "./own_claim.ts";
 import { claimsOf, hexOf } from "./packets.ts";
 import { bucketOf, differences, DIGEST_BYTES, type Roster } from "./roster.ts";
 
 /** How long a comparison may take in milliseconds. */
 const TIMEOUT_MS = 5_000;
+
+/** Claims that come with a question: whoever compares speaks of itself. */
+const MAX_INTRODUCTIONS = 4;
 
 /** What a {@linkcode Syncer} needs. */
 export interface SyncerParts {
@@ -33,6 +38,8 @@ export interface SyncerParts {
   readonly project: string;
   readonly roster: Roster;
   readonly book: Book;
+  readonly own: OwnClaim;
+  readonly blame: Blame;
   /** Somebody has told us all it knows. */
   readonly synced: () => void;
 }
@@ -63,9 +70,9 @@ export class Syncer {
     peerId: string | undefined,
     done: (ok: boolean) => void = () => {},
   ): void {
-    const { ports, roster, book } = this.#parts;
-    const digest = roster.digest({ peerId: ports.signer.peerId, incarnation: book.incarnation });
-    const question = { ...this.#question("sync"), d: digest, c: [book.own] };
+    const { ports, own } = this.#parts;
+    const digest = this.#digest();
+    const question = { ...this.#question("sync"), d: digest, c: [own.signed] };
     ports.ask(question, address, { peerId, timeoutMs: TIMEOUT_MS }, (answer) => {
       if (answer === undefined) return done(false);
       const theirs = this.#takeAll(answer, address);
@@ -94,28 +101,33 @@ export class Syncer {
    * @throws {InvalidPacketError} `bad-message` naming what is wrong.
    */
   answer(question: MessageBody, from: string, host: string | undefined): MessageBody {
-    const { ports: { signer }, project, roster, book } = this.#parts;
+    const { ports: { signer }, project, book } = this.#parts;
     if (hexOf(question, "p", project.length / 2) !== project) throw wrong("project");
     const self = { from: this.#self };
-    const told: Told = { by: from, host, isOld: false };
+    const told: Told = { by: from, isProven: true, host, isOld: false };
     if (question.t === "ping") {
       if (hexOf(question, "to", 20) !== signer.peerId) throw wrong("member");
       return self;
     }
     if (question.t === "push") {
-      for (const claim of claimsOf(question.c, this.#maxClaims)) book.take(claim, told);
+      book.takeAll(claimsOf(question.c, this.#maxClaims), told);
       return self;
     }
     if (question.t !== "sync") throw wrong("question");
     const theirs = digestOf(question);
-    const ours = roster.digest({ peerId: signer.peerId, incarnation: book.incarnation });
+    const ours = this.#digest();
     const claims = this.#claimsIn(differences(ours, theirs));
-    for (const claim of claimsOf(question.c, this.#maxClaims)) book.take(claim, told);
+    book.takeAll(claimsOf(question.c, MAX_INTRODUCTIONS), told);
     return { ...self, d: ours, c: claims };
   }
 
   get #maxClaims(): number {
     return 3 * this.#parts.tuning.maxMembers;
+  }
+
+  #digest(): Uint8Array {
+    const { ports: { signer: { peerId } }, roster, own: { incarnation } } = this.#parts;
+    return roster.digest({ peerId, incarnation });
   }
 
   #question(kind: string): MessageBody {
@@ -129,25 +141,25 @@ export class Syncer {
 
   /** Takes an answer's claims. @returns the other side's digest, or `undefined` when it cannot be read. */
   #takeAll(answer: MessageBody, { hostname }: Address): Uint8Array | undefined {
-    const { book } = this.#parts;
-    const told = (by: string): Told => ({ by, host: hostname, isOld: true });
+    const { book, blame } = this.#parts;
+    const told = (by: string): Told => ({ by, isProven: true, host: hostname, isOld: true });
     try {
       const by = hexOf(answer, "from", 20);
       const digest = digestOf(answer);
-      for (const claim of claimsOf(answer.c, this.#maxClaims)) book.take(claim, told(by));
+      book.takeAll(claimsOf(answer.c, this.#maxClaims), told(by));
       return digest;
     } catch (error) {
       if (!(error instanceof InvalidPacketError)) throw error;
-      book.blame(told(hostname), error.message);
+      blame.refused({ ...told(hostname), isProven: false }, error.message);
       return undefined;
     }
   }
 
   /** All that is known of the members in some buckets, what they would have to refute included. */
   #claimsIn(buckets: ReadonlySet<number>): Uint8Array[] {
-    const { roster, book, ports: { signer } } = this.#parts;
+    const { roster, own, ports: { signer } } = this.#parts;
     const claims: Uint8Array[] = [];
-    if (buckets.has(bucketOf(signer.peerId))) claims.push(book.own);
+    if (buckets.has(bucketOf(signer.peerId))) claims.push(own.signed);
     for (const member of roster.all()) {
       if (buckets.has(bucketOf(member.peerId))) claims.push(...this.#known(member));
     }
@@ -157,7 +169,7 @@ export class Syncer {
   #known(member: Member): Uint8Array[] {
     const { signed, leaving } = member;
     if (leaving !== undefined) return [leaving];
-    const accusation = this.#parts.book.accusationOf(member);
+    const accusation = accusationOf(member);
     // Somebody who was given up here may be well there: it hears what it has to refute.
     return [
       ...(isPresent(member) ? [signed] : []),

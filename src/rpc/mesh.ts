@@ -154,7 +154,10 @@ export class ServerPeer implements AsyncDisposable, AsyncIterable<MeshEvent> {
     });
   }
 
-  /** The servers of this project that we are connected to, in the order in which they joined. */
+  /**
+   * The servers of this project that we are connected to, in the order in which they joined. Where the peer is in a group,
+   * `status` says which of them is suspect, and why.
+   */
   peers(): MeshPeer[] {
     return this.#members.peers();
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { PeerStatus } from "../endpoint/peer_table.ts";
 import { LimitError } from "../errors.ts";
 import type { Address } from "../transport/transport.ts";
 import { decode, encode } from "../wire/msgpack.ts";
@@ -31,6 +32,8 @@ export interface MeshPeer {
   readonly since: number;
   /** The round trip, once a heartbeat has measured it. */
   readonly rttMs: number | undefined;
+  /** Whether it is alive, as the membership knows it, and why; `undefined` where we are in no group, or it is not. */
+  readonly status: PeerStatus | undefined;
 }
 
 /** What happens in the mesh. */

@@ -97,7 +97,8 @@ export class Members {
   peerOf(member: Member): MeshPeer {
     const { peer: { peerId }, name, sourceHash, since } = member;
     const { remote, rttMs } = this.linkTo(member);
-    return { peerId, name, address: remote, sourceHash, since, rttMs };
+    const status = this.#options.endpoint.peers.statusOf(peerId);
+    return { peerId, name, address: remote, sourceHash, since, rttMs, status };
   }
 
   /** Changes who is a member, and tells what that means for those who know peers by their id. */

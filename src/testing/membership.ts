@@ -8,8 +8,12 @@
 import { seededRandom } from "../clock.ts";
 import { explore } from "./explore.ts";
 import type { Fault } from "./faults.ts";
+import type { LinkOptions } from "./link.ts";
 import { seedFrom } from "./machine.ts";
 import { SwimSwarm, type SwimSwarmOptions } from "./swim_swarm.ts";
+
+/** A local network with some Wi-Fi in it. */
+export const LAN: Partial<LinkOptions> = { delayMs: [0.2, 2] };
 
 /** What every scenario can be told. */
 export interface MembershipOptions {
@@ -60,8 +64,7 @@ export function runMembership<Figures>(
   const measured: Figures[] = [];
   const [run] = explore({
     seeds: [seed],
-    // Where packets take 0.2 to 2 ms: a local network with some Wi-Fi in it.
-    simulation: { link: { loss, delayMs: [0.2, 2] } },
+    simulation: { link: { ...LAN, loss } },
     schedule: () => {
       const names = Array.from({ length: nodes }, (_, index) => `n${index}`);
       return faults(names, seededRandom(seedFrom(`${seed} faults`)));

@@ -48,11 +48,14 @@ interface Withheld {
 export class SwimNode implements SimNode {
   /** Who it is. */
   readonly peerId: string;
+  /** Its public key. */
+  readonly publicKey: Uint8Array;
+  /** Where it is. */
+  readonly address: Address;
   /** Its state machine. */
   readonly swim: Swim;
   /** What it counts. */
   readonly metrics: Metrics = new Metrics();
-  readonly #address: Address;
   #asked = 0;
   /** What it would have sent while it is acquainted with others. */
   #withheld: Withheld[] | undefined;
@@ -65,7 +68,8 @@ export class SwimNode implements SimNode {
     const { log = silentLogger } = options;
     const { hostname, port } = host.address;
     this.peerId = signer.peerId;
-    this.#address = host.address;
+    this.publicKey = signer.publicKey;
+    this.address = host.address;
     this.swim = new Swim({
       ports: {
         clock: host.clock,
@@ -115,7 +119,7 @@ export class SwimNode implements SimNode {
   acquaint(claims: readonly Uint8Array[]): void {
     const withheld: Withheld[] = [];
     [this.#withheld, this.#told] = [withheld, claims];
-    this.swim.join(this.#address);
+    this.swim.join(this.address);
     // Each answer lets it ask somebody else.
     for (const { packet, to } of withheld) {
       const { payload } = decodeDatagram(packet, { code: true, exact: true });

@@ -32,8 +32,8 @@ export interface SwimSwarmOptions {
   readonly newIdentities?: boolean;
   /** What differs from the protocol's defaults. @default {{}} */
   readonly tuning?: Partial<SwimTuning>;
-  /** Where members say who lies. @default silent */
-  readonly log?: SwimNodeOptions["log"];
+  /** Makes a member. @default {new SwimNode(host, options)} */
+  readonly make?: (host: SimHost, options: SwimNodeOptions) => SwimNode;
 }
 
 /** Something that a member has seen. */
@@ -86,7 +86,10 @@ export class SwimSwarm {
     return node;
   }
 
-  /** Whether everybody who runs sees those who run, in their present lives, and nobody else. */
+  /**
+   * Whether everybody who runs sees those who run, knows the last that each has said, and sees nobody else. Whoever is
+   * suspected is seen.
+   */
   get isWhole(): boolean {
     const { running } = this;
     if (running.some(({ swim }) => swim.present !== running.length)) return false;
@@ -130,13 +133,10 @@ export class SwimSwarm {
         found.push(`${this.#nameOf.get(peerId)} ${how} at ${this.#nameOf.get(by)}`);
       };
       for (const { peerId, state, incarnation } of swim.members()) {
-        const isPresent = state === "alive" || state === "suspect";
-        if (isPresent && !missing.has(peerId)) differs(peerId, "is a ghost");
-        if (!missing.has(peerId)) continue;
-        const isRight = state === "alive" && incarnation === incarnations.get(peerId);
-        if (isPresent) missing.delete(peerId);
-        if (isPresent && !isRight) differs(peerId, state === "suspect" ? state : "is out of date");
-        if (found.length >= most) return found;
+        if (state === "dead" || state === "gone") continue;
+        const isExpected = missing.delete(peerId);
+        if (!isExpected) differs(peerId, "is a ghost");
+        else if (incarnation !== incarnations.get(peerId)) differs(peerId, "is out of date");
       }
       for (const peerId of missing) differs(peerId, "is missing");
       if (found.length >= most) return found;
@@ -145,14 +145,14 @@ export class SwimSwarm {
   }
 
   #make(host: SimHost): SwimNode {
-    const { tuning = {}, newIdentities = false, log, acquainted = true } = this.#options;
+    const { tuning = {}, newIdentities = false, acquainted = true } = this.#options;
+    const { make = (host, options) => new SwimNode(host, options) } = this.#options;
     const { name, life, clock, address } = host;
     const others = this.#addresses.filter((known) => known !== address);
     if (life === 1) this.#addresses.push(address);
-    const node = new SwimNode(host, {
+    const node = make(host, {
       tuning,
       signer: simSigner(newIdentities ? `${name} in life ${life}` : name),
-      ...(log === undefined ? {} : { log }),
       onEvent: (event) => {
         if (!("member" in event) || event.type === "joined") return;
         const { peerId, incarnation } = event.member;

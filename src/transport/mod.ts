@@ -30,6 +30,7 @@ export {
   type ReceiveOptions,
 } from "./framed.ts";
 export { isDomainName, type ResolveOptions, resolveTxt } from "./dns.ts";
+export { isHostAddress } from "./ip_address.ts";
 export { type HttpHandler, type HttpServer, serveHttp } from "./http.ts";
 export { MemoryNetwork, type MemoryNetworkOptions } from "./memory.ts";
 export { asConnection } from "./message_connection.ts";

@@ -149,3 +149,15 @@ Deno.test("UsageError is a TypeError and ends with 2", () => {
   assertInstanceOf(error, TypeError);
   assertEquals([error.name, exitStatus(error)], ["UsageError", 2]);
 });
+
+Deno.test("Options.number takes a number of its range, with or without a fraction", () => {
+  const specs: OptionSpecs = { loss: { value: "SHARE", help: "" } };
+  const read = (text: string) => new Options([`--loss=${text}`], specs).number("loss", 0, 0.9);
+  assertEquals(["0", "0.01", "0.9"].map(read), [0, 0.01, 0.9]);
+  assertEquals(new Options([], specs).number("loss", 0, 0.9), undefined);
+  for (
+    const text of ["0.91", "1", "-0.1", "1e-3", "0x0", ".5", "0.", "NaN", "0,1", "0.1234567890"]
+  ) {
+    assertThrows(() => read(text), UsageError, "Option --loss must be a number, 0..0.9: it is");
+  }
+});

@@ -154,7 +154,7 @@ Deno.test("Discovery asks for 1,024 candidates of a source at most, and takes no
     async *find() {
       for (let port = 1; port <= 2_000; port++) {
         taken++;
-        yield await Promise.resolve({ address: { hostname: "10.0.0.1", port } });
+        yield await Promise.resolve({ address: { hostname: `h${port}`, port } });
       }
     },
   };

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { broadcastOf, localInterfaces } from "../../src/discovery/interfaces.ts";
+import { broadcastOf, interfacesAt, localInterfaces } from "../../src/discovery/interfaces.ts";
 import { UnsupportedError } from "../../src/errors.ts";
+import { interfaceOf } from "./lan.ts";
 
 Deno.test("broadcastOf sets the bits that the network leaves to hosts", () => {
   const cases: Record<string, string | undefined> = {
@@ -22,6 +23,17 @@ Deno.test("broadcastOf sets the bits that the network leaves to hosts", () => {
   for (const [cidr, broadcast] of Object.entries(cases)) {
     assertEquals(broadcastOf(cidr), broadcast, cidr);
   }
+});
+
+Deno.test("interfacesAt gives the one that an address names, and all for none and for wildcards", () => {
+  const addresses = ["127.0.0.1", "10.0.0.1", "fe80::1"];
+  const all = addresses.map((address) => interfaceOf(address));
+  const at = (hostname?: string) => interfacesAt(all, hostname).map(({ address }) => address);
+  for (const any of [undefined, "0.0.0.0", "::"]) assertEquals(at(any), addresses, any);
+  assertEquals(at("10.0.0.1"), ["10.0.0.1"]);
+  assertEquals(at("fe80::1%eth0"), ["fe80::1"]);
+  assertEquals(at("localhost"), ["127.0.0.1"]);
+  assertEquals(at("nonsense"), []);
 });
 
 Deno.test("localInterfaces lists IPv4 addresses and link-local IPv6 ones only", () => {

@@ -8,7 +8,7 @@ import type { Address } from "../../src/transport/mod.ts";
 import { CountingClock } from "../endpoint/fixture.ts";
 
 const BOB: ProvenPeer = { peerId: "0b".repeat(20), name: "bob" };
-const FOREVER = new AbortController().signal;
+const FOREVER = { signal: new AbortController().signal };
 
 /** A prober whose questions are answered when the test says so. */
 function scene() {
@@ -77,17 +77,17 @@ Deno.test("Prober asks 16 addresses at a time, and gives each three seconds", as
 
 Deno.test("Prober lets 64 addresses wait, and others wait for room", async () => {
   const { prober, clock, asked } = scene();
-  const { signal } = new AbortController();
+
   const end = new AbortController();
   const answers: Promise<unknown>[] = [];
-  const ask = () => void answers.push(prober.ask(at(answers.length + 1), end.signal));
+  const ask = () => void answers.push(prober.ask(at(answers.length + 1), end));
   for (let n = 0; n < 16 + 63; n++) ask();
   await clock.advance(0);
-  await prober.room(signal);
+  await prober.room(FOREVER);
   ask();
   await clock.advance(0);
   let hasRoom = false;
-  const room = prober.room(signal).then(() => hasRoom = true);
+  const room = prober.room(FOREVER).then(() => hasRoom = true);
   for (let n = 0; n < 20; n++) ask();
   const settled = Promise.allSettled(answers);
   await clock.advance(2_999);
@@ -106,8 +106,8 @@ Deno.test("Prober lets 64 addresses wait, and others wait for room", async () =>
 Deno.test("Prober takes a question back when nobody waits for its answer, and only then", async () => {
   const { prober, clock, asked, metrics } = scene();
   const [first, second] = [new AbortController(), new AbortController()];
-  const one = assertRejects(() => prober.ask(at(1), first.signal));
-  const two = assertRejects(() => prober.ask(at(1), second.signal));
+  const one = assertRejects(() => prober.ask(at(1), first));
+  const two = assertRejects(() => prober.ask(at(1), second));
   await clock.advance(10);
   first.abort();
   await one;
@@ -122,7 +122,7 @@ Deno.test("Prober takes a question back when nobody waits for its answer, and on
   await clock.advance(0);
   asked[1]?.answer.resolve(BOB);
   assertEquals(await again, BOB);
-  await assertRejects(() => prober.ask(at(2), first.signal));
+  await assertRejects(() => prober.ask(at(2), first));
   assertEquals([asked.length, clock.timers], [2, 0]);
 });
 

@@ -113,6 +113,11 @@ Deno.test("a permission that is missing is named", async () => {
       [["id"], "", "--allow-env=KITH_HOME"],
       [["id", "--home", home], "", "--allow-read and --allow-write"],
       [["discover", ...network], "", "--allow-sys=networkInterfaces"],
+      [
+        ["discover", "--timeout", "0.3", ...network],
+        "--allow-sys=networkInterfaces",
+        "--allow-net",
+      ],
       [recv, "", "--allow-net"],
       [send, "--allow-net", `--allow-read=${file}`],
       [send, `--allow-read=${file} --allow-sys=networkInterfaces`, "--allow-net"],

@@ -131,3 +131,25 @@ Deno.test("Endpoint.connect of a shared link gives up for who aborts, not for ot
   const link = await kept;
   assertEquals([...client.links], [link]);
 });
+
+Deno.test("PeerTable keeps what the membership knows of a peer, connected or not, until that is nothing", async () => {
+  await using served = await Served.open();
+  const { peers } = served.endpoint;
+  const { peerId } = infoOf("client");
+  const status = { state: "suspect", why: "it does not answer us", since: 7 } as const;
+  assertEquals(peers.statusOf(peerId), undefined);
+  peers.note(peerId, status);
+  assertEquals([peers.statusOf(peerId), peers.get(peerId)], [status, undefined]);
+  const client = await served.client();
+  const link = await client.connect(SERVER);
+  await settle();
+  assertEquals([peers.get(peerId)?.status, peers.list()[0]?.status], [status, status]);
+  peers.note(peerId, { ...status, state: "alive" });
+  assertEquals(peers.get(peerId)?.status?.state, "alive");
+  await link.close();
+  await settle();
+  assertEquals(peers.statusOf(peerId)?.state, "alive"); // that it is not connected says nothing
+  peers.note(peerId, undefined);
+  peers.note(peerId, undefined); // harmless
+  assertEquals(peers.statusOf(peerId), undefined);
+});

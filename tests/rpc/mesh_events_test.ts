@@ -10,6 +10,7 @@ const BOB: MeshPeer = {
   sourceHash: "",
   since: 0,
   rttMs: undefined,
+  status: undefined,
 };
 
 function events(): MeshEvents {

@@ -6,7 +6,7 @@ import {
   PeerError,
   TransportError,
 } from "../../src/errors.ts";
-import { MESH_CAPABILITY, ServerPeer } from "../../src/rpc/mesh.ts";
+import { MESH_CAPABILITY, type MeshEvent, ServerPeer } from "../../src/rpc/mesh.ts";
 import { isSettled } from "../endpoint/fixture.ts";
 import {
   addressOf,
@@ -325,6 +325,7 @@ Deno.test("ServerPeer.peers tells who, where, since when, and how far away", asy
     sourceHash: "0123456789abcdef",
     since: world.clock.wallMs() - 400 + 4 * 40, // round trips: connection, keys, answer, joining
     rttMs: undefined,
+    status: undefined,
   });
   await world.clock.advance(2_000);
   assertEquals(a.mesh.peers()[0]?.rttMs, 40);
@@ -352,4 +353,24 @@ Deno.test("ServerPeer.close does not wait for an address that does not answer", 
   const a = await world.open("a", { addresses: [addressOf("nowhere")] });
   await world.clock.advance(3_000);
   assertEquals(await isSettled(a.mesh.close()), true);
+});
+
+Deno.test("ServerPeer says of its servers what the peer table knows of them", async () => {
+  await using world = new MeshWorld();
+  const statuses: unknown[] = [];
+  const onEvent = (event: MeshEvent) => void statuses.push([event.type, event.peer.status?.state]);
+  const a = await world.join("a", { onEvent });
+  const b = await world.join("b");
+  await world.clock.advance(1_000);
+  const statusOf = () => a.mesh.peers()[0]?.status;
+  assertEquals(statusOf(), undefined); // it is in no group
+  const status = { state: "suspect", why: "it does not answer us", since: 7 } as const;
+  a.endpoint.peers.note(idOf("b"), status);
+  assertEquals([statusOf(), b.mesh.peers()[0]?.status], [status, undefined]);
+  await b.mesh.broadcast("hello");
+  await world.clock.advance(100);
+  a.endpoint.peers.note(idOf("b"), { ...status, state: "dead" });
+  await world.close(b);
+  await world.clock.advance(2_000);
+  assertEquals(statuses, [["joined", undefined], ["message", "suspect"], ["left", "dead"]]);
 });

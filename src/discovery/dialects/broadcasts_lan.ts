@@ -20,7 +20,7 @@ import {
   type Transport,
 } from "../../transport/transport.ts";
 import type { ForeignDialect } from "../foreign.ts";
-import { type LocalInterface, localInterfaces } from "../interfaces.ts";
+import { interfacesAt, type LocalInterface, localInterfaces } from "../interfaces.ts";
 
 /** The broadcast address of whatever network an interface is on. */
 const LIMITED_BROADCAST = "255.255.255.255";
@@ -82,10 +82,8 @@ export class BroadcastLan {
 
   /** The IPv4 interfaces that are used. @throws {UnsupportedError} when they may not be listed. */
   interfaces(): LocalInterface[] {
-    const { hostname } = this;
-    return this.#interfaces().filter(({ family, address }) =>
-      family === "IPv4" && (hostname === undefined || address === hostname)
-    );
+    return interfacesAt(this.#interfaces(), this.#hostname)
+      .filter(({ family }) => family === "IPv4");
   }
 
   /**

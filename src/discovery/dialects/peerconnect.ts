@@ -37,6 +37,7 @@ import { Attempts } from "../attempts.ts";
 import type { FindForeignOptions, ForeignDiscovery, ForeignPeer } from "../foreign.ts";
 import { DISCOVERY_PORT, MULTICAST_V4, MULTICAST_V6 } from "../groups.ts";
 import { type LocalInterface, localInterfaces } from "../interfaces.ts";
+import { addressOn, platformOf } from "../platform.ts";
 import {
   hostnameOf,
   type PeerConnectLink,
@@ -294,7 +295,8 @@ export class PeerConnectDiscovery implements ForeignDiscovery {
   /** Only a socket that is bound to an interface's address sends to the group there, so each find has its own. */
   async #askOn({ local, port }: PeerConnectLink): Promise<void> {
     const hostname = hostnameOf(local);
-    const group = local.family === "IPv6" ? `${MULTICAST_V6}%${local.name}` : MULTICAST_V4;
+    const address = local.family === "IPv6" ? MULTICAST_V6 : MULTICAST_V4;
+    const group = addressOn(platformOf(), address, local);
     const find = encodeFind(this.#peerId, { hostname, port: port.address.port });
     await this.#attempts.tolerate(`ask ${group} on ${local.name}`, async () => {
       const socket = await this.#transport.datagram({ hostname });

@@ -14,15 +14,11 @@ import { RequestsDispatcher } from "../../endpoint/requests_dispatcher.ts";
 import { RequestsEndPoint } from "../../endpoint/requests_endpoint.ts";
 import type { Logger } from "../../log.ts";
 import type { Metrics } from "../../metrics.ts";
-import {
-  type Address,
-  type DatagramSocket,
-  isWildcard,
-  type Transport,
-} from "../../transport/transport.ts";
+import type { Address, DatagramSocket, Transport } from "../../transport/transport.ts";
 import type { Attempts } from "../attempts.ts";
 import { MULTICAST_V4, MULTICAST_V6 } from "../groups.ts";
-import { keyOf, type LocalInterface } from "../interfaces.ts";
+import { interfacesAt, keyOf, type LocalInterface } from "../interfaces.ts";
+import { addressOn, bindForGroup, platformOf } from "../platform.ts";
 import { InterfaceSockets, Sockets, type Take } from "../sockets.ts";
 import { followInterfaces } from "../watched_interfaces.ts";
 
@@ -157,9 +153,7 @@ export class PeerConnectLinks implements AsyncDisposable {
     const usable = interfaces().filter(({ family, index }) => {
       return family === "IPv4" || index !== undefined;
     });
-    if (hostname === undefined || isWildcard(hostname)) return usable;
-    const wanted = hostname === "localhost" ? "127.0.0.1" : hostname.replace(/%.*/, "");
-    return usable.filter(({ address }) => address === wanted);
+    return interfacesAt(usable, hostname);
   }
 
   /** Opens what is new, and what could not be opened before; closes what is gone. */
@@ -218,22 +212,22 @@ export class PeerConnectLinks implements AsyncDisposable {
   }
 
   // Bound to the group on that link, it knows the zone that replies need.
-  #openGroup6({ name, index = 0 }: LocalInterface): Promise<DatagramSocket> {
-    const groups = [{ group: MULTICAST_V6, interfaceIndex: index }];
-    const hostname = `${MULTICAST_V6}%${name}`;
+  #openGroup6(local: LocalInterface): Promise<DatagramSocket> {
+    const groups = [{ group: MULTICAST_V6, interfaceIndex: local.index ?? 0 }];
+    const hostname = bindForGroup(platformOf(), MULTICAST_V6, local);
     return this.#sockets.open({ hostname, port: this.#options.port, shared: true, groups });
   }
 }
 
 /** An interface's address to bind to: one of IPv6 needs its zone. */
-export function hostnameOf({ family, address, name }: LocalInterface): string {
-  return family === "IPv6" ? `${address}%${name}` : address;
+export function hostnameOf(local: LocalInterface): string {
+  return addressOn(platformOf(), local.address, local);
 }
 
 /** How likely somebody is on the link of an interface; more is better, and only that. */
-function likenessOf({ family, address, name }: LocalInterface, hostname: string): number {
-  if (family === "IPv6") return Number(hostname.endsWith(`%${name}`));
-  return Math.clz32(bitsOf(address) ^ bitsOf(hostname)); // how many bits they begin with alike
+function likenessOf(local: LocalInterface, hostname: string): number {
+  if (local.family === "IPv6") return Number(hostname.endsWith(addressOn(platformOf(), "", local)));
+  return Math.clz32(bitsOf(local.address) ^ bitsOf(hostname)); // how many bits they begin with alike
 }
 
 /** An IPv4 address as a number; 0 for a name. */

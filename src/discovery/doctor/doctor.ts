@@ -45,7 +45,7 @@ import {
 } from "./doctor_network.ts";
 import { DISCOVERY_PORT } from "../groups.ts";
 import { interfaceFilter } from "../interface_filter.ts";
-import { type LocalInterface, localInterfaces } from "../interfaces.ts";
+import { interfacesAt, type LocalInterface, localInterfaces } from "../interfaces.ts";
 import { platformOf } from "../platform.ts";
 
 /** How long to wait for answers unless told otherwise, in milliseconds: a slow Wi-Fi holds multicast back for a third. */
@@ -182,16 +182,12 @@ interface Interfaces {
 }
 
 function listInterfaces(options: DoctorOptions): Interfaces | { readonly failure: Check } {
-  const { hostname = "0.0.0.0", only = [], interfaces = localInterfaces } = options;
+  const { hostname, only = [], interfaces = localInterfaces } = options;
   const { addresses = () => Deno.networkInterfaces() } = options;
   const passes = interfaceFilter(only);
-  const wanted = hostname === "localhost" ? "127.0.0.1" : hostname.replace(/%.*/, "");
-  const isAny = wanted === "0.0.0.0" || wanted === "::";
   try {
     const usable = interfaces();
-    const chosen = usable.filter(({ name, address }) => {
-      return passes(name) && (isAny || address === wanted);
-    });
+    const chosen = interfacesAt(usable, hostname).filter(({ name }) => passes(name));
     return { all: addresses(), usable, chosen };
   } catch (error) {
     if (!(error instanceof UnsupportedError)) throw error;

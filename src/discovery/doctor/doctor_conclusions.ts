@@ -66,6 +66,9 @@ export function concludeDiscovery(evidence: Evidence): Check {
       fix: "name them with --peer HOST:PORT until one of the other ways works",
     });
   }
+  if (evidence.loops.length === 0) {
+    return failed("discovery", "no way works: there is no interface that can be used", { facts });
+  }
   if (loops.length === 0) {
     return failed("discovery", "no way works: this machine is on no network", {
       facts,

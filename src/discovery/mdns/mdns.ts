@@ -38,8 +38,8 @@ import {
 export const MDNS_PORT = 5353;
 
 /**
- * Answers by unicast per address: an ordinary resolver asks for one service after another. An answer is up to ten times
- * as long as its question, so that whoever forges the address of a neighbour has it sent a few kilobytes a second.
+ * Answers by unicast per address: an ordinary resolver asks for one service after another. An answer is up to fifteen
+ * times as long as its question, so that whoever forges the address of a neighbour has it sent some 2.5 kB a second.
  */
 const REPLIES_PER_ADDRESS = { perSecond: 5, burst: 20 };
 /** The same to all addresses together. */

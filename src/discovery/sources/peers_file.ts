@@ -95,7 +95,8 @@ export class PeersFile implements CandidateSource {
       const more = faults.length - MAX_TOLD;
       if (more > 0) this.#warn(`${more} more lines that name nobody`);
     } catch (error) {
-      this.#warn(error instanceof Error ? error.message : String(error));
+      const why = printable(error instanceof Error ? error.message : String(error), 400);
+      this.#log.error("could not read peers file", { path: printable(this.#path, 400), why });
     }
   }
 

@@ -5,7 +5,10 @@ import {
   listenForServerBroadcasts,
   type ListenForServersOptions,
 } from "../../../src/discovery/dialects/broadcasts.ts";
-import { WITCH_NODE_PORT, WITCH_PRESENCE_PORT } from "../../../src/discovery/dialects/witch_announcer.ts";
+import {
+  WITCH_NODE_PORT,
+  WITCH_PRESENCE_PORT,
+} from "../../../src/discovery/dialects/witch_announcer.ts";
 import { InvalidPacketError, TransportError } from "../../../src/errors.ts";
 import { netTransport } from "../../../src/transport/net.ts";
 import { CountingClock } from "../../endpoint/fixture.ts";

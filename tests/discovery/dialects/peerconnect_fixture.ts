@@ -7,7 +7,10 @@
 
 import { ManualClock } from "../../../src/clock.ts";
 import type { LocalInterface } from "../../../src/discovery/interfaces.ts";
-import { PeerConnectDiscovery, type PeerConnectOptions } from "../../../src/discovery/dialects/peerconnect.ts";
+import {
+  PeerConnectDiscovery,
+  type PeerConnectOptions,
+} from "../../../src/discovery/dialects/peerconnect.ts";
 import type { PeerConnectPort } from "../../../src/discovery/dialects/peerconnect_links.ts";
 import { RequestsDispatcher } from "../../../src/endpoint/requests_dispatcher.ts";
 import { RequestsEndPoint } from "../../../src/endpoint/requests_endpoint.ts";

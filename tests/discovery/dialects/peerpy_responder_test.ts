@@ -1,6 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { PEERPY_PORT, PeerpyDiscovery } from "../../../src/discovery/dialects/peerpy_discovery.ts";
-import { PEERPY_ANSWERS, type PeerpyAnnouncement } from "../../../src/discovery/dialects/peerpy_responder.ts";
+import {
+  PEERPY_ANSWERS,
+  type PeerpyAnnouncement,
+} from "../../../src/discovery/dialects/peerpy_responder.ts";
 import { bytesOf, feedGarbage, loadVector } from "../../testdata/vectors.ts";
 import { BroadcastTown, everybody, interfaceOf, text } from "./broadcasts_fixture.ts";
 

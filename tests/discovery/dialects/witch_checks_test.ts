@@ -1,6 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { BroadcastLan } from "../../../src/discovery/dialects/broadcasts_lan.ts";
-import { type AskStatus, MAX_WITCH_CHECKS, WitchChecks } from "../../../src/discovery/dialects/witch_checks.ts";
+import {
+  type AskStatus,
+  MAX_WITCH_CHECKS,
+  WitchChecks,
+} from "../../../src/discovery/dialects/witch_checks.ts";
 import { CountingClock } from "../../endpoint/fixture.ts";
 import { BroadcastTown } from "./broadcasts_fixture.ts";
 

@@ -5,7 +5,10 @@ import {
   WITCH_PRESENCE_PORT,
   type WitchServerAnnouncement,
 } from "../../../src/discovery/dialects/witch_announcer.ts";
-import { WitchDiscovery, type WitchDiscoveryOptions } from "../../../src/discovery/dialects/witch_discovery.ts";
+import {
+  WitchDiscovery,
+  type WitchDiscoveryOptions,
+} from "../../../src/discovery/dialects/witch_discovery.ts";
 import { WITCH_FORGET_MS } from "../../../src/discovery/dialects/witch_nodes.ts";
 import { ClosedError, TransportError } from "../../../src/errors.ts";
 import { formatAddress } from "../../../src/transport/transport.ts";

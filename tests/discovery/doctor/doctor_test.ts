@@ -182,6 +182,8 @@ Deno.test("examine counts a way that leads to this machine only for nothing, unl
   const interfaces = () => [interfaceOf("127.0.0.1", { name: "lo", loopback: true })];
   const { ok, why } = (await practice.examine({ interfaces })).get("discovery") ?? {};
   assertEquals([ok, why], [false, "no way works: this machine is on no network"]);
+  const none = (await practice.examine({ interfaces, only: ["nope"] })).get("discovery");
+  assertEquals(none?.why, "no way works: there is no interface that can be used");
 });
 
 Deno.test("examine names missing permissions, and goes on", async () => {

@@ -1,6 +1,10 @@
 import { assertEquals } from "@std/assert";
 import type { DnsRecord } from "../../../src/discovery/mdns/dns_record.ts";
-import { MAX_CACHED, MAX_CACHED_PER_SOURCE, MdnsCache } from "../../../src/discovery/mdns/mdns_cache.ts";
+import {
+  MAX_CACHED,
+  MAX_CACHED_PER_SOURCE,
+  MdnsCache,
+} from "../../../src/discovery/mdns/mdns_cache.ts";
 
 const NAME = ["a", "local"];
 const SAID = { on: "eth0", source: "10.0.0.9", nowMs: 0 };

@@ -16,7 +16,7 @@ async function follow(path: string) {
     [] as string[],
   ];
   const warn = (_: string, fields: { why?: unknown } = {}) => void said.push(`${fields.why}`);
-  const file = new PeersFile(path, { clock, log: { ...silentLogger, warn } });
+  const file = new PeersFile(path, { clock, log: { ...silentLogger, warn, error: warn } });
   const following = (async () => {
     for await (const { address } of file.find({ signal: end.signal })) {
       named.push(formatAddress(address));

@@ -1,0 +1,75 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { run } from "../../src/cli/sim.ts";
+import { COMMON_OPTIONS, Options, type OptionSpecs, UsageError } from "../../src/cli/options.ts";
+import { Output } from "../../src/cli/output.ts";
+
+const SPECS: OptionSpecs = {
+  ...COMMON_OPTIONS,
+  nodes: { value: "N", help: "" },
+  loss: { value: "SHARE", help: "" },
+  seed: { value: "N", help: "" },
+  seconds: { value: "N", help: "" },
+  "no-lifeguard": { help: "" },
+};
+
+class KeptOutput extends Output {
+  readonly facts: Record<string, unknown>[] = [];
+  text = "";
+
+  override result(facts: Record<string, unknown>, text: string): void {
+    this.facts.push(facts);
+    this.text = text;
+  }
+}
+
+async function sim(...line: string[]): Promise<KeptOutput> {
+  const output = new KeptOutput({ json: false, level: "error" });
+  const signal = new AbortController().signal;
+  await run({ options: new Options(line, SPECS), output, signal });
+  return output;
+}
+
+Deno.test("kith sim membership prints figures, and the same ones for the same seed", async () => {
+  const line = ["membership", "--nodes", "12", "--seconds", "60", "--seed", "7"];
+  const { facts: [facts], text } = await sim(...line);
+  assertEquals([facts?.nodes, facts?.seconds, facts?.seed, facts?.loss], [12, 60, 7, 0.01]);
+  assert(Number(facts?.deadEverywhereMs) > 1_000, `dead after ${facts?.deadEverywhereMs} ms`);
+  assertEquals([facts?.falseDeaths, facts?.falseSuspicions], [0, 0]);
+  assertStringIncludes(text, `seed, hash                7, ${facts?.hash}`);
+  assertEquals((await sim(...line)).facts, [facts]);
+  const other = await sim(...line, "--no-lifeguard");
+  assertEquals(other.facts[0]?.lifeguard, false);
+});
+
+Deno.test("kith sim membership says so when the dead one is not found in time", async () => {
+  const { facts, text } = await sim("membership", "--nodes", "3", "--seconds", "1");
+  assertEquals(facts[0]?.deadEverywhereMs, null);
+  assertStringIncludes(text, "dead everywhere           not before the end");
+});
+
+Deno.test("kith sim refuses what it cannot simulate", async () => {
+  const cases = [
+    [[], "What to simulate is wanted"],
+    [["weather"], "What to simulate is wanted"],
+    [["membership", "more"], "What to simulate is wanted"],
+    [["membership", "--nodes", "1"], "--nodes must be a number, 2..2000"],
+    [["membership", "--nodes", "2001"], "--nodes must be a number, 2..2000"],
+    [["membership", "--nodes", "2.5"], "--nodes must be a whole number"],
+    [["membership", "--loss", "0.91"], "--loss must be a number, 0..0.9"],
+    [["membership", "--seconds", "0"], "--seconds must be a number, 1..3600"],
+    [["membership", "--seconds", "3601"], "--seconds must be a number, 1..3600"],
+  ] as const;
+  for (const [line, text] of cases) {
+    const error = await assertRejects(() => sim(...line), UsageError);
+    assertStringIncludes(error.message, text);
+  }
+});
+
+Deno.test("kith sim stops when it is told to", async () => {
+  const stopping = new AbortController();
+  stopping.abort(new Error("enough"));
+  const output = new KeptOutput({ json: false, level: "error" });
+  const options = new Options(["membership", "--nodes", "4"], SPECS);
+  await assertRejects(() => run({ options, output, signal: stopping.signal }), Error, "enough");
+  assertEquals(output.facts, []);
+});
