@@ -60,6 +60,7 @@ export async function openDiscovery(
   const discovery = await Discovery.open(
     {
       ...{ transport, clock, log, metrics, hostname, port, sources, only: onlyInterfaces },
+      ownId: parts.identity.peerId,
       ...announce,
       ...(interfaces === undefined ? {} : { interfaces }),
       ...(udp === undefined ? {} : { answerFrom: udp }),
@@ -67,9 +68,7 @@ export async function openDiscovery(
       probe: async (address, { signal }) => {
         await using link = await endpoint.connect(address, { signal });
         const { peerId, name } = link.peer;
-        if (peerId !== parts.identity.peerId) return { peerId, name };
-        // As where one list of addresses is given to all; nobody announces us who could tell.
-        throw new NotFoundError("no-peer", "that is this peer itself");
+        return { peerId, name };
       },
     } satisfies DiscoveryOptions,
   );
@@ -175,10 +174,10 @@ async function openPeerpy(parts: FindingParts): Promise<ForeignDiscovery> {
 }
 
 function common(parts: FindingParts) {
-  const { plain: transport, endpoint: { clock, log, metrics }, options } = parts;
-  const { hostname } = options;
-  const interfaces = () => usableInterfaces(options);
-  return { transport, clock, log, metrics, hostname, interfaces };
+  const { plain: transport, endpoint: { clock, log, metrics } } = parts;
+  const { hostname, interfaces, onlyInterfaces: only = [] } = parts.options;
+  const listed = interfaces === undefined ? {} : { interfaces };
+  return { transport, clock, log, metrics, hostname, only, ...listed };
 }
 
 function usableInterfaces(options: PeerOptions): LocalInterface[] {

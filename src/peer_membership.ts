@@ -11,7 +11,6 @@ import type { PeerOptions } from "./peer_options.ts";
 import type { PeerParts } from "./peer_parts.ts";
 import { UnsupportedError } from "./errors.ts";
 import type { Trust } from "./secure/trust.ts";
-import { isHostAddress } from "./transport/ip_address.ts";
 import { type Address, parseAddress } from "./transport/transport.ts";
 
 /** Members of earlier times that are looked for: one every ten seconds, so each within the hour. */
@@ -36,10 +35,10 @@ export function membershipParts(parts: PeerParts, options: PeerOptions): Members
   };
 }
 
-/** Addresses only; where there are none to be told, others have to see where our packets come from. */
+/** Where that may not be asked, others have to see where our packets come from. */
 function hosts(options: PeerOptions): readonly string[] {
   try {
-    return hostsOf(options).filter(isHostAddress);
+    return hostsOf(options);
   } catch (error) {
     if (error instanceof UnsupportedError) return [];
     throw error;
@@ -49,7 +48,7 @@ function hosts(options: PeerOptions): readonly string[] {
 function memoryOf(memory: RememberedPeers): MemberMemory {
   return {
     addresses: () => memory.all.slice(0, MAX_RECALLED).flatMap(bestAddress),
-    remember: (member) => memory.remember(member),
+    remember: (member) => memory.remember({ ...member, isProven: true }),
   };
 }
 

@@ -89,6 +89,16 @@ Deno.test("Peer.join finds the group at a seed where nothing is announced", asyn
   await town.until(all([ann, bob, carol], [A, B, C]));
 });
 
+Deno.test("Peer.join takes in those who can name no address, where they are seen to be", async () => {
+  await using town = new Neighbours();
+  const ann = await town.join(A);
+  // A name is no address: it would have to be looked up, for whoever signs it.
+  const bob = await town.join("bob", { hostname: "bob" }, { seeds: [town.addressOf(A)] });
+  await town.until(() => [ann, bob].every((peer) => present(peer).length === 2));
+  const seen = ann.membership?.get(bob.peerId)?.streamAddresses;
+  assertEquals(seen, [town.addressOf("bob")]);
+});
+
 Deno.test("Peer.join is refused to a client, and the second time", async () => {
   await using town = new Neighbours();
   const client = await town.open(A, { clientOnly: true });

@@ -294,6 +294,22 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     },
     load: () => import("./wire.ts"),
   },
+  sim: {
+    usage: "membership",
+    summary: "simulate a group: how soon, how surely and at which price",
+    example: "kith sim membership --nodes 100 --loss 0.01 --seed 7",
+    prints: "one line of figures, with seed and hash: the same seed gives the same hash",
+    permissions: "none",
+    options: {
+      ...COMMON_OPTIONS,
+      nodes: { value: "N", help: "members, 2..2000 (default: 100)" },
+      loss: { value: "P", help: "part of all packets that is lost, 0..0.9 (default: 0.01)" },
+      seed: { value: "N", help: "what everything that is drawn comes from (default: 1)" },
+      seconds: { value: "N", help: "simulated time, 1..3600 (default: 120)" },
+      "no-lifeguard": { help: "plain SWIM, for comparison" },
+    },
+    load: () => import("./sim.ts"),
+  },
   version: {
     usage: "",
     summary: "show the version",

@@ -7,7 +7,7 @@
 import type { Clock } from "../clock.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Attempts } from "./attempts.ts";
-import { MULTICAST_V4, MULTICAST_V6 } from "./groups.ts";
+import { LIMITED_BROADCAST, MULTICAST_V4, MULTICAST_V6 } from "./groups.ts";
 import type { RotatingInstance } from "./instance.ts";
 import type { LocalInterface } from "./interfaces.ts";
 import { encodeQuestion, type QuestionMethod } from "./packets.ts";
@@ -94,30 +94,30 @@ export class Asker {
     const { searchId, instance, port, attempts, metrics } = this.#options;
     const question = encodeQuestion({ id: searchId, from: instance.now().id, via });
     metrics.counter("discovery.questions").add();
-    await attempts.tolerate(`ask ${to} on ${local.name}`, async () => {
-      await socket.send(question, { hostname: to, port });
-      attempts.tried(`${via} to ${to} from ${socket.address.hostname}`);
+    const hostname = addressOn(platformOf(), to, local);
+    await attempts.tolerate(`ask ${hostname} on ${local.name}`, async () => {
+      await socket.send(question, { hostname, port });
+      attempts.tried(`${via} to ${hostname} from ${socket.address.hostname}`);
     });
   }
 }
 
 /** Where a question goes. */
-interface Way {
+export interface Way {
+  /** The address, without a zone. */
   readonly to: string;
+  /** How. */
   readonly via: QuestionMethod;
 }
 
-function waysOn(local: LocalInterface): Way[] {
-  const { family, broadcast } = local;
-  if (family === "IPv6") {
-    return [{ to: addressOn(platformOf(), MULTICAST_V6, local), via: "multicast6" }];
-  }
+/** The ways by which questions go out on an interface. */
+export function waysOn({ family, broadcast }: LocalInterface): Way[] {
+  if (family === "IPv6") return [{ to: MULTICAST_V6, via: "multicast6" }];
   const ways: Way[] = [
     { to: MULTICAST_V4, via: "multicast4" },
-    { to: "255.255.255.255", via: "broadcast" },
+    { to: LIMITED_BROADCAST, via: "broadcast" },
   ];
-  if (broadcast !== undefined) ways.push({ to: broadcast, via: "broadcast" });
-  return ways;
+  return broadcast === undefined ? ways : [...ways, { to: broadcast, via: "broadcast" }];
 }
 
 function isBroadcast({ via }: Way): boolean {

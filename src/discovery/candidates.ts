@@ -21,6 +21,12 @@ import type { Search } from "./search.ts";
  */
 export const REMEMBERED_AFTER_MS = 400;
 
+/**
+ * How many remembered addresses are asked although somebody was found by then: one forged answer, which costs nothing,
+ * must not keep us from all whom we know.
+ */
+const REMEMBERED_ANYWAY = 8;
+
 /** How long after it has proven itself a peer is asked again, in milliseconds. */
 const PROVEN_AGAIN_MS = 120_000;
 
@@ -70,7 +76,7 @@ export interface CandidatesOptions {
   sources: readonly CandidateSource[];
   /** Asks them. */
   prober: Prober;
-  /** Us, where we can be found: who proves to be that is not somebody else. */
+  /** Who we are: who proves to be that is not somebody else. */
   ownId: string | undefined;
   /** Told what was tried, and which source failed. */
   attempts: Attempts;
@@ -86,6 +92,8 @@ export interface CandidatesOptions {
 export class Candidates {
   readonly #options: CandidatesOptions;
   readonly #search: Search;
+  // Where we are ourselves.
+  readonly #own = new Set<string>();
 
   /** Has asked for nobody yet. */
   constructor(options: CandidatesOptions, search: Search) {
@@ -102,13 +110,16 @@ export class Candidates {
   async #follow(source: CandidateSource): Promise<void> {
     const { prober, clock, metrics } = this.#options;
     const { signal } = this.#search;
+    let most = Infinity;
     if (source.method === "remembered") {
       await sleep(clock, REMEMBERED_AFTER_MS, { signal });
-      if (this.#search.size > 0) return;
+      if (this.#search.size > 0) most = REMEMBERED_ANYWAY;
     }
     const pursuits = new Map<string, Promise<void>>();
     try {
       for await (const candidate of source.find({ signal })) {
+        if (this.#own.has(formatAddress(candidate.address))) continue;
+        if (most-- <= 0) break;
         const key = `${formatAddress(candidate.address)} ${candidate.peerId ?? ""}`;
         if (pursuits.has(key)) continue;
         if (pursuits.size >= MAX_CANDIDATES) {
@@ -124,7 +135,7 @@ export class Candidates {
     }
   }
 
-  /** Asks a candidate again and again, unless nobody is ever there and its source names it again. */
+  /** Asks a candidate again and again, unless we are there, or nobody ever is and its source names it again. */
   async #pursue({ address, peerId: expected }: Candidate, via: DiscoveryMethod): Promise<void> {
     const { prober, clock, ownId, attempts } = this.#options;
     const { signal } = this.#search;
@@ -132,16 +143,21 @@ export class Candidates {
     attempts.tried(`${via} to ${printable(formatAddress(address))}`);
     for (let failures = 0; failures < MAX_FAILURES || !NAMED_AGAIN.has(via);) {
       const peer = await prober.ask(address, { signal, isHearsay });
+      if (peer !== undefined && peer.peerId === ownId) return this.#isUs(address);
       const isMeant = peer !== undefined && (expected ?? peer.peerId) === peer.peerId;
-      if (isMeant && peer.peerId !== ownId) {
-        this.#search.addProven({ ...peer, address, via, validMs: PROVEN_VALID_MS });
-      } else if (peer !== undefined && !isMeant) this.#another(address, peer.peerId);
+      if (isMeant) this.#search.addProven({ ...peer, address, via, validMs: PROVEN_VALID_MS });
+      else if (peer !== undefined) this.#another(address, peer.peerId);
       failures = isMeant ? 0 : failures + 1;
       const restMs = isHearsay
         ? Math.min(ASK_AGAIN_MS * 2 ** (failures - 1), LONGEST_REST_MS)
         : ASK_AGAIN_MS;
       await sleep(clock, isMeant ? PROVEN_AGAIN_MS : restMs, { signal });
     }
+  }
+
+  /** Notes where nobody else is; whoever hands our connections on to us may be at many addresses. */
+  #isUs(address: Address): void {
+    if (this.#own.size < MAX_CANDIDATES) this.#own.add(formatAddress(address));
   }
 
   #another(address: Address, peerId: string): void {

@@ -10,7 +10,7 @@
  * ```
  *   0 ms   multicast questions; lists, files, name servers, mDNS
  *  50 ms   broadcast questions
- * 400 ms   where peers were the last time, if nobody was found
+ * 400 ms   where peers were the last time: all of them if nobody was found, else the first eight
  * ```
  *
  * Each peer that can be found holds *shared* sockets on the well-known port, which receive questions and nothing else,
@@ -29,7 +29,6 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
-import { isLoopback } from "../endpoint/limits.ts";
 import { ClosedError, UnsupportedError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
@@ -40,15 +39,14 @@ import { Attempts } from "./attempts.ts";
 import { Candidates, type CandidateSource } from "./candidates.ts";
 import { DISCOVERY_PORT } from "./groups.ts";
 import { RotatingInstance } from "./instance.ts";
-import { interfaceFilter } from "./interface_filter.ts";
-import { interfacesAt, type LocalInterface, localInterfaces } from "./interfaces.ts";
-import { isInNetwork, networkBits } from "./mdns/mdns_network.ts";
+import type { LocalInterface } from "./interfaces.ts";
 import { parseAnswer } from "./packets.ts";
 import { type Probe, Prober } from "./prober.ts";
 import type { PeerMemory } from "./sources/remembered_peers.ts";
 import { type AnswerSocket, Responder } from "./responder.ts";
 import { type FoundPeer, Search } from "./search.ts";
 import { Sockets } from "./sockets.ts";
+import { UsedInterfaces } from "./used_interfaces.ts";
 import { followInterfaces } from "./watched_interfaces.ts";
 
 export { DISCOVERY_PORT, MULTICAST_V4, MULTICAST_V6 } from "./groups.ts";
@@ -60,6 +58,8 @@ export interface DiscoveryOptions {
   transport: Transport;
   /** Whom to announce; without it, this end looks and cannot be found. */
   announce?: OwnAnnouncement;
+  /** Who we are, 40 hexadecimal digits: who proves to be that is not somebody else. @default who is announced */
+  ownId?: string;
   /** Use only the interface with this address. @default every interface */
   hostname?: string | undefined;
   /** Use only interfaces of these names, `!` before those not to use; see {@linkcode interfaceFilter}. @default {[]} */
@@ -99,7 +99,7 @@ export class Discovery implements AsyncDisposable {
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #port: number;
-  readonly #isWanted: (name: string) => boolean;
+  readonly #interfaces: UsedInterfaces;
   readonly #instance: RotatingInstance;
   readonly #attempts: Attempts;
   readonly #sockets: Sockets;
@@ -109,19 +109,18 @@ export class Discovery implements AsyncDisposable {
   readonly #lookouts = new Set<Promise<void>>();
   readonly #end = new AbortController();
   #responder: Responder | undefined;
-  #used: readonly LocalInterface[] = [];
-  #leftOut: readonly LocalInterface[] = [];
 
   private constructor(options: DiscoveryOptions) {
     const { transport, clock = systemClock, log = silentLogger, metrics = new Metrics() } = options;
-    const { port = DISCOVERY_PORT, only = [], sources = [], memory, probe } = options;
+    const { port = DISCOVERY_PORT, sources = [], memory, probe } = options;
+    const { interfaces, hostname, only } = options;
     const attempts = new Attempts(log, metrics);
     this.#options = options;
     this.#clock = clock;
     this.#log = log;
     this.#metrics = metrics;
     this.#port = port;
-    this.#isWanted = interfaceFilter(only);
+    this.#interfaces = new UsedInterfaces({ interfaces, hostname, only, clock });
     this.#instance = new RotatingInstance(clock);
     this.#attempts = attempts;
     this.#sockets = new Sockets({ transport, attempts, log, metrics });
@@ -221,7 +220,7 @@ export class Discovery implements AsyncDisposable {
     const responder = await Responder.open({
       announcer,
       hostname,
-      isLeftOut: (asker) => this.#isLeftOut(asker),
+      isLeftOut: (asker) => this.#interfaces.isLeftOut(asker),
       answerFrom,
       sockets,
       attempts,
@@ -258,7 +257,7 @@ export class Discovery implements AsyncDisposable {
     const candidates = new Candidates({
       sources: this.#sources,
       prober: this.#prober,
-      ownId: this.#options.announce?.identity.peerId,
+      ownId: this.#options.ownId ?? this.#options.announce?.identity.peerId,
       attempts: this.#attempts,
       clock: this.#clock,
       log: this.#log,
@@ -280,31 +279,7 @@ export class Discovery implements AsyncDisposable {
     take: (interfaces: readonly LocalInterface[]) => Promise<void>,
   ): Promise<void> {
     const [attempts, clock] = [this.#attempts, this.#clock];
-    return followInterfaces({ list: () => this.#interfaces(), attempts, clock, signal }, take);
+    const list = () => this.#interfaces.list();
+    return followInterfaces({ list, attempts, clock, signal }, take);
   }
-
-  #interfaces(): readonly LocalInterface[] {
-    const { hostname, interfaces = localInterfaces } = this.#options;
-    const all = interfaces();
-    this.#used = interfacesAt(all, hostname).filter(({ name }) => this.#isWanted(name));
-    this.#leftOut = all.filter((local) => !this.#used.includes(local));
-    return this.#used;
-  }
-
-  /**
-   * Whether somebody is on a network that shall not be used: the socket for IPv4 hears all interfaces, and broadcasts on
-   * those too that are left out.
-   */
-  #isLeftOut({ hostname }: Address): boolean {
-    if (isLoopback(hostname) || hostname.includes(":")) return false;
-    const nearest = (locals: readonly LocalInterface[]) => {
-      return Math.max(-1, ...locals.filter(leadsTo(hostname)).map(networkBits));
-    };
-    return nearest(this.#leftOut) > nearest(this.#used);
-  }
-}
-
-/** Which interfaces lead to the network of an IPv4 address. */
-function leadsTo(hostname: string): (local: LocalInterface) => boolean {
-  return (local) => local.family === "IPv4" && isInNetwork(hostname, local);
 }

@@ -7,6 +7,7 @@
 import { isLoopback } from "../endpoint/limits.ts";
 import { UnsupportedError } from "../errors.ts";
 import { isWildcard } from "../transport/transport.ts";
+import { reasonOf } from "./attempts.ts";
 
 /** One address of one interface. */
 export interface LocalInterface {
@@ -18,6 +19,8 @@ export interface LocalInterface {
   readonly address: string;
   /** The directed broadcast address; IPv4 only. */
   readonly broadcast: string | undefined;
+  /** How many leading bits the addresses of its network share. @default what the broadcast address says of it */
+  readonly prefixBits?: number | undefined;
   /** The interface's index, where the system tells it; needed to join an IPv6 group. */
   readonly index: number | undefined;
   /** Whether it leads back to this machine only. */
@@ -27,32 +30,28 @@ export interface LocalInterface {
 /**
  * Every address that peers can be found on: IPv4 ones, and the link-local IPv6 ones.
  *
- * @throws {UnsupportedError} when the permission `--allow-sys=networkInterfaces` is missing.
+ * @throws {UnsupportedError} when the permission `--allow-sys=networkInterfaces` is missing, or the system does not tell.
  */
 export function localInterfaces(): LocalInterface[] {
   let found: Deno.NetworkInterfaceInfo[];
   try {
     found = Deno.networkInterfaces();
   } catch (cause) {
-    throw new UnsupportedError(
-      "Cannot list network interfaces: run with --allow-sys=networkInterfaces",
-      { cause, details: { permission: "--allow-sys=networkInterfaces" } },
-    );
+    throw cannotList(cause);
   }
   const usable: LocalInterface[] = [];
   for (const { name, family, address, cidr, scopeid } of found) {
+    const common = {
+      name,
+      family,
+      address,
+      broadcast: broadcastOf(cidr),
+      prefixBits: bitsOf(cidr),
+    };
     if (family === "IPv4") {
-      const loopback = isLoopback(address);
-      usable.push({
-        name,
-        family,
-        address,
-        broadcast: broadcastOf(cidr),
-        index: undefined,
-        loopback,
-      });
+      usable.push({ ...common, index: undefined, loopback: isLoopback(address) });
     } else if (scopeid) { // only link-local addresses have one
-      usable.push({ name, family, address, broadcast: undefined, index: scopeid, loopback: false });
+      usable.push({ ...common, index: scopeid, loopback: false });
     }
   }
   return usable;
@@ -95,6 +94,24 @@ export function broadcastOf(cidr: string): string | undefined {
 }
 
 /** What makes one interface's address another than the rest. */
-export function keyOf({ name, address, index, broadcast }: LocalInterface): string {
-  return `${name} ${address} ${index ?? ""} ${broadcast ?? ""}`;
+export function keyOf(local: LocalInterface): string {
+  const { name, address, index, broadcast, prefixBits } = local;
+  return `${name} ${address} ${index ?? ""} ${broadcast ?? ""} ${prefixBits ?? ""}`;
+}
+
+function bitsOf(cidr: string): number | undefined {
+  const [, bits] = /\/(\d+)$/.exec(cidr) ?? [];
+  return bits === undefined ? undefined : Number(bits);
+}
+
+function cannotList(cause: unknown): UnsupportedError {
+  const what = "Cannot list network interfaces";
+  if (!(cause instanceof Deno.errors.NotCapable)) {
+    return new UnsupportedError(`${what}: ${reasonOf(cause)}`, { cause });
+  }
+  const permission = "--allow-sys=networkInterfaces";
+  return new UnsupportedError(`${what}: run with ${permission}`, {
+    cause,
+    details: { permission },
+  });
 }

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { isLoopback } from "../endpoint/limits.ts";
 import {
   type Address,
   type Datagram,
@@ -13,6 +12,7 @@ import {
 } from "../transport/transport.ts";
 import type { Announcer } from "./announcer.ts";
 import type { Attempts } from "./attempts.ts";
+import { GroupSocket } from "./group_socket.ts";
 import { MULTICAST_V4, MULTICAST_V6 } from "./groups.ts";
 import type { LocalInterface } from "./interfaces.ts";
 import { parseQuestion } from "./packets.ts";
@@ -31,9 +31,9 @@ export interface AnswerSocket {
 export interface ResponderOptions {
   /** Makes the answers. */
   announcer: Announcer;
-  /** The address to answer from, and whom to answer: those on this machine where it is a loopback address. */
+  /** The address to answer from. */
   hostname: string | undefined;
-  /** Whether somebody is on a network that shall not be used. */
+  /** Whether somebody is not to be heard. */
   isLeftOut: (asker: Address) => boolean;
   /** The port for questions. */
   port: number;
@@ -48,23 +48,30 @@ export interface ResponderOptions {
 /** Answers questions; see the module. */
 export class Responder {
   readonly #options: ResponderOptions;
-  readonly #take: Take;
+  readonly #shared4: GroupSocket;
   readonly #shared6: InterfaceSockets;
-  #shared4: { readonly socket: DatagramSocket; readonly groups: string } | undefined;
   #own4: AnswerSocket | undefined;
   #own6: AnswerSocket | undefined;
 
   private constructor(options: ResponderOptions) {
-    const { sockets, attempts } = options;
+    const { sockets, attempts, port } = options;
     this.#options = options;
-    this.#take = (datagram) => this.#answer(datagram);
+    const take: Take = (datagram) => this.#answer(datagram);
+    this.#shared4 = new GroupSocket({
+      sockets,
+      attempts,
+      what: "IPv4 questions",
+      group: MULTICAST_V4,
+      port,
+      take,
+    });
     // A socket per interface: bound to the group on that link, it knows the zone that answers need.
     this.#shared6 = new InterfaceSockets({
       sockets,
       attempts,
       what: "listen for IPv6 questions",
       open: (local) => this.#listen6(local),
-      take: this.#take,
+      take,
     });
   }
 
@@ -86,35 +93,9 @@ export class Responder {
 
   /** Listens on these interfaces from now on. */
   async update(interfaces: readonly LocalInterface[]): Promise<void> {
-    await this.#listen4(interfaces.filter(({ family }) => family === "IPv4"));
+    await this.#shared4.update(interfaces);
     const v6 = interfaces.filter(({ family, index }) => family === "IPv6" && index !== undefined);
     await this.#shared6.update(v6);
-  }
-
-  /**
-   * One socket for all interfaces: each of several would hear every group that any of them has joined. Groups cannot be
-   * joined later on, so another socket takes its place, opened before it is closed.
-   */
-  async #listen4(interfaces: readonly LocalInterface[]): Promise<void> {
-    // A second address of the same interface must not join again.
-    const addresses = [...new Map(interfaces.map(({ name, address }) => [name, address])).values()];
-    const groups = addresses.join(" ");
-    const before = this.#shared4;
-    if (before?.groups === groups) return;
-    const { attempts, sockets, port } = this.#options;
-    await attempts.tolerate("listen for IPv4 questions", async () => {
-      const socket = await sockets.open({
-        hostname: "0.0.0.0",
-        port,
-        shared: true,
-        groups: addresses.map((address) => ({ group: MULTICAST_V4, interfaceAddress: address })),
-      });
-      this.#shared4 = { socket, groups };
-      if (before !== undefined) sockets.close(before.socket);
-      void sockets.serve(socket, "receive IPv4 questions", this.#take).then(() => {
-        if (this.#shared4?.socket === socket) this.#shared4 = undefined;
-      });
-    });
   }
 
   async #listen6(local: LocalInterface): Promise<DatagramSocket> {
@@ -127,16 +108,9 @@ export class Responder {
 
   #answer({ data, from }: Datagram): Promise<void> | undefined {
     const own = from.hostname.includes(":") ? this.#own6 : this.#own4;
-    if (own === undefined || this.#isForeign(from)) return undefined;
-    const answer = this.#options.announcer.answer(parseQuestion(data), from);
-    if (answer === undefined) return undefined;
-    return this.#options.attempts.tolerate("answer", () => own.send(answer, from));
-  }
-
-  /** Whether a question came from elsewhere although only this machine is served, or from a network that is not. */
-  #isForeign(from: Address): boolean {
-    const { hostname, isLeftOut } = this.#options;
-    const isOwnOnly = hostname !== undefined && isLoopback(hostname);
-    return (isOwnOnly && !isLoopback(from.hostname)) || isLeftOut(from);
+    const { announcer, attempts, isLeftOut } = this.#options;
+    if (own === undefined || isLeftOut(from)) return undefined;
+    const answer = announcer.answer(parseQuestion(data), from);
+    return answer && attempts.tolerate("answer", () => own.send(answer, from));
   }
 }

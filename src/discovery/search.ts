@@ -36,6 +36,8 @@ export interface FoundPeer extends Announcement {
   readonly addresses: readonly Address[];
   /** Which ways it was found by. */
   readonly via: readonly DiscoveryMethod[];
+  /** Whether a connection has proven that it is at one of its addresses; else it only answered, as if from there. */
+  readonly isProven: boolean;
 }
 
 /** A peer that a connection has proven. */
@@ -211,7 +213,9 @@ function remember(instances: Map<string, Heard>, instance: string, heard: Heard)
 
 function toFound({ peerId, name, places }: Entry): FoundPeer {
   const addresses = places.map(({ address }) => address);
-  return { peerId, name, tcpPort: addresses[0]?.port ?? 0, addresses, via: viaOf(places) };
+  const tcpPort = addresses[0]?.port ?? 0;
+  const isProven = places.some((place) => place.isProven);
+  return { peerId, name, tcpPort, addresses, via: viaOf(places), isProven };
 }
 
 function viaOf(places: readonly Place[]): DiscoveryMethod[] {

@@ -72,16 +72,22 @@ export class Book {
   readonly #parts: BookParts;
   readonly #signatures: TokenBuckets;
   readonly #strangersSignatures: TokenBuckets;
+  readonly #mutedRefutations: TokenBuckets;
 
   /** Believes in nobody. */
   constructor(parts: BookParts) {
-    const { clock } = parts.ports;
+    const { ports: { clock }, tuning: { probeMs } } = parts;
     this.#parts = parts;
+    // Sooner again than a suspicion can be over: others may still listen to whom we do not.
+    this.#mutedRefutations = new TokenBuckets(clock, { perSecond: 500 / probeMs, burst: 1 });
     this.#signatures = new TokenBuckets(clock, SIGNATURES);
     this.#strangersSignatures = new TokenBuckets(clock, STRANGERS_SIGNATURES);
   }
 
-  /** Takes claims until one is malformed or forged, which changes nothing and has whoever passed it on named. */
+  /**
+   * Takes claims until one is malformed or forged, which changes nothing and has whoever passed it on named, or shows
+   * that another program has our key.
+   */
   takeAll(claims: readonly Uint8Array[], told: Told): void {
     for (const signed of claims) {
       if (!this.#take(signed, told)) return;
@@ -150,6 +156,7 @@ export class Book {
   // What we have said ourselves, in a life before perhaps, or what others say of us.
   #takeOwn(claim: Claim, signed: Uint8Array, told: Told): boolean {
     const { ports: { signer }, own } = this.#parts;
+    if (own.isGoing) return true; // it would be taking it back
     if (claim.kind === "suspect") return this.#refute(claim, signed, told);
     if (claim.incarnation < own.incarnation) return true;
     if (claim.kind === "alive" && claim.incarnation === own.incarnation) return true;
@@ -158,8 +165,9 @@ export class Book {
       return checked === "dropped" || this.#refuse(told, "forged in our name");
     }
     // Our own past is outdone once. Whoever answers back is there now, with our key.
-    if (!own.outdo(claim.incarnation)) this.#parts.usurped();
-    return true;
+    const isOurs = own.outdo(claim.incarnation);
+    if (!isOurs) this.#parts.usurped();
+    return isOurs;
   }
 
   /** We are accused: whoever signed that hears that we are there, and so does everybody else. */
@@ -173,9 +181,12 @@ export class Book {
       return checked === "dropped" || this.#refuse(told, "forged accusation");
     }
     if (claim.incarnation > own.incarnation) return this.#unproven(claim, own.incarnation);
-    if (trials.isMuted(accuser)) return true;
-    trials.refuted(accuser);
-    awareness.add(1);
+    if (trials.isMuted(accuser)) {
+      if (!this.#mutedRefutations.take("")) return true;
+    } else {
+      trials.refuted(accuser);
+      awareness.add(1);
+    }
     this.#count("refutations");
     own.raiseAbove(own.incarnation);
     return true;

@@ -43,8 +43,8 @@ export type {
 /** What a peer that takes part says it can do. */
 export const MEMBERSHIP_CAPABILITY = "members/1";
 
-/** Time between two looks whether our incarnation has to be written, in milliseconds. */
-const KEEP_MS = 30_000;
+/** Time between two looks whether our addresses have changed, or our incarnation has to be written, in milliseconds. */
+const KEEP_MS = 10_000;
 
 /** How long a goodbye may take to leave, in milliseconds. */
 const GOODBYE_MS = 250;
@@ -78,12 +78,15 @@ export class Membership implements AsyncDisposable {
   readonly #closing = new AbortController();
   readonly #questions: StreamQuestions;
   readonly #noted = new Set<string>();
+  readonly #joining = new Set<(ok: boolean) => void>();
   readonly #registrations: DisposableStack;
   readonly #seeker: Seeker;
   readonly #since: number;
   #tags: Tags;
   #kept: number;
   #timer: Timer | undefined;
+  #hosts: string;
+  #isSilent = false;
 
   /**
    * Takes part from now on.
@@ -102,6 +105,8 @@ export class Membership implements AsyncDisposable {
       onDrop: () => metrics.counter("membership.events-dropped").add(),
     });
     this.#questions = new StreamQuestions(endpoint);
+    const self = this.#describeSelf();
+    this.#hosts = self.hosts.join();
     this.#kept = beginIncarnation(home, clock);
     this.#swim = new Swim({
       ports: {
@@ -122,7 +127,7 @@ export class Membership implements AsyncDisposable {
         ...(parts.admits === undefined ? {} : { admits: parts.admits }),
       },
       project: createHash("sha256").update(project).digest("hex").slice(0, 2 * PROJECT_BYTES),
-      self: this.#describeSelf(),
+      self,
       incarnation: this.#kept,
       tuning,
     });
@@ -215,6 +220,7 @@ export class Membership implements AsyncDisposable {
     this.#questions.close();
     this.#timer?.cancel();
     this.#swim.stop();
+    this.#fallSilent();
     this.#registrations.dispose();
     this.#watchers.close();
     this.#forget(() => true);
@@ -272,8 +278,18 @@ export class Membership implements AsyncDisposable {
     }
   }
 
-  #joinAt(address: Address): Promise<boolean> {
-    return new Promise((resolve) => this.#swim.join(address, resolve));
+  async #joinAt(address: Address): Promise<boolean> {
+    if (this.#isSilent) return false;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    this.#joining.add(resolve);
+    this.#swim.join(address, resolve);
+    return await promise.finally(() => this.#joining.delete(resolve));
+  }
+
+  /** Nothing is asked any more, and no answer is waited for. */
+  #fallSilent(): void {
+    this.#isSilent = true;
+    for (const resolve of this.#joining) resolve(false);
   }
 
   #isKnown(peerId: string): boolean {
@@ -293,6 +309,7 @@ export class Membership implements AsyncDisposable {
       if (state === "alive") memory?.remember({ peerId, name, addresses: streamAddresses });
     } else {
       log.warn(`membership ${event.type}`, { why: event.why });
+      if (event.type === "usurped") this.#fallSilent();
     }
     this.#watchers.push(event);
   }
@@ -308,10 +325,19 @@ export class Membership implements AsyncDisposable {
 
   #keep(): void {
     this.#timer = this.#parts.endpoint.clock.after(KEEP_MS, () => {
+      this.#describeAgain();
       this.#keepNow();
       this.#forgetStrangers();
       this.#keep();
     });
+  }
+
+  /** Interfaces come and go: the others hear where we are now. */
+  #describeAgain(): void {
+    const self = this.#describeSelf();
+    if (this.#isSilent || self.hosts.join() === this.#hosts) return;
+    this.#hosts = self.hosts.join();
+    this.#swim.describe(self);
   }
 
   /** The peer table knows nothing of those who are no longer listed. */

@@ -24,8 +24,14 @@ const MAX_OF_ONE_TELLER = 4_096;
 const LEAVE_ALONE_MS = 10_000;
 const LEAVE_ALONE_MAX_MS = 600_000;
 
-/** How often one host is asked for newcomers: whoever names a victim's address has it hear no more than that. */
+/**
+ * How often one host is asked for newcomers: whoever names a victim's address has it hear no more than that. As often for
+ * those who wrote from there themselves, whom nobody else shall keep out by naming theirs.
+ */
 const PER_HOST: Readonly<RateOptions> = { perSecond: 1, burst: 24 };
+
+/** Who has proven nothing counts as one teller, however many names it has. */
+const STRANGERS = "";
 
 /** How a newcomer answered. */
 export interface Arrival {
@@ -72,12 +78,14 @@ export class Newcomers {
   }
 
   /** Whether whoever is said to be a member would be asked; asked before its signature is checked. */
-  welcomes({ subject, incarnation, hosts }: AliveClaim, told: Told): boolean {
-    const isItself = told.by === subject && told.host !== undefined;
+  welcomes(claim: AliveClaim, told: Told): boolean {
+    const { subject, incarnation, hosts } = claim;
+    const isItself = isSelfTold(claim, told);
     if (!told.isProven && !isItself) return false;
     if (hosts.length === 0 && !isItself) return false;
-    if ((this.#leftAlone.get(subject)?.untilMs ?? 0) > this.#parts.clock.now()) return false;
-    const ofTeller = this.#waiting.get(told.by);
+    const { untilMs = 0 } = this.#leftAlone.get(wordOf({ claim, told })) ?? {};
+    if (untilMs > this.#parts.clock.now()) return false;
+    const ofTeller = this.#waiting.get(tellerOf(told));
     const known = this.#asked.get(subject) ?? ofTeller?.get(subject);
     if (known !== undefined && known.claim.incarnation >= incarnation) return false;
     return this.#waitingCount < MAX_WAITING && (ofTeller?.size ?? 0) < MAX_OF_ONE_TELLER;
@@ -87,10 +95,11 @@ export class Newcomers {
   offer(claim: AliveClaim, signed: Uint8Array, told: Told): void {
     const addresses = addressesOf(claim, told);
     if (addresses.length === 0) return;
-    const ofTeller = this.#waiting.get(told.by) ?? new Map<string, Newcomer>();
+    const teller = tellerOf(told);
+    const ofTeller = this.#waiting.get(teller) ?? new Map<string, Newcomer>();
     if (!ofTeller.has(claim.subject)) this.#waitingCount++;
     ofTeller.set(claim.subject, { claim, signed, told, addresses });
-    this.#waiting.set(told.by, ofTeller);
+    this.#waiting.set(teller, ofTeller);
     this.#askNext();
   }
 
@@ -107,9 +116,9 @@ export class Newcomers {
     while (this.#asked.size < MAX_ASKED) {
       const newcomer = this.#shift();
       if (newcomer === undefined) return;
-      const addresses = newcomer.addresses.filter((address) => this.#mayAsk(address));
+      const addresses = newcomer.addresses.filter((address) => this.#mayAsk(newcomer, address));
       if (addresses.length === 0) {
-        this.#leaveAlone(newcomer.claim.subject);
+        this.#leaveAlone(newcomer);
         continue;
       }
       this.#asked.set(newcomer.claim.subject, newcomer);
@@ -133,36 +142,56 @@ export class Newcomers {
     return undefined;
   }
 
-  #mayAsk(address: Address): boolean {
+  #mayAsk({ claim, told }: Newcomer, address: Address): boolean {
     const { hostname } = address;
-    return this.#hostRates.take(isLoopback(hostname) ? formatAddress(address) : hostname);
+    const place = isLoopback(hostname) ? formatAddress(address) : hostname;
+    if (!isSelfTold(claim, told) || hostname !== told.host) return this.#hostRates.take(place);
+    // Whoever has a stream from there is there.
+    return told.isProven || this.#hostRates.take(`from ${place}`);
   }
 
   #answered(newcomer: Newcomer, arrival: Arrival | undefined): void {
     const { subject } = newcomer.claim;
     if (this.#asked.get(subject) !== newcomer) return; // all were forgotten
     this.#asked.delete(subject);
-    if (arrival === undefined) this.#leaveAlone(subject);
+    if (arrival === undefined) this.#leaveAlone(newcomer);
     else {
-      this.#leftAlone.delete(subject);
+      this.#leftAlone.delete(wordOf(newcomer));
       this.#parts.accept(newcomer, arrival);
     }
     this.#askNext();
   }
 
-  #leaveAlone(subject: string): void {
-    const before = this.#leftAlone.get(subject)?.forMs ?? LEAVE_ALONE_MS / 2;
+  #leaveAlone(newcomer: Newcomer): void {
+    const word = wordOf(newcomer);
+    const before = this.#leftAlone.get(word)?.forMs ?? LEAVE_ALONE_MS / 2;
     const forMs = Math.min(2 * before, LEAVE_ALONE_MAX_MS);
-    this.#leftAlone.delete(subject);
-    this.#leftAlone.set(subject, { untilMs: this.#parts.clock.now() + forMs, forMs });
+    this.#leftAlone.delete(word);
+    this.#leftAlone.set(word, { untilMs: this.#parts.clock.now() + forMs, forMs });
     const [oldest] = this.#leftAlone.keys();
     if (this.#leftAlone.size > MAX_WAITING && oldest !== undefined) this.#leftAlone.delete(oldest);
   }
 }
 
+/** Whether a newcomer speaks for itself, so that we know where it wrote from. */
+function isSelfTold({ subject }: AliveClaim, { by, host }: Told): boolean {
+  return by === subject && host !== undefined;
+}
+
+/** Whose turn it is when a newcomer's comes. */
+function tellerOf({ isProven, by }: Told): string {
+  return isProven ? by : STRANGERS;
+}
+
+/** Who was vouched for, and where it spoke for itself: old claims that others repeat do not speak against that. */
+function wordOf({ claim, told }: Pick<Newcomer, "claim" | "told">): string {
+  return isSelfTold(claim, told) ? `${claim.subject} ${told.host}` : claim.subject;
+}
+
 /** Where to ask a newcomer, each place once. */
-function addressesOf({ subject, hosts, udpPort: port }: AliveClaim, told: Told): Address[] {
-  const own = told.by === subject && told.host !== undefined ? [told.host] : [];
+function addressesOf(claim: AliveClaim, told: Told): Address[] {
+  const { hosts, udpPort: port } = claim;
+  const own = isSelfTold(claim, told) && told.host !== undefined ? [told.host] : [];
   // Who is on this machine may name its own loopback address; anybody else's is not ours to ask at.
   const isHere = told.host !== undefined && isLoopback(told.host);
   const named = told.isProven ? hosts.filter((host) => isHere || !isLoopback(host)) : [];

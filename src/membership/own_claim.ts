@@ -10,7 +10,7 @@ import type { News } from "./news.ts";
 import type { SelfDescription, SwimPorts } from "./options.ts";
 
 /** How often something newer than what we say may be heard in our name, before we take it that there are two of us. */
-const RIVALS: Readonly<RateOptions> = { perSecond: 1 / 20, burst: 3 };
+const RIVALS: Readonly<RateOptions> = { perSecond: 1 / 300, burst: 3 };
 
 /** What an {@linkcode OwnClaim} needs. */
 export interface OwnClaimParts {
@@ -28,6 +28,7 @@ export class OwnClaim {
   #self: SelfDescription;
   #incarnation: number;
   #signed: Uint8Array;
+  #isGoing = false;
 
   /** @throws {RangeError} when the description is too long. */
   constructor(parts: OwnClaimParts) {
@@ -46,6 +47,11 @@ export class OwnClaim {
   /** "I am here", signed. */
   get signed(): Uint8Array {
     return this.#signed;
+  }
+
+  /** Whether it has said goodbye. */
+  get isGoing(): boolean {
+    return this.#isGoing;
   }
 
   /** Says something new. @throws {RangeError} when it is too long; nothing is changed then. */
@@ -74,6 +80,7 @@ export class OwnClaim {
     const [subject, incarnation] = [signer.peerId, this.#incarnation];
     const signed = writeClaim({ kind: "left", subject, incarnation }, project, signer);
     news.add(subject, signed);
+    this.#isGoing = true;
     return signed;
   }
 

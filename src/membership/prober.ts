@@ -91,7 +91,7 @@ export class Prober {
   relay(nonce: number, { peerId, hosts, claim }: Member, origin: Address): void {
     const { questions, tuning, send } = this.#parts;
     const [hostname] = hosts;
-    if (hostname === undefined || this.#relayed >= MAX_RELAYED) return;
+    if (this.#stopped || hostname === undefined || this.#relayed >= MAX_RELAYED) return;
     const to = { hostname, port: claim.udpPort };
     const done = (kind: ":ack" | ":nack", proof?: Uint8Array) => {
       this.#relayed--;

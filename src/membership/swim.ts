@@ -98,6 +98,7 @@ export class Swim {
     const ports: SwimPorts = {
       ...world,
       ask: (question, to, how, done) => {
+        if (this.#stopped) return;
         world.ask(question, to, how, (answer) => {
           if (!this.#stopped) done(answer);
         });
@@ -431,6 +432,6 @@ function sourceOf(from: Address): string {
 
 /** An incarnation for a node that starts at that time: larger than all of its lives before, if its clock runs. */
 export function incarnationAt(wallMs: number, before = 0): number {
-  const byClock = Math.floor(Math.max(0, wallMs) / 1_000) * 2 ** 20;
+  const byClock = Math.floor(Math.max(0, wallMs) / 1_000 * 2 ** 20);
   return Math.max(byClock < MAX_INCARNATION ? byClock : 0, before + 1);
 }

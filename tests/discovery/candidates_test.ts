@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { sleep } from "../../src/clock.ts";
 import type { Candidate, CandidateSource } from "../../src/discovery/candidates.ts";
 import type { Discovery, DiscoveryOptions } from "../../src/discovery/discovery.ts";
 import type { DiscoveryMethod } from "../../src/discovery/packets.ts";
@@ -54,6 +55,23 @@ function source(method: DiscoveryMethod, ...candidates: string[]): CandidateSour
   };
 }
 
+/** Names addresses again every second. */
+function repeating(
+  { clock }: Town,
+  method: DiscoveryMethod,
+  ...candidates: string[]
+): CandidateSource {
+  return {
+    method,
+    async *find(options): AsyncGenerator<Candidate, void, void> {
+      for (;;) {
+        yield* source(method, ...candidates).find(options);
+        await sleep(clock, 1_000, options);
+      }
+    },
+  };
+}
+
 Deno.test("Discovery finds by connecting those that sources name, and makes one entry of one peer", async () => {
   await using town = new Town();
   await town.announce("bob", 2222);
@@ -73,6 +91,7 @@ Deno.test("Discovery finds by connecting those that sources name, and makes one 
     tcpPort: 2222,
     addresses: [{ hostname: "bob", port: 2222 }, { hostname: "elsewhere", port: 1 }],
     via: ["broadcast", "file", "mdns", "multicast4", "static"],
+    isProven: true,
   });
   assertEquals(found.get("dave")?.via, ["static"]);
   assertEquals(town.asked.length, 4);
@@ -92,16 +111,25 @@ Deno.test("Discovery lists nobody for a hint alone, nor somebody else than the o
   assertEquals(town.metrics.snapshot()["discovery.candidates-failed"], 1);
 });
 
-Deno.test("Discovery does not find itself where a source names it", async () => {
-  await using town = new Town();
-  town.inhabitants.set("carol:3333", "carol").set("bob:1", "bob");
-  const announce = announcementOf("carol", 3333);
-  const sources = [new StaticAddresses(["carol:3333", "bob:1"])];
-  const carol = await town.carol({ announce, sources });
-  assertEquals((await town.look(carol, 1_000)).map(({ name }) => name), ["bob"]);
+Deno.test("Discovery does not find itself where a source names it, and does not ask there again", async () => {
+  const own = { announce: announcementOf("carol", 3333), ownId: identityOf("carol").peerId };
+  const ways: Partial<DiscoveryOptions>[] = [{ announce: own.announce }, { ownId: own.ownId }];
+  for (const options of ways) {
+    await using town = new Town();
+    town.inhabitants.set("carol:3333", "carol").set("bob:1", "bob");
+    const meant = `carol:3333 ${identityOf("bob").peerId}`; // another's id does not make it another's address
+    const again = repeating(town, "mdns", "carol:3333", meant);
+    const sources = [new StaticAddresses(["carol:3333", "bob:1"]), again];
+    const carol = await town.carol({ ...options, sources });
+    assertEquals((await town.look(carol, 100_000)).map(({ name }) => name), ["bob"]);
+    assertEquals(town.asked.map(([where]) => where).sort(), ["bob:1", "carol:3333"]);
+    assertEquals(town.metrics.snapshot()["discovery.candidates-failed"], undefined);
+    await town.look(carol, 1_000);
+    assertEquals(town.asked.length, 4, "another search begins anew");
+  }
 });
 
-Deno.test("Discovery asks by multicast first, by broadcast 50 ms later, and remembered addresses only when nobody was found in 400 ms", async () => {
+Deno.test("Discovery asks by multicast first, by broadcast 50 ms later, and remembered addresses after 400 ms", async () => {
   await using town = new Town();
   town.inhabitants.set("old:1", "dave");
   const remembered: string[] = [];
@@ -122,14 +150,29 @@ Deno.test("Discovery asks by multicast first, by broadcast 50 ms later, and reme
   await town.clock.advance(601);
   assertEquals(town.asked.at(-1), ["old:1", 400]);
   assertEquals((await looking).map(({ name, via }) => [name, via]), [["dave", ["remembered"]]]);
-  // Once there is somebody, those that were there once are left in peace.
-  await town.announce("bob", 2222);
+  assertEquals([...new Set(remembered)], ["dave"]);
+});
+
+Deno.test("Discovery asks the eight remembered addresses that come first although somebody was found, and all where nobody was", async () => {
+  await using town = new Town();
+  town.inhabitants.set("old3:1", "dave");
+  const old = Array.from({ length: 20 }, (_, n) => `old${n}:1`);
+  const memory = {
+    ...source("remembered", ...old),
+    method: "remembered",
+    remember: () => {},
+  } as const;
+  const carol = await town.carol({ memory });
+  await town.look(carol, 1_000);
+  assertEquals(town.asked.map(([where]) => where), old);
+  // Whoever forges an answer in time does not keep us from those whom we know.
+  await town.announce("mallory", 2222);
   town.asked.length = 0;
   await town.clock.advance(60_000);
   const found = await town.look(carol, 1_000);
-  assertEquals(new Set(found.map(({ name }) => name)), new Set(["bob"]));
-  assertEquals(town.asked.map(([where]) => where), ["nobody:1"]);
-  assertEquals([...new Set(remembered)], ["dave", "bob"]);
+  assertEquals(town.asked.map(([where]) => where), old.slice(0, 8));
+  const proven = new Map(found.map(({ name, isProven }) => [name, isProven]));
+  assertEquals([...proven], [["mallory", false], ["dave", true]]);
 });
 
 Deno.test("Discovery asks again every 30 seconds where nobody was, and every two minutes who was there", async () => {

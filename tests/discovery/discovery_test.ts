@@ -51,6 +51,7 @@ Deno.test("Discovery finds peers on the network, with where they are and how the
     tcpPort: 2222,
     addresses: [{ hostname: "bob", port: 2222 }],
     via: ["broadcast", "multicast4"],
+    isProven: false,
   });
   assertEquals(carol.asked.sort(), [
     "broadcast to 255.255.255.255 from carol",

@@ -1,5 +1,16 @@
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { broadcastOf, interfacesAt, localInterfaces } from "../../src/discovery/interfaces.ts";
+import {
+  assert,
+  assertEquals,
+  assertNotEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import {
+  broadcastOf,
+  interfacesAt,
+  keyOf,
+  localInterfaces,
+} from "../../src/discovery/interfaces.ts";
 import { UnsupportedError } from "../../src/errors.ts";
 import { interfaceOf } from "./lan.ts";
 
@@ -40,7 +51,9 @@ Deno.test("localInterfaces lists IPv4 addresses and link-local IPv6 ones only", 
   const found = localInterfaces();
   const loopback = found.find(({ address }) => address === "127.0.0.1");
   assertEquals([loopback?.family, loopback?.loopback], ["IPv4", true]);
-  for (const { family, address, index, broadcast } of found) {
+  assertEquals(loopback?.prefixBits, 8);
+  for (const { family, address, index, broadcast, prefixBits = -1 } of found) {
+    assert(prefixBits >= 0 && prefixBits <= (family === "IPv4" ? 32 : 128), `${prefixBits}`);
     if (family === "IPv4") {
       assert(/^\d+(\.\d+){3}$/.test(address), address);
       assertEquals(index, undefined);
@@ -60,4 +73,27 @@ Deno.test({
     assertStringIncludes(error.message, "--allow-sys=networkInterfaces");
     assertEquals(error.details, { permission: "--allow-sys=networkInterfaces" });
   },
+});
+
+Deno.test("localInterfaces blames no permission for what the system refuses", () => {
+  const list = Deno.networkInterfaces;
+  const cause = new Error("Permission denied (os error 13)");
+  Deno.networkInterfaces = () => {
+    throw cause;
+  };
+  try {
+    const error = assertThrows(() => localInterfaces(), UnsupportedError);
+    assertEquals(error.message, `Cannot list network interfaces: ${cause.message}`);
+    assertEquals([error.cause, error.details], [cause, {}]);
+  } finally {
+    Deno.networkInterfaces = list;
+  }
+});
+
+Deno.test("keyOf tells an address of a network from the same one of another network", () => {
+  const one = { ...interfaceOf("10.0.0.70"), broadcast: "10.0.0.127", prefixBits: 25 };
+  assertEquals(keyOf(one), keyOf({ ...one }));
+  for (const change of [{ prefixBits: 26 }, { broadcast: "10.0.0.255" }, { name: "wlan0" }]) {
+    assertNotEquals(keyOf(one), keyOf({ ...one, ...change }));
+  }
 });

@@ -25,6 +25,7 @@ Deno.test("Search makes one peer of all answers of an instance, and gives it aga
     ...BOB,
     addresses: [{ hostname: "10.0.0.2", port: 3485 }],
     via: ["multicast4"],
+    isProven: false,
   });
   const more = results.next();
   search.add(answerOf(), "10.0.0.2"); // nothing new
@@ -101,7 +102,8 @@ Deno.test("Search gives a peer again when one of its addresses was proven, and n
   for (const hostname of ["10.0.0.2", "10.0.0.3"]) search.add(answerOf(), hostname);
   await results.next();
   search.addProven(provenAt("10.0.0.3"));
-  assertEquals(hostnamesOf((await results.next()).value), ["10.0.0.3", "10.0.0.2"]);
+  const { value } = await results.next();
+  assertEquals([hostnamesOf(value), value?.isProven], [["10.0.0.3", "10.0.0.2"], true]);
   search.addProven(provenAt("10.0.0.3"));
   search.add(answerOf(), "10.0.0.3");
   search.stop();
@@ -118,6 +120,7 @@ Deno.test("Search forgets an address and the way to it when nobody has confirmed
   search.add(answerOf(), "10.0.0.3");
   const { value } = await results.next();
   assertEquals([hostnamesOf(value), value?.via], [["10.0.0.3"], ["multicast4"]]);
+  assertEquals(value?.isProven, false);
   search.stop();
 });
 

@@ -3,7 +3,7 @@ import { Peer } from "../../src/peer.ts";
 import { EVIL, isRaw } from "./odd_server.ts";
 import { type Event, Kith, loopback, run, until } from "./process.ts";
 import { Scratch } from "./scratch.ts";
-import { eachOf, Up } from "./up.ts";
+import { allOf, eachOf, Up } from "./up.ts";
 
 /** Whether an event is about somebody. */
 function about({ peerId }: { readonly peerId: string }): (event: Event) => boolean {
@@ -22,7 +22,7 @@ async function groupOf(
   args: readonly string[] = [],
 ): Promise<Up[]> {
   const network = loopback();
-  const ups = await Promise.all(names.map(async (name) => {
+  const ups = await allOf(names.map(async (name) => {
     return parts.use(await Up.start(["--name", name, ...args], { network }));
   }));
   await Promise.all(ups.map(async (up) => {
@@ -54,7 +54,7 @@ async function seeAllFates(): Promise<void> {
   assertMatch(first ?? "", new RegExp(pattern));
 
   await using watch = ann.start(["peers", ann.address, "--watch", "--json"]);
-  await watch.event("member", about(carol));
+  for (const up of [ann, bob, carol]) await watch.event("member", about(up));
   assertEquals(watch.events.map(({ event }) => event), ["member", "member", "member"]);
   assertEquals((await carol.kith.interrupt()).code, 130);
   const left = await watch.event("left", about(carol));
@@ -95,7 +95,7 @@ async function watchOn(): Promise<void> {
 }
 
 Deno.test("peers tells who is there, who was killed and who went, and goes on telling when one that it asked goes", async () => {
-  await Promise.all([seeAllFates(), watchOn()]); // most of it is waiting
+  await allOf([seeAllFates(), watchOn()]); // most of it is waiting
 });
 
 Deno.test("peers says that nobody is there, and names what is wrong with its arguments", async () => {
@@ -200,13 +200,15 @@ Deno.test("up that was killed is the same member when it is back, and finds its 
 
 Deno.test("up --project makes a group of its own on the same network", async () => {
   const network = loopback();
-  const start = (name: string, project: string) => {
-    return Up.start(["--name", name, "--project", project], { network });
-  };
-  const all = await Promise.all([start("ann", "red"), start("bob", "red"), start("zoe", "blue")]);
   await using parts = new AsyncDisposableStack();
-  for (const up of all) parts.use(up);
-  const [ann, bob, zoe] = all;
+  const start = async (name: string, project: string) => {
+    return parts.use(await Up.start(["--name", name, "--project", project], { network }));
+  };
+  const [ann, bob, zoe] = await allOf([
+    start("ann", "red"),
+    start("bob", "red"),
+    start("zoe", "blue"),
+  ]);
   await ann.kith.event("member-joined", about(bob));
   await until("zoe to have looked", () => zoe.kith.events.length > 0);
   const [red, blue] = await Promise.all([ann, zoe].map((up) => {

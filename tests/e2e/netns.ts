@@ -124,6 +124,20 @@ export class Cables implements AsyncDisposable {
     for (const { port } of ENDS) await this.#ip("switch", "link", "set", port, "down");
   }
 
+  /** Puts every cable back that was pulled. */
+  async putBack(): Promise<void> {
+    for (const { port } of ENDS) await this.#ip("switch", "link", "set", port, "up");
+  }
+
+  /** Has no UDP packet leave any host; connections go on. */
+  async blockUdp(): Promise<void> {
+    for (const { host } of ENDS) {
+      for (const family of ["-4", "-6"]) {
+        await this.#ip(host, family, "rule", "add", "ipproto", "udp", "blackhole");
+      }
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     // Only what this very object has made.
     for (const host of this.#made.splice(0)) {

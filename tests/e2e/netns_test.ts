@@ -2,6 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Cables, type Host, whyNoNamespaces } from "./netns.ts";
 import { type Event, Kith, type Outcome, PROJECT, run } from "./process.ts";
 import { paths, Scratch, sha256Of } from "./scratch.ts";
+import { allOf, Up } from "./up.ts";
 
 /** How long a peer may take to be found. */
 const FOUND_WITHIN_S = 1;
@@ -15,12 +16,12 @@ if (noNamespaces !== undefined) console.log(`skipped, no network namespaces: ${n
 
 /** Hosts on cables, with receivers on two of them. */
 class Scene implements AsyncDisposable {
-  readonly #cables: Cables;
+  readonly cables: Cables;
   readonly #scratch: Scratch;
   readonly #parts: AsyncDisposableStack;
 
   private constructor(cables: Cables, scratch: Scratch, parts: AsyncDisposableStack) {
-    this.#cables = cables;
+    this.cables = cables;
     this.#scratch = scratch;
     this.#parts = parts;
   }
@@ -37,7 +38,7 @@ class Scene implements AsyncDisposable {
   async recv(host: Host): Promise<Event> {
     const kith = this.#parts.use(Kith.start(
       ["recv", "--dir", this.inbox(host), "--yes", "--json", "--ephemeral", "--name", host],
-      { within: this.#cables.within(host) },
+      { within: this.cables.within(host) },
     ));
     return await kith.event("ready");
   }
@@ -45,7 +46,7 @@ class Scene implements AsyncDisposable {
   async discover(host: Host): Promise<readonly Event[]> {
     const { code, stderr, events } = await run(
       ["discover", "--json", "--timeout", `${FOUND_WITHIN_S}`],
-      { within: this.#cables.within(host) },
+      { within: this.cables.within(host) },
     );
     assertEquals(code, 0, stderr);
     return events;
@@ -55,7 +56,7 @@ class Scene implements AsyncDisposable {
   async send(to: string, ...more: string[]): Promise<Outcome> {
     const file = await this.#scratch.write("notes.txt", "across the cable");
     return await run(["send", file, "--to", to, "--json", "--ephemeral", ...more], {
-      within: this.#cables.within("ann"),
+      within: this.cables.within("ann"),
     });
   }
 
@@ -70,7 +71,7 @@ class Scene implements AsyncDisposable {
 
   /** What a program of its own finds from `ann` first, with candidates. */
   async find(candidates: { readonly addresses?: readonly string[]; readonly file?: string }) {
-    const [program = "", ...within] = this.#cables.within("ann");
+    const [program = "", ...within] = this.cables.within("ann");
     const map = Deno.env.get("KITH_IMPORT_MAP");
     const importMap = map === undefined ? [] : [`--import-map=${map}`];
     const script = [...importMap, "tests/e2e/finder.ts", JSON.stringify(candidates)];
@@ -83,8 +84,22 @@ class Scene implements AsyncDisposable {
     return JSON.parse(said);
   }
 
+  /** Starts a member of the group. */
+  async up(host: Host, ...args: readonly string[]): Promise<Up> {
+    const within = this.cables.within(host);
+    return this.#parts.use(await Up.start(["--name", host, ...args], { network: [], within }));
+  }
+
+  /** Who is in the group, as one of them sees it. */
+  async peers(host: Host, of: Up): Promise<readonly Event[]> {
+    const line = ["peers", of.address, "--json", "--ephemeral"];
+    const { code, stderr, events } = await run(line, { within: this.cables.within(host) });
+    assertEquals(code, 0, stderr);
+    return events;
+  }
+
   async plug(host: "bob" | "carol"): Promise<void> {
-    await this.#cables.plug(host);
+    await this.cables.plug(host);
   }
 
   write(name: string, text: string): Promise<string> {
@@ -227,5 +242,74 @@ Deno.test({
     await scene.plug("carol");
     const { code, stderr } = await scene.send("carol", "--timeout", `${JOINED_WITHIN_S}`);
     assertEquals(code, 0, stderr);
+  },
+});
+
+/** Somebody sees that another one is in the group; or, told so, something else of it. */
+async function sees(one: Up, other: Up, change = "joined"): Promise<Event> {
+  return await one.kith.event(`member-${change}`, ({ peerId }) => peerId === other.peerId);
+}
+
+/** Two who do not reach each other are in one group through a third, and agree on who is dead. */
+async function meetThroughAnn(): Promise<void> {
+  await using scene = await Scene.open();
+  const [ann, bob, carol] = await allOf([
+    scene.up("ann"),
+    scene.up("bob"),
+    scene.up("carol"),
+  ]);
+  await Promise.all([sees(bob, carol), sees(carol, bob), sees(ann, bob)]);
+  await sees(ann, carol);
+  const members = await scene.peers("bob", bob);
+  assertEquals(members.map(({ name }) => name).sort(), ["ann", "bob", "carol"]);
+  const paths = new Map(members.map(({ name, path }) => [name, path]));
+  assertEquals([paths.get("ann"), paths.get("carol")], ["direct", "relay"]);
+  bob.kith.signal("SIGKILL");
+  await Promise.all([sees(ann, bob, "dead"), sees(carol, bob, "dead")]);
+  for (const { kith } of [ann, carol]) {
+    const dead = kith.events.filter(({ event }) => event === "member-dead");
+    assertEquals(dead.map(({ name }) => name), ["bob"]);
+  }
+}
+
+/** Two whose cables are pulled for longer than they wait give each other up, and find each other again. */
+async function comeTogetherAgain(): Promise<void> {
+  await using scene = await Scene.open();
+  const [ann, bob] = await allOf([scene.up("ann"), scene.up("bob")]);
+  await Promise.all([sees(ann, bob), sees(bob, ann)]);
+  await scene.cables.pull();
+  await Promise.all([sees(ann, bob, "dead"), sees(bob, ann, "dead")]);
+  await scene.cables.putBack();
+  const startMs = performance.now();
+  await Promise.all([sees(ann, bob, "alive"), sees(bob, ann, "alive")]);
+  assert(performance.now() - startMs < 30_000, "it took too long");
+  for (const [host, up] of [["ann", ann], ["bob", bob]] as const) {
+    const members = await scene.peers(host, up);
+    assertEquals(members.map(({ name, state }) => `${name} ${state}`).sort(), [
+      "ann alive",
+      "bob alive",
+    ]);
+  }
+}
+
+/** Where no packet passes a group lives on connections, says so, and still tells who is dead. */
+async function liveOnConnections(): Promise<void> {
+  await using scene = await Scene.open((cables) => cables.blockUdp());
+  const bob = await scene.up("bob");
+  const ann = await scene.up("ann", "--peer", `10.77.1.2:${bob.tcp}`);
+  await Promise.all([sees(ann, bob), sees(bob, ann)]);
+  await ann.kith.event("member-degraded");
+  const members = await scene.peers("ann", ann);
+  assertEquals(members.find(({ name }) => name === "bob")?.path, "stream");
+  bob.kith.signal("SIGKILL");
+  await sees(ann, bob, "dead");
+}
+
+Deno.test({
+  name: "members in networks apart are one group, which survives pulled cables and blocked packets",
+  ignore: noNamespaces !== undefined,
+  async fn() {
+    // Most of it is waiting.
+    await allOf([meetThroughAnn(), comeTogetherAgain(), liveOnConnections()]);
   },
 });

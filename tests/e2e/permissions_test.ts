@@ -73,7 +73,7 @@ Deno.test("trust and invite run with the permissions that their help states", as
   }
 });
 
-Deno.test("up, ping, call and msg run with the permissions that their help states", async () => {
+Deno.test("up, ping, peers, call and msg run with the permissions that their help states", async () => {
   await using scratch = await Scratch.make();
   const network = loopback();
   const [home, dir] = [scratch.path("home"), scratch.path("inbox")];
@@ -87,6 +87,7 @@ Deno.test("up, ping, call and msg run with the permissions that their help state
   const { tcp, udp, http } = await bob.event("ready");
   const calls = [
     ["ping", "bob"],
+    ["peers", "--timeout", "5"],
     ["call", `127.0.0.1:${tcp}`, "echo", "1"],
     ["call", `ws://127.0.0.1:${http}`, "echo", "1"],
     ["call", `udp://127.0.0.1:${udp}`, "echo", "1"],

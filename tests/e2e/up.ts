@@ -22,6 +22,8 @@ export class Up implements AsyncDisposable {
   readonly peerId: string;
   /** Where it takes connections of any protocol. */
   readonly tcp: number;
+  /** Where it takes packets. */
+  readonly udp: number;
   /** Where it takes WebSockets. */
   readonly http: number;
 
@@ -34,6 +36,7 @@ export class Up implements AsyncDisposable {
     this.network = network;
     this.peerId = String(ready.peerId);
     this.tcp = Number(ready.tcp);
+    this.udp = Number(ready.udp);
     this.http = Number(ready.http);
   }
 
@@ -84,4 +87,12 @@ export async function eachOf<T, R>(
     results.push(...await Promise.all(items.slice(at, at + WIDTH).map(work)));
   }
   return results;
+}
+
+/** Waits for all, also when one fails, so that nothing is left behind. @throws what the first of them throws. */
+export async function allOf<T extends readonly unknown[]>(
+  works: readonly [...{ [K in keyof T]: Promise<T[K]> }],
+): Promise<T> {
+  await Promise.allSettled(works);
+  return await Promise.all(works) as unknown as T; // each is settled
 }

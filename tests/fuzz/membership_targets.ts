@@ -4,7 +4,13 @@
  * @module
  */
 
-import { type Claim, peekClaim, readClaim, writeClaim } from "../../src/membership/claims.ts";
+import {
+  type Claim,
+  peekClaim,
+  readClaim,
+  SIGNATURE_BYTES,
+  writeClaim,
+} from "../../src/membership/claims.ts";
 import { encodePacket, readPacket } from "../../src/membership/packets.ts";
 import { decodeDatagram } from "../../src/wire/datagram.ts";
 import { decodeWireData } from "../../src/wire/message.ts";
@@ -35,7 +41,7 @@ function claims(): Uint8Array[] {
   const signer = realSigner(1);
   const said = { subject: signer.peerId, incarnation: 2 ** 50 };
   const ports = { tcpPort: 3_485, udpPort: 3_486 };
-  const description = { key: signer.publicKey, name: "bob", hosts: ["10.0.0.1", "fe80::1%eth0"] };
+  const description = { key: signer.publicKey, name: "bob", hosts: ["10.0.0.1", "fd00::1"] };
   const all: readonly Claim[] = [
     { kind: "alive", ...said, ...description, ...ports, tags: { role: "nas" } },
     { kind: "left", ...said },
@@ -46,7 +52,9 @@ function claims(): Uint8Array[] {
 
 function packets(): Uint8Array[] {
   const [from, to, project] = ["cd".repeat(20), "ef".repeat(20), "ab".repeat(8)];
-  return ([":ping", ":relay", ":news", ":ack", ":nack"] as const).map((kind) =>
-    encodePacket({ kind, nonce: 2 ** 40, project, from, to, claims: claims() })
-  );
+  const proof = new Uint8Array(SIGNATURE_BYTES).fill(7);
+  return ([":ping", ":relay", ":news", ":ack", ":nack"] as const).map((kind) => {
+    const extra = kind === ":ping" ? { relayed: 2 ** 41 } : kind === ":ack" ? { proof } : {};
+    return encodePacket({ kind, nonce: 2 ** 40, project, from, to, claims: claims(), ...extra });
+  });
 }

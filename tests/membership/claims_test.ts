@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { InvalidPacketError } from "../../src/errors.ts";
 import {
+  type AliveClaim,
   type Claim,
   isSigned,
   MAX_CLAIM_BYTES,
@@ -21,13 +22,13 @@ const ann = realSigner(1);
 const bob = realSigner(2);
 const OTHER_PROJECT = "6b697468206d656e";
 
-const ALIVE: Claim = {
+const ALIVE: AliveClaim = {
   kind: "alive",
   subject: ann.peerId,
   incarnation: FIRST + 1,
   key: ann.publicKey,
   name: "ann",
-  hosts: ["10.0.0.1", "fe80::1%eth0"],
+  hosts: ["10.0.0.1", "fd00::1:2"],
   tcpPort: 3_485,
   udpPort: 80,
   tags: { role: "nas" },
@@ -46,7 +47,7 @@ const FIELDS = new Map<Claim, string>([
   [
     ALIVE,
     `99 00 c414 ${ann.peerId} cf 0004000000000001 c420 ${ann.publicKey.toHex()} a3 616e6e
-     92 a8 31302e302e302e31 ac 666538303a3a312565746830 cd 0d9d 50 81 a4 726f6c65 a3 6e6173`,
+     92 a8 31302e302e302e31 a9 666430303a3a313a32 cd 0d9d 50 81 a4 726f6c65 a3 6e6173`,
   ],
   [LEFT, `93 01 c414 ${ann.peerId} cf 0004000000000001`],
   [SUSPECT, `94 02 c414 ${bob.peerId} cf 0004000000000000 c414 ${ann.peerId}`],
@@ -140,7 +141,8 @@ const WITHIN: readonly [number, unknown][] = [
   [4, "x".repeat(64)],
   [5, []],
   [5, many(MAX_HOSTS).map((at) => `10.0.0.${at}`)],
-  [6, 0],
+  [6, 1],
+  [7, 1],
   [6, 65_535],
   [8, {}],
   [8, tagged(MAX_TAGS, "", "v")],
@@ -154,6 +156,9 @@ const BEYOND: readonly [string, number, unknown][] = [
   ["kind", 0, null],
   ["kind", 0, "length"],
   ["kind", 0, "__proto__"],
+  ["kind", 0, "0"],
+  ["kind", 0, [0]],
+  ["kind", 0, { toString: 1, valueOf: 1 }],
   ["kind", 0, 1],
   ["kind", 0, 2],
   ["subject", 1, new Uint8Array(19)],
@@ -181,12 +186,14 @@ const BEYOND: readonly [string, number, unknown][] = [
   ["hosts", 5, ["localhost"]],
   ["hosts", 5, ["10.0.0.1:80"].map((host) => `${host}/x`)],
   ["hosts", 5, ["10.0.0.1\n"]],
-  ["hosts", 5, ["fe80::1%"]],
-  ["hosts", 5, ["fe80::1%a b"]],
-  ["hosts", 5, [`fe80::1%${"e".repeat(17)}`]],
+  ["hosts", 5, ["fe80::1%eth0"]],
+  ...["cafe.de", "127.1", "2130706433", "..", ":::", "1.2.3.4.5", "::ffff:10.0.0.1"].map(host),
+  ...["255.255.255.255", "239.1.11.11", "0.0.0.0", "::", "ff02::1", "::ffff:a00:1"].map(host),
   ["hosts", 5, ["1".repeat(46)]],
   ["tcp", 6, 65_536],
   ["tcp", 6, -1],
+  ["tcp", 6, 0],
+  ["udp", 7, 0],
   ["udp", 7, 65_536],
   ["udp", 7, 1.5],
   ["udp", 7, "1"],
@@ -198,7 +205,14 @@ const BEYOND: readonly [string, number, unknown][] = [
   ["tags", 8, ["a"]],
   ["tags", 8, "a"],
   ["tags", 8, null],
+  ["tags", 8, new Map([[1, 2]])],
+  ["tags", 8, new Date(0)],
+  ["tags", 8, new Uint8Array()],
 ];
+
+function host(text: string): [string, number, unknown] {
+  return ["hosts", 5, [text]];
+}
 
 Deno.test("readClaim takes every field at its bounds, and names the one that is beyond", () => {
   for (const [at, value] of WITHIN) readClaim(aliveWith(at, value));
@@ -228,6 +242,20 @@ Deno.test("writeClaim refuses what would be longer than a claim may be", () => {
   );
   assert(fits.length <= MAX_CLAIM_BYTES);
   readClaim(fits);
+});
+
+Deno.test("writeClaim refuses what nobody would read", () => {
+  const cases: Partial<AliveClaim>[] = [
+    { hosts: ["example.org"] },
+    { hosts: ["0.0.0.0"] },
+    { hosts: many(MAX_HOSTS + 1).map((at) => `10.0.0.${at}`) },
+    { name: "x".repeat(65) },
+    { tags: tagged(MAX_TAGS + 1, "", "v") },
+    { tags: { n: "v".repeat(MAX_TAG_CHARS + 1) } },
+  ];
+  for (const changes of cases) {
+    assertThrows(() => writeClaim({ ...ALIVE, ...changes }, PROJECT, ann), RangeError, "at most");
+  }
 });
 
 Deno.test("readClaim keeps nothing of the packet it read", () => {

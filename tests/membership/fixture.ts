@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Clock, ManualClock, type Timer } from "../../src/clock.ts";
+import { ManualClock } from "../../src/clock.ts";
 import type { LogFields } from "../../src/log.ts";
 import { silentLogger } from "../../src/log.ts";
 import {
@@ -17,7 +17,12 @@ import {
 } from "../../src/membership/claims.ts";
 import type { Member, MemberEvent, MemberInfo } from "../../src/membership/member.ts";
 import type { AskOptions, SwimPorts, SwimTuning } from "../../src/membership/options.ts";
-import { encodePacket, type MemberPacket, readPacket } from "../../src/membership/packets.ts";
+import {
+  encodePacket,
+  type MemberPacket,
+  proofOf,
+  readPacket,
+} from "../../src/membership/packets.ts";
 import { BUCKETS, DIGEST_BYTES } from "../../src/membership/roster.ts";
 import { Swim } from "../../src/membership/swim.ts";
 import { Metrics } from "../../src/metrics.ts";
@@ -27,6 +32,7 @@ import { simSigner, SwimNode } from "../../src/testing/swim_node.ts";
 import { type Address, formatAddress } from "../../src/transport/transport.ts";
 import { decodeDatagram } from "../../src/wire/datagram.ts";
 import { decodeWireData, type MessageBody } from "../../src/wire/message.ts";
+import { CountingClock } from "./counting_clock.ts";
 
 /** The group's digest here. */
 export const PROJECT = "6b697468206d656d";
@@ -91,6 +97,11 @@ export class Other {
   suspects(peerId: string, { incarnation = FIRST, project }: Said = {}): Uint8Array {
     const accuser = this.peerId;
     return this.#write({ kind: "suspect", subject: peerId, incarnation, accuser }, project);
+  }
+
+  /** What shows that it is there to whoever asked somebody else with that nonce. */
+  proof(nonce: number, project: string = PROJECT): Uint8Array {
+    return this.signer.sign(proofOf(project, nonce));
   }
 
   #write(claim: Claim, project = PROJECT): Uint8Array {
@@ -206,8 +217,10 @@ export class Glass {
     this.sent.push({ ...packet, address: to, bytes: bytes.length });
     const other = this.#others.get(formatAddress(to));
     if (other === undefined || packet.kind !== ":ping" || packet.to !== other.peerId) return;
+    const { nonce, relayed = 0 } = packet;
+    const proof = relayed === 0 ? undefined : other.proof(relayed);
     this.time.after(1, () => {
-      if (other.answers) this.packet(other, { kind: ":ack", nonce: packet.nonce, project: "" });
+      if (other.answers) this.packet(other, { kind: ":ack", nonce, project: "", proof });
     });
   }
 
@@ -218,47 +231,6 @@ export class Glass {
     const answer = other?.stream?.(asked.question);
     const delayMs = answer === undefined ? asked.options.timeoutMs : 1;
     this.time.after(delayMs, () => asked.done(answer));
-  }
-}
-
-/** A clock that knows how many timers wait. */
-export class CountingClock implements Clock {
-  readonly #clock: Clock;
-  waiting = 0;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  now(): number {
-    return this.#clock.now();
-  }
-
-  wallMs(): number {
-    return this.#clock.wallMs();
-  }
-
-  random(): number {
-    return this.#clock.random();
-  }
-
-  after(delayMs: number, callback: () => void): Timer {
-    let isWaiting = true;
-    this.waiting++;
-    const end = () => {
-      if (isWaiting) this.waiting--;
-      isWaiting = false;
-    };
-    const timer = this.#clock.after(delayMs, () => {
-      end();
-      callback();
-    });
-    return {
-      cancel: () => {
-        timer.cancel();
-        end();
-      },
-    };
   }
 }
 
@@ -316,6 +288,13 @@ export function memberOf(peerId: string, incarnation: number = FIRST): Member {
     refuted: 0,
     refutedSinceMs: 0,
   };
+}
+
+/** A claim whose signature has another last bit. */
+export function forged(claim: Uint8Array): Uint8Array {
+  const bytes = claim.slice();
+  bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+  return bytes;
 }
 
 /** A comparison that somebody asks for, or answers: it knows nobody else. */

@@ -357,9 +357,35 @@ Deno.test("Membership.watch ends when aborted, and when it is closed", async () 
   assertEquals(await closed, []);
 });
 
+Deno.test("Membership.close while a seed is asked that says nothing gives it up, and joins that wait", async () => {
+  await using group = new Group();
+  await group.open(B);
+  group.network.partition([[A], [B]]);
+  const ann = await group.open(A, { seeds: [at(B)] });
+  const joining = ann.membership.join(at(B));
+  await group.clock.advance(100);
+  assertEquals(await isSettled(ann.membership.ready), false);
+  const startMs = group.clock.now();
+  await group.close(ann);
+  assert(group.clock.now() - startMs < 500, "it took too long");
+  assertEquals([await joining, await ann.membership.join(at(B))], [false, false]);
+});
+
 Deno.test("Membership refuses tags and names that are too long, and leaves nothing behind", async () => {
   await using group = new Group();
   const tags = Object.fromEntries(Array.from({ length: 9 }, (_, n) => [`t${n}`, ""]));
   await assertRejects(() => group.open(A, { tags }), RangeError);
   await group.open(A); // its handlers and its port are free again
+});
+
+Deno.test("Membership tells the others of an address that it gets while it takes part", async () => {
+  await using group = new Group();
+  const hosts: string[] = [A];
+  const ann = await group.open(A, { hosts: () => hosts });
+  const bob = await group.open(B, { seeds: [at(A)] });
+  await group.until(() => bob.present.length === 2);
+  hosts.push(C);
+  await group.until(() => bob.membership.get(ann.peerId)?.addresses.length === 2);
+  const seen = bob.membership.get(ann.peerId)?.addresses.map(({ hostname }) => hostname);
+  assertEquals(seen, [A, C]);
 });

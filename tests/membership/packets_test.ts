@@ -4,6 +4,7 @@ import {
   encodePacket,
   type MemberPacket,
   PACKET_BYTES,
+  proofOf,
   readPacket,
 } from "../../src/membership/packets.ts";
 import { decodeDatagram, encodeDatagram, SERVICE_CODE } from "../../src/wire/datagram.ts";
@@ -23,6 +24,8 @@ const PACKETS: readonly MemberPacket[] = [
   { ...common, kind: ":news", project: PROJECT, to: "", nonce: 0 },
   { ...common, kind: ":ack", project: "", to: "" },
   { ...common, kind: ":nack", project: "", to: "" },
+  { ...common, kind: ":ping", project: PROJECT, to: TO, relayed: 2 ** 48 },
+  { ...common, kind: ":ack", project: "", to: "", proof: new Uint8Array(64).fill(3) },
 ];
 
 function read(bytes: Uint8Array): MemberPacket {
@@ -44,15 +47,38 @@ Deno.test("encodePacket lays out a packet as documented", () => {
   assertEquals(bytes.toHex(), `11000000${(hex.length / 2).toString(16)}${hex}`);
 });
 
+Deno.test("encodePacket lays out what is asked for another member, and its proof, as documented", () => {
+  const common = { nonce: 7, from: FROM, claims: [], project: "", to: "" };
+  const relayed = encodePacket({ ...common, kind: ":ping", project: PROJECT, to: TO, relayed: 9 });
+  const ping = `95 a5 3a70696e67 07 01
+    85 a4 66726f6d c414 ${FROM} a1 63 90 a1 70 c408 ${PROJECT} a2 746f c414 ${TO} a1 72 09 c0`;
+  assertEquals(relayed.subarray(5).toHex(), ping.replaceAll(/\s/g, ""));
+  const proof = new Uint8Array(64).fill(5);
+  const ack = `95 a4 3a61636b 07 01
+    83 a4 66726f6d c414 ${FROM} a1 63 90 a1 73 c440 ${proof.toHex()} c0`;
+  const bytes = encodePacket({ ...common, kind: ":ack", proof });
+  assertEquals(bytes.subarray(5).toHex(), ack.replaceAll(/\s/g, ""));
+});
+
+Deno.test("proofOf is of one project and one nonce, and nothing that is signed as a claim", () => {
+  const text = "6b697468206d656d62657220697320746865726520";
+  assertEquals(
+    proofOf(PROJECT, 7).toHex(),
+    `93b6${text}31b0${new TextEncoder().encode(PROJECT).toHex()}07`,
+  );
+});
+
 Deno.test("readPacket reads every kind that encodePacket writes", () => {
-  for (const packet of PACKETS) assertEquals(read(encodePacket(packet)), packet);
+  const absent = { relayed: 0, proof: undefined };
+  for (const packet of PACKETS) assertEquals(read(encodePacket(packet)), { ...absent, ...packet });
 });
 
 Deno.test("PACKET_BYTES is room enough for everything but the claims, which take 3 bytes more", () => {
   for (const packet of PACKETS) {
     const claims = Array.from({ length: 32 }, () => new Uint8Array(300));
     const bytes = encodePacket({ ...packet, nonce: 2 ** 48, claims });
-    const spare = PACKET_BYTES + 32 * 303 - bytes.length;
+    const proofBytes = packet.proof === undefined ? 0 : 64 + 4;
+    const spare = PACKET_BYTES + proofBytes + 32 * 303 - bytes.length;
     assert(spare >= 0, `${packet.kind}: ${spare}`);
   }
 });
@@ -88,6 +114,15 @@ Deno.test("readPacket names what is wrong", () => {
     ["claims", { c: ["x"] }],
     ["claims", { c: [claim(513)] }],
     ["claims", { c: Array.from({ length: 33 }, () => claim(1)) }],
+    ["r", { r: -1 }],
+    ["r", { r: 0.5 }],
+    ["r", { r: 2 ** 53 }],
+    ["r", { r: "1" }],
+    ["r", { r: null }],
+    ["s", { s: new Uint8Array(63) }],
+    ["s", { s: new Uint8Array(65) }],
+    ["s", { s: "x".repeat(64) }],
+    ["s", { s: null }],
   ];
   const message = (body: MessageBody) => wireData(":ping", { ...whole, ...body }, { msgId: 1 });
   readPacket(message({ c: Array.from({ length: 32 }, () => claim(512)) }));
@@ -120,7 +155,7 @@ Deno.test("readPacket: hostile bytes give a packet or InvalidPacketError", () =>
 
 Deno.test("readPacket: values of every type in every field give InvalidPacketError or a packet", () => {
   const generator = new Generator(12);
-  const fields = ["from", "to", "p", "c"];
+  const fields = ["from", "to", "p", "c", "r", "s"];
   for (let round = 0; round < 1_200; round++) {
     const body: MessageBody = {
       from: new Uint8Array(20),

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { Simulation } from "../../src/testing/mod.ts";
-import { Glass, type Other, single, spawnGroup } from "./fixture.ts";
+import { forged, Glass, Other, single, spawnGroup } from "./fixture.ts";
 
 /** One that asks others from now on. */
 async function started(...names: string[]): Promise<{ glass: Glass; others: Other[] }> {
@@ -88,14 +88,44 @@ Deno.test("Prober takes a relay's word that a member answers, but only of those 
       other.address.hostname !== asked?.address.hostname;
   });
   assert(asked !== undefined && stranger !== undefined);
-  glass.packet(stranger, { kind: ":ack", nonce: asked.nonce, project: "" });
+  const { nonce } = asked;
+  glass.packet(stranger, { kind: ":ack", nonce, project: "", proof: silent.proof(nonce) });
   assertEquals(glass.member(silent)?.path, "direct");
   const relay = others.find(({ address }) => address.hostname === asked.address.hostname);
   assert(relay !== undefined);
-  glass.packet(relay, { kind: ":ack", nonce: asked.nonce, project: "" });
+  glass.packet(relay, { kind: ":ack", nonce, project: "", proof: silent.proof(nonce) });
   assertEquals(glass.member(silent)?.path, "relay");
   await glass.time.advance(500);
   assertEquals(glass.happened, []);
+  glass.swim.stop();
+});
+
+Deno.test("Prober does not believe a relay without the member's proof for its own question", async () => {
+  const { glass, others } = await started("a", "b", "c", "d", "e");
+  const [silent] = others;
+  assert(silent !== undefined);
+  silent.answers = false;
+  const proofs = (nonce: number, relay: Other) => [
+    undefined,
+    silent.proof(nonce + 1),
+    silent.proof(nonce, "00".repeat(8)),
+    relay.proof(nonce),
+    forged(silent.proof(nonce)),
+    silent.alive().slice(-64),
+  ];
+  const tried = new Set<number>();
+  for (let ms = 0; ms < 40_000; ms += 10) {
+    for (const { nonce, address } of glass.sent.splice(0).filter(isOf(":relay", silent))) {
+      const relay = others.find(({ address: { hostname } }) => hostname === address.hostname);
+      assert(relay !== undefined);
+      const proof = proofs(nonce, relay)[tried.size % 6];
+      tried.add(nonce);
+      glass.packet(relay, { kind: ":ack", nonce, project: "", proof });
+    }
+    await glass.time.advance(10);
+  }
+  assert(tried.size >= 6, `${tried.size} relays`);
+  assertEquals([glass.member(silent)?.path, glass.happened], ["direct", ["suspect", "dead"]]);
   glass.swim.stop();
 });
 
@@ -144,7 +174,51 @@ Deno.test("Prober asks for a member whom a member asks for, and says what came o
     await relaying.time.advance(1);
     const answer = relaying.sentTo(asker).find(({ nonce }) => nonce === 77);
     assertEquals([answer?.kind, answer?.claims], [answers ? ":ack" : ":nack", []]);
+    assertEquals(answer?.proof, answers ? asked.proof(77) : undefined);
+    const ping = single(relaying.sentTo(asked).filter(({ kind }) => kind === ":ping"));
+    assertEquals([ping.relayed, ping.claims], [77, []]);
   }
+});
+
+Deno.test("Prober asks for others only where a member has answered it itself, by packet", async () => {
+  const { glass, others: [ann, bob] } = await started("ann", "bob");
+  assert(ann !== undefined && bob !== undefined);
+  const ghost = new Other("ghost", "10.9.9.9");
+  glass.news(ann, ghost.alive());
+  glass.packet(ann, { kind: ":relay", nonce: 7, to: ghost.peerId });
+  bob.answers = false;
+  bob.stream = () => ({ from: Uint8Array.fromHex(bob.peerId) });
+  while (glass.member(bob)?.path !== "stream") await glass.time.advance(10);
+  glass.packet(ann, { kind: ":relay", nonce: 7, to: bob.peerId });
+  assertEquals(glass.sent.filter(({ relayed }) => relayed === 7), []);
+  glass.packet(bob, { kind: ":relay", nonce: 8, to: ann.peerId });
+  assertEquals(glass.sent.filter(({ relayed }) => relayed === 8), []);
+  glass.swim.stop();
+});
+
+Deno.test("a member signs that it is there only for those who have answered it from where they ask", async () => {
+  const glass = new Glass();
+  const [ann] = await glass.join("ann");
+  assert(ann !== undefined);
+  const stranger = glass.add("stranger");
+  const ping = { kind: ":ping", nonce: 5, to: glass.me.peerId, relayed: 77 } as const;
+  const { hostname } = ann.address;
+  const proofs = [
+    glass.packet(stranger, ping),
+    glass.packet(stranger, { ...ping, from: ann.peerId }),
+    glass.packet(ann, ping, { hostname, port: 9 }),
+    glass.packet(ann, { ...ping, relayed: 0 }),
+    glass.packet(ann, ping),
+  ].map((_, at) => glass.sent.filter(({ kind }) => kind === ":ack")[at]?.proof);
+  const none = [undefined, undefined, undefined, undefined];
+  assertEquals(proofs, [...none, glass.me.proof(77)]);
+});
+
+Deno.test("Prober asks the only other one each second", async () => {
+  const { glass, others: [ann] } = await started("ann");
+  await glass.time.advance(20_000);
+  glass.swim.stop();
+  assert(ann !== undefined && glass.sentTo(ann).length >= 19, `${glass.sent.length} in 20 s`);
 });
 
 Deno.test("Prober asks nobody for those who have not shown who they are, or whom nobody knows", async () => {

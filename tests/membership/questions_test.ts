@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { ManualClock } from "../../src/clock.ts";
 import type { MemberPacket } from "../../src/membership/packets.ts";
 import { type Question, Questions } from "../../src/membership/questions.ts";
-import { CountingClock } from "./fixture.ts";
+import { CountingClock } from "./counting_clock.ts";
 
 const BOB = { hostname: "10.0.0.2", port: 3_486 };
 const BOB_TOO = { hostname: "fe80::2", port: 3_486 };

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ManualClock } from "../../src/clock.ts";
 import { Suspicion, type SuspicionTimes } from "../../src/membership/suspicion.ts";
-import { CountingClock } from "./fixture.ts";
+import { CountingClock } from "./counting_clock.ts";
 
 const TIMES: SuspicionTimes = { minMs: 5_000, maxMs: 30_000, confirmations: 3 };
 const CLAIM = new Uint8Array(1);
@@ -54,6 +54,15 @@ Deno.test("Suspicion counts from its beginning, whenever accusers come", async (
   assertEquals(run.overMs, []);
   await run.time.advance(1);
   assertEquals(run.overMs, [5_000]);
+});
+
+Deno.test("Suspicion is over at once when late accusers confirm it, and not as if its timer were late", async () => {
+  const run = new Run();
+  run.accuse(1);
+  await run.time.advance(8_000);
+  run.accuse(4);
+  await run.time.advance(1_000);
+  assertEquals([run.overMs, run.lateMs], [[8_000], [0]]);
 });
 
 Deno.test("Suspicion takes everybody once, and a bounded number of accusers", () => {

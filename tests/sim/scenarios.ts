@@ -111,14 +111,17 @@ export const SCENARIOS: Readonly<Record<string, SimScenario>> = {
   },
   forgery: {
     run: (seed) => measureForgery({ seed }),
-    holds: [{ figure: "changes", of: "sum", limit: 0 }],
+    holds: [
+      { figure: "changes", of: "sum", limit: 0 },
+      { figure: "refutations", of: "sum", limit: 0 },
+    ],
   },
   liar: {
     run: (seed) => measureLiar({ seed }),
     holds: [
       { figure: "deaths", of: "sum", limit: 0 },
       { figure: "namedBy", of: "min", limit: 99 },
-      { figure: "traffic", of: "max", limit: 40 },
+      { figure: "traffic", of: "max", limit: 60 },
     ],
   },
   "traffic of 100": {

@@ -33,6 +33,22 @@ Deno.test("SwimSwarm names who is missing, and who is a ghost", () => {
   );
 });
 
+Deno.test("SwimSwarm is not whole while somebody does not know the last that another one said", () => {
+  using simulation = new Simulation({ seed: 1 });
+  const swarm = new SwimSwarm(simulation, { nodes: 5 });
+  const { swim, address: { hostname, port } } = swarm.node("n3");
+  swim.describe({
+    name: "n3",
+    hosts: [hostname],
+    tcpPort: port,
+    udpPort: port,
+    tags: { room: "2" },
+  });
+  assertEquals(swarm.isWhole, false);
+  assertThrows(() => swarm.untilWhole(1), Error, "n3 is out of date at n0");
+  assert(swarm.untilWhole(10_000) > 0);
+});
+
 Deno.test("SwimSwarm takes a member that has lost its key for somebody else", () => {
   using simulation = new Simulation({ seed: 1 });
   const swarm = new SwimSwarm(simulation, { nodes: 5, newIdentities: true });

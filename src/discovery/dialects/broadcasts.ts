@@ -11,7 +11,8 @@
  */
 
 import { netTransport } from "../../transport/net.ts";
-import { BroadcastLan, type BroadcastOptions, reasonOf } from "./broadcasts_lan.ts";
+import { reasonOf } from "../attempts.ts";
+import { BroadcastLan, type BroadcastOptions } from "./broadcasts_lan.ts";
 import type { ForeignPeer } from "../foreign.ts";
 import {
   WITCH_NODE_PORT,

@@ -8,8 +8,7 @@
  */
 
 import { type Clock, systemClock } from "../../clock.ts";
-import { isLoopback } from "../../endpoint/limits.ts";
-import { ClosedError, InvalidPacketError, UnsupportedError } from "../../errors.ts";
+import { InvalidPacketError } from "../../errors.ts";
 import { type Logger, printable, silentLogger } from "../../log.ts";
 import { Metrics } from "../../metrics.ts";
 import { netTransport } from "../../transport/net.ts";
@@ -19,11 +18,11 @@ import {
   formatAddress,
   type Transport,
 } from "../../transport/transport.ts";
+import { Attempts, reasonOf } from "../attempts.ts";
 import type { ForeignDialect } from "../foreign.ts";
-import { interfacesAt, type LocalInterface, localInterfaces } from "../interfaces.ts";
-
-/** The broadcast address of whatever network an interface is on. */
-const LIMITED_BROADCAST = "255.255.255.255";
+import { LIMITED_BROADCAST } from "../groups.ts";
+import type { LocalInterface } from "../interfaces.ts";
+import { UsedInterfaces } from "../used_interfaces.ts";
 
 /** What whoever sends or takes broadcasts needs. */
 export interface BroadcastOptions {
@@ -31,13 +30,15 @@ export interface BroadcastOptions {
   transport?: Transport;
   /** Use only the interface with this address; one of this machine alone hears only this machine. @default every interface */
   hostname?: string | undefined;
-  /** Lists the interfaces. @default {localInterfaces} */
+  /** Use only interfaces of these names, `!` before those not to use; see `interfaceFilter`. @default {[]} */
+  only?: readonly string[];
+  /** Lists all interfaces, those too that are left out: who is there is known by that. @default {localInterfaces} */
   interfaces?: () => LocalInterface[];
   /** Where time comes from. @default {systemClock} */
   clock?: Clock;
   /** Where to say what happens. @default {silentLogger} */
   log?: Logger;
-  /** Counts `discovery.witch-*` and `discovery.peerpy-*`. @default {new Metrics()} */
+  /** Counts `discovery.witch-*`, `discovery.peerpy-*` and `discovery.failures`. @default {new Metrics()} */
   metrics?: Metrics;
 }
 
@@ -54,20 +55,21 @@ export class BroadcastLan {
   readonly log: Logger;
   readonly #dialect: ForeignDialect;
   readonly #hostname: string | undefined;
-  readonly #interfaces: () => LocalInterface[];
+  readonly #interfaces: UsedInterfaces;
   readonly #metrics: Metrics;
-  readonly #told = new Set<string>();
+  readonly #attempts: Attempts;
 
-  /** Opens nothing yet. */
+  /** Opens nothing yet. @throws {TypeError} for an interface pattern that is none. */
   constructor(dialect: ForeignDialect, options: BroadcastOptions) {
-    const { hostname, interfaces = localInterfaces, metrics = new Metrics() } = options;
+    const { hostname, interfaces, only, metrics = new Metrics() } = options;
     this.transport = options.transport ?? netTransport;
     this.clock = options.clock ?? systemClock;
     this.log = options.log ?? silentLogger;
     this.#dialect = dialect;
     this.#hostname = hostname === "localhost" ? "127.0.0.1" : hostname;
-    this.#interfaces = interfaces;
+    this.#interfaces = new UsedInterfaces({ interfaces, hostname, only, clock: this.clock });
     this.#metrics = metrics;
+    this.#attempts = new Attempts(this.log, metrics);
   }
 
   /** The one address that is used; `undefined` for all. */
@@ -82,8 +84,7 @@ export class BroadcastLan {
 
   /** The IPv4 interfaces that are used. @throws {UnsupportedError} when they may not be listed. */
   interfaces(): LocalInterface[] {
-    return interfacesAt(this.#interfaces(), this.#hostname)
-      .filter(({ family }) => family === "IPv4");
+    return this.#interfaces.list().filter(({ family }) => family === "IPv4");
   }
 
   /**
@@ -120,20 +121,9 @@ export class BroadcastLan {
     return new BroadcastListener(socket, this.#serve(socket, take));
   }
 
-  /** Does what may fail without hurting anything else. What fails again and again is told once. */
-  async tolerate(what: string, work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      if (error instanceof ClosedError) return;
-      this.count("failures");
-      if (this.#told.has(what)) return;
-      this.#told.add(what);
-      const why = reasonOf(error);
-      // What is missing is for the user to change; an interface without a route is as it is.
-      if (error instanceof UnsupportedError) this.log.warn(`could not ${what}`, { why });
-      else this.log.debug(`could not ${what}`, { why });
-    }
+  /** Does what may fail without hurting anything else; see `Attempts`. */
+  tolerate(what: string, work: () => Promise<void>): Promise<void> {
+    return this.#attempts.tolerate(what, work);
   }
 
   #serve(socket: DatagramSocket, take: TakePacket): Promise<void> {
@@ -141,14 +131,14 @@ export class BroadcastLan {
       for (;;) {
         const datagram = await socket.receive();
         if (datagram === undefined) return;
-        if (!this.#isElsewhere(datagram)) await this.#take(datagram, take);
+        await this.#take(datagram, take);
       }
     });
   }
 
   async #take(datagram: Datagram, take: TakePacket): Promise<void> {
     try {
-      await take(datagram);
+      if (!this.#interfaces.isLeftOut(datagram.from)) await take(datagram);
     } catch (error) {
       this.count(error instanceof InvalidPacketError ? "malformed" : "failures");
       const from = formatAddress(datagram.from);
@@ -158,12 +148,6 @@ export class BroadcastLan {
         why: reasonOf(error),
       });
     }
-  }
-
-  /** Whether a packet came from elsewhere although only this machine is heard. */
-  #isElsewhere({ from }: Datagram): boolean {
-    const { hostname } = this;
-    return hostname !== undefined && isLoopback(hostname) && !isLoopback(from.hostname);
   }
 }
 
@@ -226,9 +210,4 @@ export class BroadcastListener implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-/** An error's text, as it may stand in a log. */
-export function reasonOf(error: unknown): string {
-  return printable(error instanceof Error ? error.message : String(error));
 }

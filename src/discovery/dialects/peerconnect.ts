@@ -36,7 +36,7 @@ import { idToDecimal } from "../../wire/remote_peer.ts";
 import { Attempts } from "../attempts.ts";
 import type { FindForeignOptions, ForeignDiscovery, ForeignPeer } from "../foreign.ts";
 import { DISCOVERY_PORT, MULTICAST_V4, MULTICAST_V6 } from "../groups.ts";
-import { type LocalInterface, localInterfaces } from "../interfaces.ts";
+import type { LocalInterface } from "../interfaces.ts";
 import { addressOn, platformOf } from "../platform.ts";
 import {
   hostnameOf,
@@ -82,9 +82,11 @@ export interface PeerConnectOptions {
   peerId: Uint8Array;
   /** Use only the interface with this address. @default every interface */
   hostname?: string | undefined;
+  /** Use only interfaces of these names, `!` before those not to use; see `interfaceFilter`. @default {[]} */
+  only?: readonly string[];
   /** The port that finds are sent to. @default {3486} */
   port?: number | undefined;
-  /** Lists the interfaces. @default {localInterfaces} */
+  /** Lists all interfaces, those too that are left out: who asks there is known by that. @default {localInterfaces} */
   interfaces?: () => LocalInterface[];
   /** Where time comes from. @default {systemClock} */
   clock?: Clock;
@@ -134,7 +136,8 @@ export class PeerConnectDiscovery implements ForeignDiscovery {
    * Starts to answer. What it cannot listen to is told in the log, and tried again.
    *
    * @throws {UnsupportedError} when interfaces may not be listed. @throws {RangeError} when the id is not 20 bytes.
-   * @throws {TypeError} when somebody else takes packets of PeerConnect's codes on that port.
+   * @throws {TypeError} when somebody else takes packets of PeerConnect's codes on that port, or for an interface pattern
+   * that is none.
    */
   static async open(options: PeerConnectOptions): Promise<PeerConnectDiscovery> {
     const discovery = new PeerConnectDiscovery(options);
@@ -202,7 +205,7 @@ export class PeerConnectDiscovery implements ForeignDiscovery {
   }
 
   async #listen(options: PeerConnectOptions): Promise<void> {
-    const { transport, udp, hostname, interfaces = localInterfaces } = options;
+    const { transport, udp, hostname, only, interfaces } = options;
     const [attempts, clock, log, metrics] = [this.#attempts, this.#clock, this.#log, this.#metrics];
     for (const code of CODES) this.#parts.use(this.#register(udp, code));
     this.#links = this.#parts.use(
@@ -211,6 +214,7 @@ export class PeerConnectDiscovery implements ForeignDiscovery {
         udp,
         port: this.#port,
         hostname,
+        only,
         interfaces,
         onPort: (port) => CODES.forEach((code) => this.#register(port, code)),
         take: (datagram) => this.#takeFind(datagram),

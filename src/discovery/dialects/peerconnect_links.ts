@@ -9,17 +9,19 @@
  */
 
 import type { Clock } from "../../clock.ts";
-import { isLoopback } from "../../endpoint/limits.ts";
 import { RequestsDispatcher } from "../../endpoint/requests_dispatcher.ts";
 import { RequestsEndPoint } from "../../endpoint/requests_endpoint.ts";
 import type { Logger } from "../../log.ts";
 import type { Metrics } from "../../metrics.ts";
 import type { Address, DatagramSocket, Transport } from "../../transport/transport.ts";
 import type { Attempts } from "../attempts.ts";
+import { GroupSocket } from "../group_socket.ts";
 import { MULTICAST_V4, MULTICAST_V6 } from "../groups.ts";
-import { interfacesAt, keyOf, type LocalInterface } from "../interfaces.ts";
+import { sharedBits } from "../interface_network.ts";
+import { keyOf, type LocalInterface } from "../interfaces.ts";
 import { addressOn, bindForGroup, platformOf } from "../platform.ts";
 import { InterfaceSockets, Sockets, type Take } from "../sockets.ts";
+import { UsedInterfaces } from "../used_interfaces.ts";
 import { followInterfaces } from "../watched_interfaces.ts";
 
 /** A port that packets of PeerConnect leave from and come in on. */
@@ -50,8 +52,10 @@ export interface PeerConnectLinksOptions {
   port: number;
   /** Use only the interface with this address. */
   hostname: string | undefined;
+  /** Use only interfaces of these names, `!` before those not to use. */
+  only: readonly string[] | undefined;
   /** Lists the interfaces. */
-  interfaces: () => LocalInterface[];
+  interfaces: (() => LocalInterface[]) | undefined;
   /** Told of every port but the peer's own, before anything comes in there. */
   onPort: (port: PeerConnectPort) => void;
   /** Takes what comes to the groups. */
@@ -75,16 +79,26 @@ interface OpenLink extends PeerConnectLink {
 export class PeerConnectLinks implements AsyncDisposable {
   readonly #options: PeerConnectLinksOptions;
   readonly #sockets: Sockets;
+  readonly #interfaces: UsedInterfaces;
+  readonly #group4: GroupSocket;
   readonly #groups6: InterfaceSockets;
   readonly #links = new Map<string, OpenLink>();
   readonly #closing = new AbortController();
-  #group4: { readonly socket: DatagramSocket; readonly addresses: string } | undefined;
   #updating: Promise<void> = Promise.resolve();
 
   private constructor(options: PeerConnectLinksOptions) {
-    const { attempts, take } = options;
+    const { attempts, port, take } = options;
     this.#options = options;
+    this.#interfaces = new UsedInterfaces(options);
     this.#sockets = new Sockets(options);
+    this.#group4 = new GroupSocket({
+      sockets: this.#sockets,
+      attempts,
+      what: "IPv4 finds",
+      group: MULTICAST_V4,
+      port,
+      take,
+    });
     this.#groups6 = new InterfaceSockets({
       sockets: this.#sockets,
       attempts,
@@ -118,14 +132,14 @@ export class PeerConnectLinks implements AsyncDisposable {
    * The link by which somebody is reached: of IPv6 the one of its zone, of IPv4 the one whose address begins most like
    * its own, since a socket for all interfaces does not tell on which one a packet came.
    *
-   * @returns `undefined` for who is not served: of a family that no interface has, or from elsewhere where only this
-   * machine is.
+   * @returns `undefined` for who is not served: of a family that no interface has, from elsewhere where only this machine
+   * is, or on a network that is left out.
    */
-  to({ hostname }: Address): PeerConnectLink | undefined {
-    const only = this.#options.hostname;
-    if (only !== undefined && isLoopback(only) && !isLoopback(hostname)) return undefined;
+  to(address: Address): PeerConnectLink | undefined {
+    if (this.#interfaces.isLeftOut(address)) return undefined;
+    const { hostname } = address;
     const family = hostname.includes(":") ? "IPv6" : "IPv4";
-    let [best, most]: [PeerConnectLink | undefined, number] = [undefined, -1];
+    let [best, most]: [PeerConnectLink | undefined, number] = [undefined, -Infinity];
     for (const link of this.#links.values()) {
       if (link.local.family !== family) continue;
       const likeness = likenessOf(link.local, hostname);
@@ -149,11 +163,9 @@ export class PeerConnectLinks implements AsyncDisposable {
   }
 
   #list(): LocalInterface[] {
-    const { hostname, interfaces } = this.#options;
-    const usable = interfaces().filter(({ family, index }) => {
+    return this.#interfaces.list().filter(({ family, index }) => {
       return family === "IPv4" || index !== undefined;
     });
-    return interfacesAt(usable, hostname);
   }
 
   /** Opens what is new, and what could not be opened before; closes what is gone. */
@@ -170,9 +182,7 @@ export class PeerConnectLinks implements AsyncDisposable {
         this.#links.set(key, await this.#openLink(local));
       });
     }
-    // A second address of the same interface must not join again.
-    const v4 = interfaces.filter(({ family }) => family === "IPv4");
-    await this.#listen4([...new Map(v4.map(({ name, address }) => [name, address])).values()]);
+    await this.#group4.update(interfaces);
     await this.#groups6.update(interfaces.filter(({ family }) => family === "IPv6"));
   }
 
@@ -195,22 +205,6 @@ export class PeerConnectLinks implements AsyncDisposable {
     return { local, port, close };
   }
 
-  /** One socket for all interfaces: each of several would hear every group that any of them has joined. */
-  async #listen4(addresses: readonly string[]): Promise<void> {
-    const before = this.#group4;
-    const groups = addresses.map((address) => ({ group: MULTICAST_V4, interfaceAddress: address }));
-    if (before?.addresses === addresses.join()) return;
-    const { attempts, port, take } = this.#options;
-    await attempts.tolerate("listen for IPv4 finds", async () => {
-      const socket = await this.#sockets.open({ hostname: "0.0.0.0", port, shared: true, groups });
-      this.#group4 = { socket, addresses: addresses.join() };
-      if (before !== undefined) this.#sockets.close(before.socket);
-      void this.#sockets.serve(socket, "receive IPv4 finds", take).then(() => {
-        if (this.#group4?.socket === socket) this.#group4 = undefined;
-      });
-    });
-  }
-
   // Bound to the group on that link, it knows the zone that replies need.
   #openGroup6(local: LocalInterface): Promise<DatagramSocket> {
     const groups = [{ group: MULTICAST_V6, interfaceIndex: local.index ?? 0 }];
@@ -227,10 +221,5 @@ export function hostnameOf(local: LocalInterface): string {
 /** How likely somebody is on the link of an interface; more is better, and only that. */
 function likenessOf(local: LocalInterface, hostname: string): number {
   if (local.family === "IPv6") return Number(hostname.endsWith(addressOn(platformOf(), "", local)));
-  return Math.clz32(bitsOf(local.address) ^ bitsOf(hostname)); // how many bits they begin with alike
-}
-
-/** An IPv4 address as a number; 0 for a name. */
-function bitsOf(address: string): number {
-  return address.split(".").reduce((bits, byte) => bits << 8 | Number(byte), 0);
+  return sharedBits(local.address, hostname);
 }

@@ -19,7 +19,7 @@ import {
 } from "../../transport/transport.ts";
 import { decodeTextHeader, parsePing, pongHeader } from "../../wire/text_header.ts";
 import type { BroadcastLan, BroadcastListener } from "./broadcasts_lan.ts";
-import type { LocalInterface } from "../interfaces.ts";
+import { sharedBits } from "../interface_network.ts";
 
 /**
  * Answers per address: who looks sends two questions by each interface we share, and several programs of one machine
@@ -120,7 +120,9 @@ export class PeerpyResponder implements AsyncDisposable {
   #hostnameFor(asker: string): string | undefined {
     const { hostname } = this.#options.announce;
     if (hostname !== undefined && hostname !== "0.0.0.0" && hostname !== "::") return hostname;
-    return nearest(this.#lan.interfaces(), asker)?.address;
+    // That which begins most like its own is on the same network, where there is one.
+    const addresses = this.#lan.interfaces().map(({ address }) => address);
+    return addresses.toSorted((a, b) => sharedBits(b, asker) - sharedBits(a, asker))[0];
   }
 }
 
@@ -130,22 +132,4 @@ function readPinger(data: Uint8Array): string {
   throw new InvalidPacketError("bad-message", "Cannot decode text header: PING without pinger", {
     details: { field: "pinger" },
   });
-}
-
-/** The interface whose address begins most like another: the one on the same network, where there is one. */
-function nearest(
-  interfaces: readonly LocalInterface[],
-  hostname: string,
-): LocalInterface | undefined {
-  const bits = bitsOf(hostname);
-  const shared = ({ address }: LocalInterface) => {
-    const own = bitsOf(address);
-    const differs = [...bits].findIndex((bit, i) => bit !== own[i]);
-    return differs === -1 ? bits.length : differs;
-  };
-  return interfaces.toSorted((a, b) => shared(b) - shared(a))[0];
-}
-
-function bitsOf(address: string): string {
-  return address.split(".").map((byte) => Number(byte).toString(2).padStart(8, "0")).join("");
 }

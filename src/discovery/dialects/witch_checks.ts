@@ -12,7 +12,8 @@ import { type RateOptions, TokenBuckets } from "../../endpoint/limits.ts";
 import { unlessAborted } from "../../endpoint/within_time.ts";
 import { printable } from "../../log.ts";
 import { type Address, formatAddress } from "../../transport/transport.ts";
-import { type BroadcastLan, reasonOf } from "./broadcasts_lan.ts";
+import { reasonOf } from "../attempts.ts";
+import type { BroadcastLan } from "./broadcasts_lan.ts";
 
 /** Asks a server for its status. @returns whether it is up; an error means the same as `false`. */
 export type AskStatus = (address: Address, options: { signal: AbortSignal }) => Promise<boolean>;

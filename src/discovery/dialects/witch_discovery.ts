@@ -22,12 +22,8 @@ import {
   type WitchLedgerNode,
 } from "../../wire/witch_announcement.ts";
 import { Findings } from "./broadcasts_findings.ts";
-import {
-  BroadcastLan,
-  type BroadcastListener,
-  type BroadcastOptions,
-  reasonOf,
-} from "./broadcasts_lan.ts";
+import { BroadcastLan, type BroadcastListener, type BroadcastOptions } from "./broadcasts_lan.ts";
+import { reasonOf } from "../attempts.ts";
 import type { FindForeignOptions, ForeignDiscovery, ForeignPeer } from "../foreign.ts";
 import {
   WITCH_NODE_PORT,

@@ -17,7 +17,8 @@ import { UnsupportedError } from "../../errors.ts";
 import { Metrics } from "../../metrics.ts";
 import { netTransport } from "../../transport/net.ts";
 import { type Address, formatAddress, type Transport } from "../../transport/transport.ts";
-import { type Check, failed, reasonOf, skipped } from "./doctor_check.ts";
+import { reasonOf } from "../attempts.ts";
+import { type Check, failed, skipped } from "./doctor_check.ts";
 import {
   checkLoop,
   concludeDiscovery,

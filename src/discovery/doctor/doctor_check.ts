@@ -5,7 +5,6 @@
  */
 
 import { type PeerError, TransportError } from "../../errors.ts";
-import { printable } from "../../log.ts";
 
 /** One thing that was looked at. */
 export interface Check {
@@ -37,11 +36,6 @@ export function failed(check: string, why: string, details: CheckDetails = {}): 
 /** It could not be told, or does not matter here. */
 export function skipped(check: string, why: string, details: CheckDetails = {}): Check {
   return { check, ok: null, why, ...details };
-}
-
-/** What went wrong, for people. */
-export function reasonOf(error: unknown): string {
-  return printable(error instanceof Error ? error.message : String(error), 300);
 }
 
 /** Whether a port could not be had because somebody else has it. */

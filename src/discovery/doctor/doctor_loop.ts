@@ -16,7 +16,8 @@ import { type Clock, sleep } from "../../clock.ts";
 import { IntegrityError, InvalidPacketError, type PeerError } from "../../errors.ts";
 import type { Metrics } from "../../metrics.ts";
 import type { Address, Datagram, DatagramSocket, Transport } from "../../transport/transport.ts";
-import { reasonOf } from "./doctor_check.ts";
+import { waysOn } from "../asker.ts";
+import { reasonOf } from "../attempts.ts";
 import { MULTICAST_V4, MULTICAST_V6 } from "../groups.ts";
 import type { LocalInterface } from "../interfaces.ts";
 import {
@@ -36,8 +37,6 @@ const ASK_AT_MS = [0, 150, 400];
 
 /** Most peers counted on one path: a bound on what strangers make us remember. */
 const MAX_ANSWERS = 1_024;
-
-const LIMITED_BROADCAST = "255.255.255.255";
 
 /** What a loop test needs. */
 export interface LoopTestOptions {
@@ -98,14 +97,8 @@ export async function testLoops(options: LoopTestOptions): Promise<LoopResult[]>
 }
 
 /** The ways by which discovery asks on an interface. */
-export function pathsOf(on: LocalInterface): LoopPath[] {
-  if (on.family === "IPv6") return [{ on, method: "multicast6", to: MULTICAST_V6 }];
-  const paths: LoopPath[] = [
-    { on, method: "multicast4", to: MULTICAST_V4 },
-    { on, method: "broadcast", to: LIMITED_BROADCAST },
-  ];
-  const { broadcast } = on;
-  return broadcast === undefined ? paths : [...paths, { on, method: "broadcast", to: broadcast }];
+function pathsOf(on: LocalInterface): LoopPath[] {
+  return waysOn(on).map(({ to, via }) => ({ on, method: via, to }));
 }
 
 /** One way, and what has happened on it so far. */

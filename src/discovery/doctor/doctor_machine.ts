@@ -9,7 +9,8 @@ import { UnsupportedError } from "../../errors.ts";
 import { type Logger, silentLogger } from "../../log.ts";
 import { Home } from "../../state/home.ts";
 import { type Address, parseAddress, type Transport } from "../../transport/transport.ts";
-import { type Check, counted, failed, listed, passed, reasonOf, skipped } from "./doctor_check.ts";
+import { reasonOf } from "../attempts.ts";
+import { type Check, counted, failed, listed, passed, skipped } from "./doctor_check.ts";
 import { RememberedPeers } from "../sources/remembered_peers.ts";
 
 /** Variables that say where the home folder is. */

@@ -10,7 +10,8 @@ import type { Clock } from "../../clock.ts";
 import { isLoopback } from "../../endpoint/limits.ts";
 import { printable } from "../../log.ts";
 import { type Address, formatAddress, type Transport } from "../../transport/transport.ts";
-import { type Check, failed, isInUse, passed, reasonOf, skipped } from "./doctor_check.ts";
+import { reasonOf } from "../attempts.ts";
+import { type Check, failed, isInUse, passed, skipped } from "./doctor_check.ts";
 import type { LocalInterface } from "../interfaces.ts";
 import { addressOn, type Platform } from "../platform.ts";
 

@@ -16,7 +16,7 @@ import { encodeDnsMessage } from "./dns_message.ts";
 import type { DnsMessage, DnsName, DnsQuestion, DnsRecord } from "./dns_record.ts";
 import { type Cached, MdnsCache, type RecordOf, type Said } from "./mdns_cache.ts";
 import type { MdnsLink } from "./mdns_links.ts";
-import { isInNetwork } from "./mdns_network.ts";
+import { isInNetwork } from "../interface_network.ts";
 import { isServiceName, labelOf, readServiceText, SERVICE_NAME } from "./mdns_service.ts";
 import { addressOn, platformOf } from "../platform.ts";
 

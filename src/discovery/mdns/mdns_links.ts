@@ -22,8 +22,9 @@ import type {
   Transport,
 } from "../../transport/transport.ts";
 import type { Attempts } from "../attempts.ts";
+import { GroupSocket } from "../group_socket.ts";
+import { isInNetwork, networkBits } from "../interface_network.ts";
 import { keyOf, type LocalInterface } from "../interfaces.ts";
-import { isInNetwork, networkBits } from "./mdns_network.ts";
 import { addressOn, bindForGroup, platformOf } from "../platform.ts";
 import { InterfaceSockets, type OnInterface, Sockets, type Take } from "../sockets.ts";
 import { followInterfaces } from "../watched_interfaces.ts";
@@ -76,25 +77,31 @@ export class MdnsLinks {
   readonly #platform = platformOf();
   readonly #sockets: Sockets;
   readonly #senders: InterfaceSockets;
+  readonly #receiver4: GroupSocket;
   readonly #receivers6: InterfaceSockets;
-  readonly #take: Take;
   readonly #closing = new AbortController();
-  #receiver4: { readonly socket: DatagramSocket; readonly joined: string } | undefined;
   #links: readonly MdnsLink[] = [];
 
   /** Has none yet. */
   constructor(options: MdnsLinksOptions) {
-    const { attempts } = options;
+    const { attempts, port } = options;
     this.#options = options;
-    this.#take = (datagram) => this.#receive(datagram);
     const sockets = this.#sockets = new Sockets(options);
-    const take = this.#take;
+    const take: Take = (datagram) => this.#receive(datagram);
     this.#senders = new InterfaceSockets({
       sockets,
       attempts,
       what: "speak multicast DNS",
       open: (local) => this.#open(addressOn(this.#platform, local.address, local)),
       take, // what is for this address alone does not reach the sockets of the group
+    });
+    this.#receiver4 = new GroupSocket({
+      sockets,
+      attempts,
+      what: "multicast DNS over IPv4",
+      group: MDNS_GROUP_V4,
+      port,
+      take,
     });
     this.#receivers6 = new InterfaceSockets({
       sockets,
@@ -138,7 +145,7 @@ export class MdnsLinks {
   async #update(locals: readonly LocalInterface[]): Promise<void> {
     await this.#senders.update(locals);
     await this.#receivers6.update(locals.filter(({ index }) => index !== undefined));
-    await this.#receive4(locals.filter(({ family }) => family === "IPv4"));
+    await this.#receiver4.update(locals);
     if (this.#closing.signal.aborted) return;
     const before = this.#links.map(({ key }) => key).join();
     this.#links = [...this.#senders.all].map((sender) => this.#linkOver(sender, locals));
@@ -159,27 +166,6 @@ export class MdnsLinks {
       multicast: (packet) => send(packet, everybody),
       reply: send,
     };
-  }
-
-  /** Groups cannot be joined later on, so where the interfaces change another socket takes its place. */
-  async #receive4(locals: readonly LocalInterface[]): Promise<void> {
-    // A second address of the same interface must not join again.
-    const addresses = [...new Map(locals.map(({ name, address }) => [name, address])).values()];
-    const joined = addresses.join(" ");
-    const before = this.#receiver4;
-    if ((before?.joined ?? "") === joined) return;
-    await this.#options.attempts.tolerate("hear multicast DNS over IPv4", async () => {
-      const groups = addresses.map((interfaceAddress) => ({
-        group: MDNS_GROUP_V4,
-        interfaceAddress,
-      }));
-      const socket = await this.#open("0.0.0.0", groups);
-      this.#receiver4 = { socket, joined };
-      if (before !== undefined) this.#sockets.close(before.socket);
-      void this.#sockets.serve(socket, "receive multicast DNS", this.#take).then(() => {
-        if (this.#receiver4?.socket === socket) this.#receiver4 = undefined;
-      });
-    });
   }
 
   #open(hostname: string, groups: readonly MulticastGroup[] = []): Promise<DatagramSocket> {

@@ -1,8 +1,11 @@
 /**
  * Peers that were found before, in `peers.json` of a home folder: where to ask when nothing else finds anybody.
  *
- * An address gets here because a signed answer came from it or a connection proved who is there, never because somebody
- * only named it. Several processes may have the same home: what each has found is added to what the others have.
+ * A peer gets here because it signed an answer or a connection proved that it is there, never because somebody only named
+ * it. The signature proves the key and not the address: a sender can make up both, as many as it likes. Peers that only
+ * answered are therefore few, forgotten first, and asked last.
+ *
+ * Several processes may have the same home: what each has found is added to what the others have.
  *
  * @module
  */
@@ -27,10 +30,13 @@ import type { FoundPeer } from "../search.ts";
 export const PEERS_FILE_NAME = "peers.json";
 
 /** How long after something was found it is written, in milliseconds, and so how much a crash loses. */
-const WRITE_AFTER_MS = 30_000;
+const WRITE_AFTER_MS = 5_000;
 
-/** Most peers that are remembered; the one that was seen longest ago is forgotten. */
+/** Most peers that are remembered; of those that were never proven the one that was seen longest ago is forgotten first. */
 const MAX_PEERS = 1_024;
+
+/** Most of them that were never proven. */
+const MAX_UNPROVEN = 256;
 
 /** Most addresses of one peer: those of two machines that move between two networks, by IPv4 and IPv6. */
 const MAX_ADDRESSES = 8;
@@ -45,12 +51,16 @@ export interface RememberedPeer {
   readonly addresses: readonly string[];
   /** When it was seen last, in milliseconds since 1970. */
   readonly lastSeen: number;
+  /** Whether a connection has ever proven that it was at one of its addresses. */
+  readonly proven: boolean;
 }
 
 /** Remembers who was found, and says where that was. */
 export interface PeerMemory extends CandidateSource {
-  /** Takes note of a peer; must not throw. */
-  remember(peer: Pick<FoundPeer, "peerId" | "name" | "addresses">): void;
+  /** Takes note of a peer, and whether a connection has proven that it was there; must not throw. */
+  remember(
+    peer: Pick<FoundPeer, "peerId" | "name" | "addresses"> & Partial<Pick<FoundPeer, "isProven">>,
+  ): void;
 }
 
 /** How to open {@linkcode RememberedPeers}. */
@@ -86,29 +96,34 @@ export class RememberedPeers implements PeerMemory, Disposable {
     this.#log = log;
   }
 
-  /** All of them, the one that was seen last first. */
+  /** All of them, those that were proven before the others; of the same kind the one that was seen last first. */
   get all(): readonly RememberedPeer[] {
     let peers: readonly RememberedPeer[] = [];
     this.#tolerate("read", () => {
       const merged = new Map(this.#file.records);
       this.#mergeInto(merged);
-      peers = [...merged.values()].reverse();
+      peers = inOrderToForget(merged).reverse();
     });
     return peers;
   }
 
   /** Takes note of a peer, at the addresses where it is now. It is written within 30 seconds, or on close. */
-  remember({ peerId, name, addresses }: Pick<FoundPeer, "peerId" | "name" | "addresses">): void {
+  remember(
+    { peerId, name, addresses, isProven = false }:
+      & Pick<FoundPeer, "peerId" | "name" | "addresses">
+      & Partial<Pick<FoundPeer, "isProven">>,
+  ): void {
     if (this.#closed) return;
+    const proven = isProven || this.#unwritten.get(peerId)?.proven === true;
     this.#unwritten.delete(peerId);
     this.#unwritten.set(peerId, {
       peerId,
       name: name.slice(0, MAX_NAME_CHARS).toWellFormed(),
       addresses: addresses.slice(0, MAX_ADDRESSES).map(formatAddress),
       lastSeen: this.#clock.wallMs(),
+      proven,
     });
-    const [oldest] = this.#unwritten.keys();
-    if (this.#unwritten.size > MAX_PEERS && oldest !== undefined) this.#unwritten.delete(oldest);
+    forgetSurplus(this.#unwritten);
     this.#timer ??= this.#clock.after(WRITE_AFTER_MS, () => this.#write());
   }
 
@@ -148,18 +163,16 @@ export class RememberedPeers implements PeerMemory, Disposable {
     this.#unwritten.clear();
   }
 
-  /** Puts what is not written yet behind what is, and forgets the oldest. */
+  /** Puts what is not written yet behind what is, and forgets what is too much. */
   #mergeInto(records: Map<string, RememberedPeer>): void {
     for (const peer of this.#unwritten.values()) {
-      const before = records.get(peer.peerId)?.addresses ?? [];
-      const addresses = [...new Set([...peer.addresses, ...before])].slice(0, MAX_ADDRESSES);
+      const before = records.get(peer.peerId);
+      const addresses = [...new Set([...peer.addresses, ...before?.addresses ?? []])];
+      const proven = peer.proven || before?.proven === true;
       records.delete(peer.peerId);
-      records.set(peer.peerId, { ...peer, addresses });
+      records.set(peer.peerId, { ...peer, addresses: addresses.slice(0, MAX_ADDRESSES), proven });
     }
-    for (const peerId of records.keys()) {
-      if (records.size <= MAX_PEERS) return;
-      records.delete(peerId);
-    }
+    forgetSurplus(records);
   }
 
   /** Does what may fail: nobody is stopped by what is a convenience. What is corrupt is set aside. */
@@ -178,19 +191,33 @@ export class RememberedPeers implements PeerMemory, Disposable {
   }
 }
 
+/** First those that were never proven, of the same kind first the one that was seen longest ago. */
+function inOrderToForget(records: ReadonlyMap<string, RememberedPeer>): RememberedPeer[] {
+  return [...records.values()].sort((a, b) => Number(a.proven) - Number(b.proven));
+}
+
+/** Forgets those that are too many. */
+function forgetSurplus(records: Map<string, RememberedPeer>): void {
+  const all = inOrderToForget(records);
+  const unproven = all.filter(({ proven }) => !proven).length;
+  const surplus = Math.max(all.length - MAX_PEERS, unproven - MAX_UNPROVEN, 0);
+  for (const { peerId } of all.slice(0, surplus)) records.delete(peerId);
+}
+
 /** Checks a record of the file. @throws {InvalidPacketError} */
 function parsePeer(row: Readonly<Record<string, unknown>>): RememberedPeer {
-  const { peerId, name, addresses, lastSeen } = row;
+  const { peerId, name, addresses, lastSeen, proven = false } = row; // older files do not say
   if (typeof peerId !== "string" || asPeerId(peerId) !== peerId) {
     throw badRecord("peerId is no peer id");
   }
   if (typeof name !== "string" || name.length > MAX_NAME_CHARS) throw badRecord("name is no name");
   if (!isTimeMs(lastSeen)) throw badRecord("lastSeen is no time");
+  if (typeof proven !== "boolean") throw badRecord("proven is neither true nor false");
   if (!Array.isArray(addresses) || addresses.length > MAX_ADDRESSES) {
     throw badRecord("addresses is no list of addresses");
   }
   const known: string[] = addresses.filter((text) => typeof text === "string");
   const isBad = known.some((text) => parseCandidateAddress(text) === undefined);
   if (isBad || known.length < addresses.length) throw badRecord("addresses has what is none");
-  return { peerId, name, addresses: known, lastSeen };
+  return { peerId, name, addresses: known, lastSeen, proven };
 }

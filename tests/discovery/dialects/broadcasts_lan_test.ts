@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { BroadcastLan } from "../../../src/discovery/dialects/broadcasts_lan.ts";
-import { ClosedError, InvalidPacketError, UnsupportedError } from "../../../src/errors.ts";
+import { InvalidPacketError, UnsupportedError } from "../../../src/errors.ts";
 import { BroadcastTown, everybody, interfaceOf } from "./broadcasts_fixture.ts";
 
 const PORT = 7;
@@ -63,20 +63,24 @@ Deno.test("BroadcastLan of this machine alone hears nobody else", async () => {
   assertEquals(taken, 0);
 });
 
-Deno.test("BroadcastLan.tolerate tells once what fails again, and nothing of what was closed", async () => {
+Deno.test("BroadcastLan hears nobody on a network that is left out, unless it cannot be told", async () => {
   await using town = new BroadcastTown();
-  const lan = new BroadcastLan("witch", town.on("home"));
-  for (const what of ["this", "this", "that"]) {
-    await lan.tolerate(what, () => Promise.reject(new Error("no route")));
+  const home = { ...interfaceOf("10.0.0.1"), name: "eth0", prefixBits: 24 };
+  const cafe = { ...interfaceOf("10.0.1.1"), name: "wlan0", prefixBits: 24 };
+  let locals = [home, cafe];
+  const options = { ...town.on("alice"), interfaces: () => locals, only: ["eth0"] };
+  const lan = new BroadcastLan("peerpy", options);
+  const heard: string[] = [];
+  await using _listener = await lan.listen(PORT, ({ from }) => void heard.push(from.hostname));
+  for (const host of ["10.0.0.7", "10.0.1.7", "10.9.9.9"]) {
+    await town.shout(host, PORT, Uint8Array.of(1));
   }
-  await lan.tolerate("other", () => Promise.reject(new ClosedError("closed")));
-  await lan.tolerate("more", () => Promise.reject(new UnsupportedError("not here")));
-  assertEquals(town.count("witch-failures"), 4);
-  assertEquals(town.log.lines.map(({ level, message }) => [level, message]), [
-    ["debug", "could not this"],
-    ["debug", "could not that"],
-    ["warn", "could not more"],
-  ]);
+  assertEquals(heard.splice(0), ["10.0.0.7", "10.9.9.9"]);
+  locals = [home, { ...cafe, address: "10.9.9.1" }];
+  await town.clock.advance(2_000);
+  for (const host of ["10.0.1.7", "10.9.9.9"]) await town.shout(host, PORT, Uint8Array.of(1));
+  assertEquals(heard, ["10.0.1.7"]);
+  assertThrows(() => new BroadcastLan("peerpy", { ...options, only: ["!"] }), TypeError);
 });
 
 Deno.test("BroadcastListener.close waits for the packet that is being dealt with, and is harmless twice", async () => {

@@ -6,6 +6,7 @@
  */
 
 import { ManualClock } from "../../../src/clock.ts";
+import type { ForeignPeer } from "../../../src/discovery/foreign.ts";
 import type { LocalInterface } from "../../../src/discovery/interfaces.ts";
 import {
   PeerConnectDiscovery,
@@ -132,6 +133,24 @@ export class Village implements AsyncDisposable {
     await this.#parts.disposeAsync();
     this.network.close();
   }
+}
+
+/** A node of PeerConnect as it is found. */
+export function foreign(id: string, address: Address): ForeignPeer {
+  return { dialect: "peerconnect", id, name: "", address, protocols: [] };
+}
+
+/** What a search finds in this time. */
+export async function search(
+  village: Village,
+  { discovery }: Node,
+  ms = 1_000,
+): Promise<ForeignPeer[]> {
+  const stop = new AbortController();
+  const looking = Array.fromAsync(discovery.find({ signal: stop.signal }));
+  await village.clock.advance(ms);
+  stop.abort();
+  return await looking;
 }
 
 /** What {@linkcode Original} hears. */

@@ -162,7 +162,7 @@ Deno.test("PeerpyDiscovery uses every IPv4 interface it may, and a bad one stops
   await using _looking = look(await open(town, "alice", { interfaces }));
   await town.clock.advance(0);
   assertEquals(ear.heard.length, 2); // the directed broadcast and the limited one
-  assertEquals(town.count("peerpy-failures"), 1);
+  assertEquals(town.count("failures"), 1);
   await using elsewhere = look(await open(town, "alice", { interfaces, hostname: "10.1.1.1" }));
   await town.clock.advance(0);
   assertEquals([elsewhere.all, ear.heard.length], [[], 2]);
@@ -175,7 +175,7 @@ Deno.test("PeerpyDiscovery tells once what fails in each round", async () => {
   };
   await using _looking = look(await open(town, "alice", { interfaces }));
   await town.clock.advance(10_000);
-  assert(town.count("peerpy-failures") > 2);
+  assert(town.count("failures") > 2);
   assertEquals(town.log.lines.map(({ level }) => level), ["warn"]);
 });
 

@@ -59,7 +59,7 @@ Deno.test("WitchAnnouncer announces every 5 s, by every interface there is by th
   all.push(interfaceOf("127.0.0.1", "ear")); // its limited broadcast adds nothing
   await town.clock.advance(1);
   assertEquals(ear.heard.length, 3);
-  assertEquals(town.count("witch-failures"), 1);
+  assertEquals(town.count("failures"), 1);
 });
 
 Deno.test("WitchAnnouncer stops after as many times as it is told, and is done", async () => {

@@ -1,9 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
-import {
-  decodeDnsMessage,
-  encodeDnsMessage,
-  MAX_DNS_BYTES,
-} from "../../../src/discovery/mdns/dns_message.ts";
+import { MAX_DNS_BYTES } from "../../../src/discovery/mdns/dns_format.ts";
+import { decodeDnsMessage, encodeDnsMessage } from "../../../src/discovery/mdns/dns_message.ts";
 import {
   type DnsMessage,
   type DnsRecord,

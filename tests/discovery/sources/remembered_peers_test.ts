@@ -30,6 +30,11 @@ function peer(n: number, ...addresses: string[]) {
   return { peerId: idOf(n), name: `peer ${n}`, addresses: parsed };
 }
 
+/** The same, as a connection has proven it. */
+function proven(n: number, ...addresses: string[]) {
+  return { ...peer(n, ...addresses), isProven: true };
+}
+
 function idOf(n: number): string {
   return n.toString(16).padStart(40, "0");
 }
@@ -52,8 +57,20 @@ Deno.test("RememberedPeers names who was found before, the latest first and the 
   assertEquals(await found(peers), ["b:2", "a:1", "[fe80::1%eth0]:1"]);
   const epochMs = new ManualClock().wallMs();
   assertEquals(peers.all, [
-    { peerId: idOf(2), name: "peer 2", addresses: ["b:2"], lastSeen: epochMs + 1_000 },
-    { peerId: idOf(1), name: "peer 1", addresses: ["a:1", "[fe80::1%eth0]:1"], lastSeen: epochMs },
+    {
+      peerId: idOf(2),
+      name: "peer 2",
+      addresses: ["b:2"],
+      lastSeen: epochMs + 1_000,
+      proven: false,
+    },
+    {
+      peerId: idOf(1),
+      name: "peer 1",
+      addresses: ["a:1", "[fe80::1%eth0]:1"],
+      lastSeen: epochMs,
+      proven: false,
+    },
   ]);
   assertEquals(scene.said, []);
 });
@@ -93,16 +110,68 @@ Deno.test("RememberedPeers keeps older addresses behind newer ones, eight in all
 Deno.test("RememberedPeers forgets who was seen longest ago when there are more than 1,024", async () => {
   await using scene = new Scene();
   using peers = scene.open();
-  for (let n = 1; n <= 1_000; n++) peers.remember(peer(n, `a:${n}`));
+  for (let n = 1; n <= 1_000; n++) peers.remember(proven(n, `a:${n}`));
   await scene.clock.advance(30_000);
-  peers.remember(peer(1, "a:1"));
-  for (let n = 2_001; n <= 2_100; n++) peers.remember(peer(n, `a:${n}`));
+  peers.remember(proven(1, "a:1"));
+  for (let n = 2_001; n <= 2_100; n++) peers.remember(proven(n, `a:${n}`));
   await scene.clock.advance(30_000);
   const ids = new Set(peers.all.map(({ peerId }) => peerId));
   assertEquals(ids.size, 1_024);
   assert(ids.has(idOf(1)) && !ids.has(idOf(2)) && !ids.has(idOf(77)) && ids.has(idOf(78)));
-  for (let n = 3_001; n <= 6_000; n++) peers.remember(peer(n, `a:${n}`));
+  for (let n = 3_001; n <= 6_000; n++) peers.remember(proven(n, `a:${n}`));
   assertEquals([peers.all.length, peers.all[0]?.peerId], [1_024, idOf(6_000)]);
+});
+
+Deno.test("RememberedPeers forgets none that was proven for those that only answered, 256 of which it keeps", async () => {
+  await using scene = new Scene();
+  using peers = scene.open();
+  const counts = () => {
+    const all = peers.all;
+    return [all.length, all.filter(({ proven }) => proven).length];
+  };
+  for (let n = 1; n <= 300; n++) peers.remember(peer(n, `a:${n}`));
+  assertEquals(counts(), [256, 0]);
+  assertEquals(peers.all.at(-1)?.peerId, idOf(45));
+  for (let n = 1_001; n <= 1_900; n++) peers.remember(proven(n, `a:${n}`));
+  assertEquals(counts(), [1_024, 900]);
+  await scene.clock.advance(30_000);
+  for (let n = 2_001; n <= 3_500; n++) peers.remember(peer(n, `a:${n}`)); // each a forged answer
+  assertEquals(counts(), [1_024, 900]);
+  await scene.clock.advance(30_000);
+  assertEquals(counts(), [1_024, 900]);
+  const last = peers.all.find(({ proven }) => !proven);
+  assertEquals([peers.all[0]?.peerId, last?.peerId], [idOf(1_900), idOf(3_500)]);
+  for (let n = 1_901; n <= 2_100; n++) peers.remember(proven(n, `a:${n}`));
+  assertEquals(counts(), [1_024, 1_024]);
+});
+
+Deno.test("RememberedPeers names those that were proven before those that only answered since", async () => {
+  await using scene = new Scene();
+  using peers = scene.open();
+  peers.remember(proven(1, "a:1", "a2:1"));
+  peers.remember(proven(2, "b:1"));
+  await scene.clock.advance(30_000);
+  for (let n = 3; n <= 20; n++) peers.remember(peer(n, `forged:${n}`));
+  assertEquals((await found(peers)).slice(0, 4), ["b:1", "a:1", "forged:20", "forged:19"]);
+  assertEquals((await found(peers)).at(-1), "a2:1");
+});
+
+Deno.test("RememberedPeers keeps in its file who was proven once, and takes who is in an old one for unproven", async () => {
+  await using scene = new Scene();
+  const row = { peerId: idOf(1), name: "", addresses: ["a:1"], lastSeen: 0 };
+  const old = JSON.stringify({ version: 1, records: [row] });
+  scene.home.writeAtomic("peers.json", new TextEncoder().encode(old));
+  const known = () => scene.open().all.map(({ proven }) => proven);
+  assertEquals(known(), [false]);
+  // Proven, then only heard of; before it is written, and after.
+  for (const isProven of [true, false]) {
+    using peers = scene.open();
+    peers.remember({ ...peer(1, "a:1"), isProven });
+    peers.remember(peer(1, "a:1"));
+    peers.close();
+    assertEquals(known(), [true]);
+  }
+  assertEquals(scene.said, []);
 });
 
 Deno.test("RememberedPeers of two processes lose nothing of each other's", async () => {
@@ -125,6 +194,9 @@ Deno.test("RememberedPeers sets aside what it cannot understand, says so and beg
     `{"version":1,"records":[{"peerId":"${idOf(1)}","name":"","addresses":["bob"],"lastSeen":0}]}`,
     `{"version":1,"records":[{"peerId":"${idOf(1)}","name":"","addresses":[7],"lastSeen":0}]}`,
     `{"version":1,"records":[{"peerId":"${idOf(1)}","name":"","addresses":[],"lastSeen":"now"}]}`,
+    `{"version":1,"records":[{"peerId":"${
+      idOf(1)
+    }","name":"","addresses":[],"lastSeen":0,"proven":1}]}`,
   ];
   await using scene = new Scene();
   for (const [at, text] of rows.entries()) {
