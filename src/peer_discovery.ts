@@ -20,7 +20,7 @@ import { WitchDiscovery } from "./discovery/dialects/witch_discovery.ts";
 import { askWitchStatus } from "./discovery/dialects/witch_status.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
 import { UdpPort } from "./endpoint/udp_port.ts";
-import { NotFoundError, TransportError } from "./errors.ts";
+import { TransportError } from "./errors.ts";
 import type { Dialect, PeerOptions } from "./peer_options.ts";
 import type { Identity } from "./secure/identity.ts";
 import { type Address, isWildcard, type Transport } from "./transport/transport.ts";

@@ -86,6 +86,8 @@ export interface Member {
   hosts: string[];
   rttMs: number | undefined;
   path: MemberPath | undefined;
+  /** Whether it has answered us itself, at the first of its hosts. */
+  isReached: boolean;
   /** When it last answered us, by any way, on the clock that never runs back. */
   heardMs: number;
   /** Whom it accused, and was refuted, lately. */
@@ -116,6 +118,7 @@ export function newMember(
     hosts,
     rttMs: undefined,
     path: undefined,
+    isReached: false,
     heardMs: clock.now(),
     refuted: 0,
     refutedSinceMs: clock.now(),

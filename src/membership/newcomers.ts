@@ -88,7 +88,9 @@ export class Newcomers {
     const ofTeller = this.#waiting.get(tellerOf(told));
     const known = this.#asked.get(subject) ?? ofTeller?.get(subject);
     if (known !== undefined && known.claim.incarnation >= incarnation) return false;
-    return this.#waitingCount < MAX_WAITING && (ofTeller?.size ?? 0) < MAX_OF_ONE_TELLER;
+    const waiting = ofTeller?.size ?? 0;
+    return waiting < MAX_OF_ONE_TELLER &&
+      (this.#waitingCount < MAX_WAITING || waiting < this.#longest.size);
   }
 
   /** Takes whoever is said to be a member, and is welcome. */
@@ -97,7 +99,10 @@ export class Newcomers {
     if (addresses.length === 0) return;
     const teller = tellerOf(told);
     const ofTeller = this.#waiting.get(teller) ?? new Map<string, Newcomer>();
-    if (!ofTeller.has(claim.subject)) this.#waitingCount++;
+    if (!ofTeller.has(claim.subject)) {
+      if (this.#waitingCount >= MAX_WAITING) this.#dropOne();
+      this.#waitingCount++;
+    }
     ofTeller.set(claim.subject, { claim, signed, told, addresses });
     this.#waiting.set(teller, ofTeller);
     this.#askNext();
@@ -109,6 +114,17 @@ export class Newcomers {
     this.#asked.clear();
     this.#leftAlone.clear();
     this.#waitingCount = 0;
+  }
+
+  /** Those that whoever tells of most tells of. */
+  get #longest(): Map<string, Newcomer> {
+    return [...this.#waiting.values()].reduce((a, b) => a.size >= b.size ? a : b, new Map());
+  }
+
+  #dropOne(): void {
+    const longest = this.#longest;
+    const [last] = [...longest.keys()].slice(-1);
+    if (last !== undefined && longest.delete(last)) this.#waitingCount--;
   }
 
   #askNext(): void {

@@ -136,7 +136,7 @@ export class Outbox {
   #spread(): void {
     const { roster, news, tuning: { fanout }, isDegraded, tell } = this.#parts;
     if (isDegraded()) {
-      const [member] = roster.sample(1);
+      const [member] = roster.sample(1, ({ isReached }) => isReached);
       if (member !== undefined) tell(member, news.take(STREAM_NEWS_BYTES, this.#passes));
       return;
     }

@@ -15,6 +15,7 @@ import { isPresent, type Member, packetAddresses, streamAddresses } from "./memb
 import type { Arrival, Newcomer } from "./newcomers.ts";
 import type { SwimPorts, SwimTuning } from "./options.ts";
 import type { Outgoing } from "./outbox.ts";
+import type { Places } from "./places.ts";
 import type { Questions } from "./questions.ts";
 import type { Roster } from "./roster.ts";
 
@@ -28,6 +29,7 @@ export interface ProberParts {
   readonly roster: Roster;
   readonly awareness: Awareness;
   readonly questions: Questions;
+  readonly places: Places;
   /** Sends a packet, with claims that matter to whom it is for. */
   readonly send: (packet: Outgoing, to: Address) => void;
   /** Whether a signature over a nonce is that key's. */
@@ -45,6 +47,8 @@ interface Probe {
   readonly incarnation: number;
   /** When the period is over. */
   readonly dueMs: number;
+  /** Whether it is asked where it says that it is, and not by others alone. */
+  readonly isAsked: boolean;
   /** Those who were asked to ask, and have neither heard nor said that they have not. */
   readonly owing: Set<string>;
   relayed: boolean;
@@ -153,13 +157,12 @@ export class Prober {
     const { ports: { clock }, awareness, tuning, questions, send } = this.#parts;
     const startMs = clock.now();
     const periodMs = awareness.scaled(tuning.probeMs);
-    const addresses = packetAddresses(member);
-    // Where a member has answered at one address, the others are not bothered.
-    const to = member.path === "direct" ? addresses.slice(0, 1) : addresses;
+    const to = this.#parts.places.of(member);
     const probe: Probe = {
       member,
       incarnation: member.claim.incarnation,
       dueMs: startMs + periodMs,
+      isAsked: to.length > 0,
       owing: new Set(),
       relayed: false,
       done: false,
@@ -177,7 +180,8 @@ export class Prober {
     });
     if (nonce === undefined) return;
     this.#probes.add(probe);
-    for (const address of to) send({ kind: ":ping", nonce, to: member.peerId }, address);
+    const isBare = !member.isReached;
+    for (const address of to) send({ kind: ":ping", nonce, to: member.peerId, isBare }, address);
     const timeoutMs = awareness.scaled(tuning.probeTimeoutMs);
     probe.timer = clock.after(timeoutMs, () => this.#late(probe, startMs + timeoutMs));
   }
@@ -217,7 +221,7 @@ export class Prober {
       if (asked !== undefined) send({ kind: ":relay", nonce: asked, to: peerId }, address);
     }
     const [address] = streamAddresses(member);
-    if (address === undefined) return;
+    if (address === undefined || !probe.isAsked) return;
     const options = { peerId, timeoutMs: leftMs };
     ports.ask(streamQuestion(peerId), address, options, (answer) => {
       if (answer === undefined) return;

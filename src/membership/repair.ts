@@ -8,10 +8,11 @@
 
 import type { Timer } from "../clock.ts";
 import { type Address, formatAddress } from "../transport/transport.ts";
-import { isPresent, type Member, packetAddresses, streamAddresses } from "./member.ts";
+import { isPresent, type Member, streamAddresses } from "./member.ts";
 import type { SwimPorts, SwimTuning } from "./options.ts";
 import type { Arrival } from "./newcomers.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Places } from "./places.ts";
 import type { Questions } from "./questions.ts";
 import type { Roster } from "./roster.ts";
 import type { Syncer } from "./syncer.ts";
@@ -26,6 +27,7 @@ export interface RepairParts {
   readonly tuning: SwimTuning;
   readonly roster: Roster;
   readonly questions: Questions;
+  readonly places: Places;
   readonly outbox: Outbox;
   readonly syncer: Syncer;
   /** Whether packets do not get through. */
@@ -78,7 +80,7 @@ export class Repair {
   /** Sends a member a packet with what it has to refute. */
   ask(member: Member): void {
     const { questions, tuning, outbox } = this.#parts;
-    const to = packetAddresses(member).slice(0, member.path === "direct" ? 1 : undefined);
+    const to = this.#parts.places.of(member);
     const nonce = questions.add({
       to,
       timeoutMs: tuning.probeTimeoutMs,
@@ -91,8 +93,11 @@ export class Repair {
       },
     });
     if (nonce === undefined) return;
-    for (const address of to) outbox.send({ kind: ":ping", nonce, to: member.peerId }, address);
-    if (this.#parts.isDegraded()) this.#compare(member);
+    const isBare = !member.isReached;
+    for (const address of to) {
+      outbox.send({ kind: ":ping", nonce, to: member.peerId, isBare }, address);
+    }
+    if (this.#parts.isDegraded() && member.isReached) this.#compare(member);
   }
 
   /** Looks for nobody any more. */
@@ -103,7 +108,7 @@ export class Repair {
   /** By a packet and over a stream, for packets may be blocked. */
   #seek(member: Member): void {
     this.ask(member);
-    if (!this.#parts.isDegraded()) this.#compare(member);
+    if (!this.#parts.isDegraded() && member.isReached) this.#compare(member);
   }
 
   #compare(member: Member): void {

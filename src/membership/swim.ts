@@ -27,6 +27,7 @@ import { type SelfDescription, SWIM_DEFAULTS, type SwimPorts, type SwimTuning } 
 import { MAX_PACKET_BYTES, Outbox } from "./outbox.ts";
 import { OwnClaim } from "./own_claim.ts";
 import { type MemberPacket, proofOf, readPacket } from "./packets.ts";
+import { Places } from "./places.ts";
 import { Prober } from "./prober.ts";
 import { Questions } from "./questions.ts";
 import { Repair } from "./repair.ts";
@@ -110,7 +111,19 @@ export class Swim {
     const [news, awareness] = [this.#news, new Awareness(tuning.lifeguard)];
     const [questions, blame] = [new Questions(clock, ports.nonce), new Blame(ports)];
     const own = new OwnClaim({ ports, project, self, incarnation, news });
-    const common = { ports, tuning, project, roster, news, awareness, questions, blame, own };
+    const places = new Places(clock);
+    const common = {
+      places,
+      ports,
+      tuning,
+      project,
+      roster,
+      news,
+      awareness,
+      questions,
+      blame,
+      own,
+    };
     const isDegraded = () => this.#degraded;
     const answered = (member: Member, arrival: Arrival) => this.#answered(member, arrival);
     this.#ports = ports;
@@ -259,9 +272,10 @@ export class Swim {
   /** Says goodbye to some, who tell the others. */
   leave(): void {
     const goodbye = this.#own.goodbye();
-    for (const member of this.#roster.sample(GOODBYES)) this.#outbox.sendNews(member);
+    const isReached = (member: Member) => member.isReached;
+    for (const member of this.#roster.sample(GOODBYES, isReached)) this.#outbox.sendNews(member);
     if (!this.#degraded) return;
-    for (const member of this.#roster.sample(2)) this.#tell(member, [goodbye]);
+    for (const member of this.#roster.sample(2, isReached)) this.#tell(member, [goodbye]);
   }
 
   /** Stops every timer; nothing is sent any more. */
@@ -335,7 +349,10 @@ export class Swim {
   }
 
   #answered(member: Member, { host, path, rttMs }: Arrival): void {
-    if (host !== undefined) preferHost(member, host);
+    if (host !== undefined) {
+      preferHost(member, host);
+      member.isReached = true;
+    }
     if (rttMs !== undefined) member.rttMs = rttMs;
     [member.path, member.heardMs] = [path, this.#ports.clock.now()];
     this.#streamOnly = path === "stream" ? this.#streamOnly + 1 : 0;
@@ -388,7 +405,7 @@ export class Swim {
   }
 
   #compareWithOne(): void {
-    const [member] = this.#roster.sample(1);
+    const [member] = this.#roster.sample(1, ({ isReached }) => isReached);
     const [address] = member === undefined ? [] : streamAddresses(member);
     if (member !== undefined && address !== undefined) {
       this.#syncer.compare(address, member.peerId);

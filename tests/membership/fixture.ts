@@ -284,6 +284,7 @@ export function memberOf(peerId: string, incarnation: number = FIRST): Member {
     hosts: [],
     rttMs: undefined,
     path: undefined,
+    isReached: true,
     heardMs: 0,
     refuted: 0,
     refutedSinceMs: 0,

@@ -107,7 +107,7 @@ export class RememberedPeers implements PeerMemory, Disposable {
     return peers;
   }
 
-  /** Takes note of a peer, at the addresses where it is now. It is written within 30 seconds, or on close. */
+  /** Takes note of a peer, at the addresses where it is now. It is written within five seconds, or on close. */
   remember(
     { peerId, name, addresses, isProven = false }:
       & Pick<FoundPeer, "peerId" | "name" | "addresses">
