@@ -1,34 +1,63 @@
 // deno-lint-ignore-file no-console -- its output is what it is for
 
-// Runs the tests where dependencies come from npm, and closes with a line that counts them.
-// Arguments are passed on to `deno test`; without any, everything runs, the examples in docs included.
+// Runs the tests where dependencies come from npm, and closes with a line that counts them. Those that start processes
+// and wait for them run beside all others. Arguments are passed on to `deno test`, which then runs once.
 import { spawn } from "node:child_process";
 
 const IMPORT_MAP = "npm/import_map.json";
+const WAITING = ["tests/e2e", "tests/threats"];
+
 const given = process.argv.slice(2);
-const what = given.length > 0 ? given : ["--doc"];
-const child = spawn(
-  "node_modules/.bin/deno",
-  ["test", "-A", `--import-map=${IMPORT_MAP}`, ...what],
-  {
-    stdio: ["ignore", "pipe", "inherit"],
-    // Tests that start the command line pass the map on.
-    env: { ...process.env, NO_COLOR: "1", KITH_IMPORT_MAP: IMPORT_MAP },
-  },
-);
+const runs = given.length > 0 ? [given] : [WAITING, ["--doc", `--ignore=${WAITING}`]];
+const outcomes = runs.map(start);
 
-let tail = "";
-child.stdout.setEncoding("utf8");
-child.stdout.on("data", (text) => {
-  process.stdout.write(text);
-  tail = (tail + text).slice(-4000);
-});
+const total = { passed: 0, failed: 0, skipped: 0 };
+let exitCode = 0;
+for (const outcome of outcomes) {
+  outcome.show();
+  const { code, counts } = await outcome.ended;
+  for (const name of Object.keys(total)) total[name] += counts[name];
+  exitCode ||= code;
+}
+const skipped = total.skipped === 0 ? "" : `, ${total.skipped} skipped`;
+console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
+process.exit(exitCode);
 
-child.on("close", (code) => {
-  const summary = tail.match(/(\d+) passed[^|\n]*\|\s*(\d+) failed(?:[^|\n]*\|\s*(\d+) ignored)?/);
-  const [, passed = "0", failed = code === 0 ? "0" : "1", skipped = "0"] = summary ?? [];
-  console.log(
-    `${passed} passed, ${failed} failed` + (skipped === "0" ? "" : `, ${skipped} skipped`),
+/** Starts `deno test`. What it prints waits until it is to be shown. */
+function start(args) {
+  const child = spawn(
+    "node_modules/.bin/deno",
+    ["test", "-A", `--import-map=${IMPORT_MAP}`, ...args],
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+      // Tests that start the command line pass the map on.
+      env: { ...process.env, NO_COLOR: "1", KITH_IMPORT_MAP: IMPORT_MAP },
+    },
   );
-  process.exit(code ?? 1);
-});
+  let waiting = [];
+  let tail = "";
+  const take = (to) => (text) => {
+    if (waiting === undefined) to.write(text);
+    else waiting.push([to, text]);
+  };
+  for (const [from, to] of [[child.stdout, process.stdout], [child.stderr, process.stderr]]) {
+    from.setEncoding("utf8");
+    from.on("data", take(to));
+  }
+  child.stdout.on("data", (text) => tail = (tail + text).slice(-4000));
+  return {
+    show() {
+      for (const [to, text] of waiting) to.write(text);
+      waiting = undefined;
+    },
+    ended: new Promise((resolve) => {
+      child.on("close", (code) => resolve({ code: code ?? 1, counts: countsIn(tail, code) }));
+    }),
+  };
+}
+
+function countsIn(text, code) {
+  const summary = text.match(/(\d+) passed[^|\n]*\|\s*(\d+) failed(?:[^|\n]*\|\s*(\d+) ignored)?/);
+  const [, passed = 0, failed = code === 0 ? 0 : 1, skipped = 0] = summary ?? [];
+  return { passed: Number(passed), failed: Number(failed), skipped: Number(skipped) };
+}

@@ -23,6 +23,8 @@ export interface PartitionFigures {
   readonly dividedMs: number;
   /** Milliseconds from the end of the partition until everybody saw everybody. */
   readonly healedMs: number;
+  /** Milliseconds from that end until everybody also knew the last that each had said of itself. */
+  readonly agreedMs: number;
 }
 
 /** How a group took the restart of many. */
@@ -79,7 +81,8 @@ export function measurePartition(
       simulation.runUntil(isDivided, healMs - OUTAGE_MS);
       const dividedMs = simulation.nowMs - OUTAGE_MS;
       simulation.run(Math.max(0, healMs - simulation.nowMs));
-      return { dividedMs, healedMs: swarm.untilWhole(PATIENCE_MS) };
+      const healedMs = swarm.untilOne(PATIENCE_MS);
+      return { dividedMs, healedMs, agreedMs: healedMs + swarm.untilWhole(PATIENCE_MS) };
     },
   });
 }
@@ -142,7 +145,7 @@ export function measureBlocked(
       }, BLOCKED_MS - 1);
       if (Number.isNaN(degradedMs)) throw new Error("Not everybody says that packets are blocked");
       const leftMs = fromMs + BLOCKED_MS - 1 - simulation.nowMs;
-      const wholeMs = degradedMs + swarm.untilWhole(leftMs);
+      const wholeMs = degradedMs + swarm.untilOne(leftMs);
       simulation.run(fromMs + BLOCKED_MS - simulation.nowMs);
       const streamBytes = simulation.totals.streamBytesOut - before;
       return {

@@ -17,6 +17,16 @@ const REMEMBERED = 3;
 /** Differences that an error names. */
 const NAMED_DIFFERENCES = 3;
 
+/** How often a group is looked at while it is waited for, in simulated milliseconds. */
+const ASKED_EVERY_MS = 250;
+
+/** Somebody who is seen wrongly. */
+interface Difference {
+  /** Whether it is seen, but something that it said since is not known. */
+  readonly isStale: boolean;
+  readonly text: string;
+}
+
 /** How a {@linkcode SwimSwarm} is made. */
 export interface SwimSwarmOptions {
   /** How many members. */
@@ -86,29 +96,29 @@ export class SwimSwarm {
     return node;
   }
 
-  /**
-   * Whether everybody who runs sees those who run, knows the last that each has said, and sees nobody else. Whoever is
-   * suspected is seen.
-   */
+  /** Whether everybody who runs sees those who run, and nobody else. Whoever is suspected is seen. */
+  get isOne(): boolean {
+    return this.#hasRightCounts && !this.#differences(1).some(({ isStale }) => !isStale);
+  }
+
+  /** The same, and everybody knows the last that each has said of itself. */
   get isWhole(): boolean {
-    const { running } = this;
-    if (running.some(({ swim }) => swim.present !== running.length)) return false;
-    return this.#differences(1).length === 0;
+    return this.#hasRightCounts && this.#differences(1).length === 0;
   }
 
   /**
-   * Lets time go by until the group is whole.
+   * Lets time go by until the group is one.
    *
    * @returns how long that took, in milliseconds.
    * @throws {Error} when it is not after `limitMs`, naming some who are seen wrongly.
    */
-  untilWhole(limitMs: number, everyMs = 250): number {
-    const fromMs = this.simulation.nowMs;
-    if (this.simulation.runUntil(() => this.isWhole, limitMs, everyMs)) {
-      return this.simulation.nowMs - fromMs;
-    }
-    const some = this.#differences(NAMED_DIFFERENCES).join(", ");
-    throw new Error(`The group is not whole after ${limitMs} ms: ${some}`);
+  untilOne(limitMs: number): number {
+    return this.#until(() => this.isOne, limitMs, "one");
+  }
+
+  /** The same until it is whole. @throws {Error} when it is not after `limitMs`. */
+  untilWhole(limitMs: number): number {
+    return this.#until(() => this.isWhole, limitMs, "whole");
   }
 
   /** What one believes of another; `undefined` when it does not know it. */
@@ -122,26 +132,44 @@ export class SwimSwarm {
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
-  #differences(most: number): string[] {
+  get #hasRightCounts(): boolean {
+    const { running } = this;
+    return running.every(({ swim }) => swim.present === running.length);
+  }
+
+  #until(holds: () => boolean, limitMs: number, what: string): number {
+    const { simulation } = this;
+    const fromMs = simulation.nowMs;
+    if (simulation.runUntil(holds, limitMs, ASKED_EVERY_MS)) return simulation.nowMs - fromMs;
+    const some = this.#differences(NAMED_DIFFERENCES).map(({ text }) => text).join(", ");
+    throw new Error(`The group is not ${what} after ${limitMs} ms: ${some}`);
+  }
+
+  /** Who is seen wrongly, those who are only out of date last. */
+  #differences(most: number): Difference[] {
     const { running } = this;
     const incarnations = new Map(running.map(({ peerId, swim }) => [peerId, swim.incarnation]));
-    const found: string[] = [];
+    const [wrong, stale]: [Difference[], Difference[]] = [[], []];
     for (const { peerId: by, swim } of running) {
       const missing = new Set(incarnations.keys());
       missing.delete(by);
-      const differs = (peerId: string, how: string) => {
-        found.push(`${this.#nameOf.get(peerId)} ${how} at ${this.#nameOf.get(by)}`);
+      const textOf = (peerId: string, how: string) => {
+        return `${this.#nameOf.get(peerId)} ${how} at ${this.#nameOf.get(by)}`;
       };
       for (const { peerId, state, incarnation } of swim.members()) {
         if (state === "dead" || state === "gone") continue;
-        const isExpected = missing.delete(peerId);
-        if (!isExpected) differs(peerId, "is a ghost");
-        else if (incarnation !== incarnations.get(peerId)) differs(peerId, "is out of date");
+        if (!missing.delete(peerId)) {
+          wrong.push({ isStale: false, text: textOf(peerId, "is a ghost") });
+        } else if (incarnation !== incarnations.get(peerId)) {
+          stale.push({ isStale: true, text: textOf(peerId, "is out of date") });
+        }
       }
-      for (const peerId of missing) differs(peerId, "is missing");
-      if (found.length >= most) return found;
+      for (const peerId of missing) {
+        wrong.push({ isStale: false, text: textOf(peerId, "is missing") });
+      }
+      if (wrong.length >= most) return wrong;
     }
-    return found;
+    return [...wrong, ...stale].slice(0, most);
   }
 
   #make(host: SimHost): SwimNode {

@@ -163,7 +163,11 @@ Deno.test("call and ping reach a peer by address, name, id and WebSocket", async
       [["ping", "bob", "bob"], 2, /One PEER is wanted/],
       [["ping", "bob", "--count", "0"], 2, /--count must be a whole number from 1: it is 0/],
       [["msg", "bob"], 2, /PEER and TEXT are wanted/],
-      [["call", "bob", "echo", "--dialect", "x"], 2, /must be one of native, witch: it is x/],
+      [
+        ["call", "bob", "echo", "--dialect", "x"],
+        2,
+        /must be one of native, witch, peerconnect: it is x/,
+      ],
       [["ping", "bob", "--dialect", "peerpy"], 2, /must be one of native, witch: it is peerpy/],
       [["msg", "bob", "hi", "--dialect", "witch"], 2, /one of native, peerpy: it is witch/],
       [["call", "bob", "echo", "--dialect", "witch"], 2, /must be HOST:PORT: it is bob/],

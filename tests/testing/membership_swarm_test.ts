@@ -24,7 +24,8 @@ Deno.test("SwimSwarm names who is missing, and who is a ghost", () => {
   const swarm = new SwimSwarm(simulation, { nodes: 3 });
   simulation.kill("n2");
   assertEquals(swarm.isWhole, false);
-  assertThrows(() => swarm.untilWhole(500), Error, "n2 is a ghost at n0");
+  assertEquals(swarm.isOne, false);
+  assertThrows(() => swarm.untilOne(500), Error, "n2 is a ghost at n0");
   simulation.partition([["n0"]]);
   simulation.run(60_000);
   assertThrows(() => swarm.untilWhole(500), Error, "n1 is missing at n0");
@@ -44,7 +45,7 @@ Deno.test("SwimSwarm is not whole while somebody does not know the last that ano
     udpPort: port,
     tags: { room: "2" },
   });
-  assertEquals(swarm.isWhole, false);
+  assertEquals([swarm.isWhole, swarm.isOne], [false, true]);
   assertThrows(() => swarm.untilWhole(1), Error, "n3 is out of date at n0");
   assert(swarm.untilWhole(10_000) > 0);
 });
