@@ -251,6 +251,7 @@ export class Book {
     const accusers = trials.end(member);
     [member.claim, member.signed] = [claim, signed];
     [member.accusation, member.leaving] = [undefined, undefined];
+    roster.put(member);
     // What it says when it is back concerns everybody, also when it is heard from one who knew.
     if (!told.isOld || before !== "alive") this.#spread(member);
     if (before === "alive") {

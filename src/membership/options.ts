@@ -73,9 +73,9 @@ export interface SwimTuning {
   readonly newsMs: number;
   /** Members that news go to each time. @default {3} */
   readonly fanout: number;
-  /** News are passed on this many times ceil(log10(members + 1)). @default {4} */
+  /** News are passed on this many times ln(members + 2), as SWIM has it: hardly one in members^2 is missed. @default {3} */
   readonly retransmit: number;
-  /** A confirmed suspicion lasts this many times log10(members) probes; ours is confirmed sooner. @default {2.5} */
+  /** A confirmed suspicion lasts this many times log10(members) probes; ours is confirmed sooner. @default {2.25} */
   readonly suspicion: number;
   /** An unconfirmed one lasts this many times as long. @default {6} */
   readonly suspicionMax: number;
@@ -100,8 +100,8 @@ export const SWIM_DEFAULTS: SwimTuning = {
   relays: 3,
   newsMs: 200,
   fanout: 3,
-  retransmit: 4,
-  suspicion: 2.5,
+  retransmit: 3,
+  suspicion: 2.25,
   suspicionMax: 6,
   confirmations: 3,
   syncMs: 30_000,

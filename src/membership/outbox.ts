@@ -130,7 +130,7 @@ export class Outbox {
   /** How often a claim is passed on. */
   get #passes(): number {
     const { tuning: { retransmit }, roster } = this.#parts;
-    return Math.max(LEAST_PASSES, retransmit * Math.ceil(Math.log10(roster.present + 2)));
+    return Math.max(LEAST_PASSES, Math.ceil(retransmit * Math.log(roster.present + 2)));
   }
 
   #spread(): void {

@@ -9,7 +9,6 @@
 
 import type { Timer } from "../clock.ts";
 import type { Address } from "../transport/transport.ts";
-import type { MessageBody } from "../wire/message.ts";
 import type { Awareness } from "./awareness.ts";
 import { isPresent, type Member, packetAddresses, streamAddresses } from "./member.ts";
 import type { Arrival, Newcomer } from "./newcomers.ts";
@@ -18,6 +17,7 @@ import type { Outgoing } from "./outbox.ts";
 import type { Places } from "./places.ts";
 import type { Questions } from "./questions.ts";
 import type { Roster } from "./roster.ts";
+import type { Syncer } from "./syncer.ts";
 
 /** Questions of others that are passed on at the same time. */
 const MAX_RELAYED = 256;
@@ -34,8 +34,8 @@ export interface ProberParts {
   readonly send: (packet: Outgoing, to: Address) => void;
   /** Whether a signature over a nonce is that key's. */
   readonly proves: (key: Uint8Array, nonce: number, proof: Uint8Array | undefined) => boolean;
-  /** The question that is asked over a stream. */
-  readonly streamQuestion: (peerId: string) => MessageBody;
+  /** Asks over a stream, and tells whether the one that is meant has answered. */
+  readonly pingByStream: Syncer["ping"];
   /** A member has answered, in this way. */
   readonly answered: (member: Member, arrival: Arrival) => void;
   /** A member has not. */
@@ -195,7 +195,7 @@ export class Prober {
   }
 
   #askOthers(probe: Probe): void {
-    const { ports, roster, tuning, questions, send, streamQuestion } = this.#parts;
+    const { ports, roster, tuning, questions, send, pingByStream } = this.#parts;
     const { member } = probe;
     const { peerId } = member;
     const relays = roster.sample(tuning.relays, (other) => {
@@ -222,9 +222,8 @@ export class Prober {
     }
     const [address] = streamAddresses(member);
     if (address === undefined || !probe.isAsked) return;
-    const options = { peerId, timeoutMs: leftMs };
-    ports.ask(streamQuestion(peerId), address, options, (answer) => {
-      if (answer === undefined) return;
+    pingByStream(address, peerId, leftMs, (isThere) => {
+      if (!isThere) return;
       this.#succeed(probe, { host: undefined, path: "stream", rttMs: undefined });
     });
   }
@@ -255,7 +254,7 @@ export class Prober {
   }
 
   #meetOtherwise(newcomer: Newcomer, done: (arrival: Arrival | undefined) => void): void {
-    const { ports, roster, questions, tuning, send, streamQuestion } = this.#parts;
+    const { roster, questions, tuning, send, pingByStream } = this.#parts;
     const { claim: { subject, key, tcpPort }, told, addresses } = newcomer;
     const timeoutMs = 2 * tuning.probeTimeoutMs;
     let left = 0;
@@ -283,11 +282,10 @@ export class Prober {
       if (nonce === undefined) end();
       else send({ kind: ":relay", nonce, to: subject }, relay);
     }
-    const options = { peerId: subject, timeoutMs };
     for (const { hostname } of addresses.slice(0, 2)) {
       left++;
-      ports.ask(streamQuestion(subject), { hostname, port: tcpPort }, options, (answer) => {
-        end(answer && { host: hostname, path: "stream", rttMs: undefined });
+      pingByStream({ hostname, port: tcpPort }, subject, timeoutMs, (isThere) => {
+        end(isThere ? { host: hostname, path: "stream", rttMs: undefined } : undefined);
       });
     }
     end();

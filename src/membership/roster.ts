@@ -19,6 +19,10 @@ export class Roster {
   readonly #members = new Map<string, Member>();
   /** Present ones, in the order of this round. */
   readonly #order: Member[] = [];
+  #lost: Member[] = [];
+  // What each present member adds to the digest, and the sums of that.
+  readonly #hashes = new Map<Member, number>();
+  readonly #buckets = new Uint32Array(BUCKETS);
   #next = 0;
 
   /** Nobody. */
@@ -37,8 +41,8 @@ export class Roster {
   }
 
   /** Those who were given up. */
-  get lost(): Member[] {
-    return [...this.#members.values()].filter(({ state }) => state === "dead");
+  get lost(): readonly Member[] {
+    return this.#lost;
   }
 
   /** All that are known. */
@@ -51,9 +55,11 @@ export class Roster {
     return this.#members.get(peerId);
   }
 
-  /** Adds a member, or takes note that it is present again or no more. */
+  /** Adds a member, or takes note that it says something new, is present again or no more. */
   put(member: Member): void {
     this.#members.set(member.peerId, member);
+    this.#hash(member);
+    if (member.state === "dead" !== this.#lost.includes(member)) this.#sortOutLost(member);
     const at = this.#order.indexOf(member);
     if (isPresent(member) === at >= 0) return;
     if (at >= 0) this.#leaveRound(at);
@@ -63,6 +69,8 @@ export class Roster {
   /** Forgets a member. */
   remove(member: Member): void {
     this.#members.delete(member.peerId);
+    this.#unhash(member);
+    this.#lost = this.#lost.filter((other) => other !== member);
     const at = this.#order.indexOf(member);
     if (at >= 0) this.#leaveRound(at);
   }
@@ -93,17 +101,36 @@ export class Roster {
 
   /** What tells two nodes apart that know different things: a hash of who is present for every bucket. */
   digest(self: { readonly peerId: string; readonly incarnation: number }): Uint8Array {
-    const buckets = new Uint32Array(BUCKETS);
-    const add = (peerId: string, incarnation: number) => {
-      const bucket = bucketOf(peerId);
-      buckets[bucket] = ((buckets[bucket] ?? 0) ^ hashOf(peerId, incarnation)) >>> 0;
-    };
-    add(self.peerId, self.incarnation);
-    for (const member of this.#order) add(member.peerId, member.claim.incarnation);
     const bytes = new Uint8Array(DIGEST_BYTES);
     const view = new DataView(bytes.buffer);
-    buckets.forEach((value, at) => view.setUint32(4 * at, value));
+    this.#buckets.forEach((value, at) => view.setUint32(4 * at, value));
+    const own = 4 * bucketOf(self.peerId);
+    view.setUint32(own, view.getUint32(own) ^ hashOf(self.peerId, self.incarnation));
     return bytes;
+  }
+
+  #hash(member: Member): void {
+    this.#unhash(member);
+    if (!isPresent(member)) return;
+    const hash = hashOf(member.peerId, member.claim.incarnation);
+    this.#hashes.set(member, hash);
+    this.#toggle(member, hash);
+  }
+
+  #unhash(member: Member): void {
+    const hash = this.#hashes.get(member);
+    if (hash !== undefined) this.#toggle(member, hash);
+    this.#hashes.delete(member);
+  }
+
+  #toggle({ peerId }: Member, hash: number): void {
+    const bucket = bucketOf(peerId);
+    this.#buckets[bucket] = (this.#buckets[bucket] ?? 0) ^ hash;
+  }
+
+  #sortOutLost(member: Member): void {
+    const others = this.#lost.filter((other) => other !== member);
+    this.#lost = member.state === "dead" ? [...others, member] : others;
   }
 
   #joinRound(member: Member): void {

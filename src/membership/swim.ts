@@ -18,7 +18,7 @@ import type { MessageBody } from "../wire/message.ts";
 import { Awareness } from "./awareness.ts";
 import { Blame, type Told } from "./blame.ts";
 import { Book } from "./book.ts";
-import { MAX_INCARNATION, peekClaim } from "./claims.ts";
+import { type AliveClaim, MAX_INCARNATION, peekClaim } from "./claims.ts";
 import { infoOf, isPresent, type Member, type MemberInfo, preferHost } from "./member.ts";
 import { streamAddresses } from "./member.ts";
 import { type Arrival, Newcomers } from "./newcomers.ts";
@@ -152,7 +152,7 @@ export class Swim {
       ...common,
       change: (...state) => this.#book.change(...state),
       doubt: (member) => this.#doubt(member),
-      lastCall: (member) => this.#repair.ask(member),
+      lastCall: (member) => this.#lastCall(member),
     });
     this.#book = new Book({
       ...common,
@@ -172,7 +172,7 @@ export class Swim {
     this.#prober = new Prober({
       ...common,
       send: (packet, to) => this.#outbox.send(packet, to),
-      streamQuestion: (peerId) => this.#syncer.pingFor(peerId),
+      pingByStream: (...question) => this.#syncer.ping(...question),
       proves: (key, nonce, proof) => {
         return proof !== undefined && signer.verify(key, proofOf(project, nonce), proof);
       },
@@ -209,6 +209,21 @@ export class Swim {
     this.#repair.remember(addresses);
   }
 
+  /**
+   * Takes others for members that have answered from the first host they name, without asking them: where that is known,
+   * as in a simulation that begins with a group that is there.
+   */
+  acquaint(members: Iterable<{ readonly claim: AliveClaim; readonly signed: Uint8Array }>): void {
+    const { peerId: by } = this.#ports.signer;
+    const told: Told = { by, isProven: true, host: undefined, isOld: true };
+    for (const { claim, signed } of members) {
+      if (claim.subject === by) continue;
+      const member = this.#book.accept(claim, signed, [...claim.hosts], told);
+      const host = claim.hosts[0];
+      if (member !== undefined) this.#answered(member, { host, path: "direct", rttMs: undefined });
+    }
+  }
+
   /** Says something new of ourselves. @throws {RangeError} when it is too long; nothing is changed then. */
   describe(self: SelfDescription): void {
     this.#own.describe(self);
@@ -228,6 +243,11 @@ export class Swim {
   /** Our own incarnation, which has to be kept. */
   get incarnation(): number {
     return this.#own.incarnation;
+  }
+
+  /** What we say of ourselves, signed. */
+  get claim(): Uint8Array {
+    return this.#own.signed;
   }
 
   /** How badly we keep up ourselves: 0 to 8. */
@@ -368,6 +388,22 @@ export class Swim {
     const { confirmations, lifeguard } = this.#tuning;
     const share = 3 * (confirmations + 1) / this.#roster.present;
     if (lifeguard && this.#ports.clock.random() < share) this.#prober.check(member);
+  }
+
+  /** Nobody is given up before it was asked once more, by a packet and then over a stream. */
+  #lastCall(member: Member): void {
+    const askedMs = this.#ports.clock.now();
+    const { probeTimeoutMs: timeoutMs } = this.#tuning;
+    this.#repair.ask(member);
+    this.#after(timeoutMs, () => {
+      const [address] = streamAddresses(member);
+      const isSettled = member.state !== "suspect" || member.heardMs > askedMs;
+      if (isSettled || address === undefined || !member.isReached) return;
+      this.#syncer.ping(address, member.peerId, timeoutMs, (isThere) => {
+        if (!isThere || !isPresent(member)) return;
+        this.#answered(member, { host: undefined, path: "stream", rttMs: undefined });
+      });
+    });
   }
 
   /** Two programs cannot be one member: this one is silent from now on. */

@@ -5,7 +5,7 @@
  * question                                     answer
  * { t: "sync", p, from, d, c: [ own claim ] }  { d, c }     d: digest; c: all of the buckets that differ
  * { t: "push", p, from, c }                    { }          the same, the other way
- * { t: "ping", p, from, to }                   { from }     are you there?
+ * { t: "ping", p, from, to, c }                { from, c }  are you there? c: what it has to refute, and does
  * ```
  *
  * Two that know the same exchange a digest of 256 bytes and nothing else, however many members there are. Source:
@@ -89,9 +89,26 @@ export class Syncer {
     this.#push(address, peerId, claims);
   }
 
-  /** The question whether somebody is there. */
-  pingFor(peerId: string): MessageBody {
-    return { ...this.#question("ping"), to: Uint8Array.fromHex(peerId) };
+  /** Asks whether somebody is there, and tells it what it has to refute. */
+  ping(
+    address: Address,
+    peerId: string,
+    timeoutMs: number,
+    done: (isThere: boolean) => void,
+  ): void {
+    const { ports, roster, book } = this.#parts;
+    const member = roster.get(peerId);
+    const accusation = member && accusationOf(member);
+    const claims = accusation === undefined ? [] : [accusation];
+    const question = { ...this.#question("ping"), to: Uint8Array.fromHex(peerId), c: claims };
+    ports.ask(question, address, { peerId, timeoutMs }, (answer) => {
+      if (answer === undefined) return done(false);
+      this.#tolerate(address, () => {
+        const told = { by: peerId, isProven: true, host: address.hostname, isOld: false };
+        book.takeAll(claimsOf(answer.c ?? [], MAX_INTRODUCTIONS), told);
+      });
+      done(true);
+    });
   }
 
   /**
@@ -101,13 +118,15 @@ export class Syncer {
    * @throws {InvalidPacketError} `bad-message` naming what is wrong.
    */
   answer(question: MessageBody, from: string, host: string | undefined): MessageBody {
-    const { ports: { signer }, project, book } = this.#parts;
+    const { ports: { signer }, project, book, own } = this.#parts;
     if (hexOf(question, "p", project.length / 2) !== project) throw wrong("project");
     const self = { from: this.#self };
     const told: Told = { by: from, isProven: true, host, isOld: false };
     if (question.t === "ping") {
       if (hexOf(question, "to", 20) !== signer.peerId) throw wrong("member");
-      return self;
+      const accusations = claimsOf(question.c ?? [], MAX_INTRODUCTIONS);
+      book.takeAll(accusations, told);
+      return { ...self, c: accusations.length > 0 ? [own.signed] : [] };
     }
     if (question.t === "push") {
       book.takeAll(claimsOf(question.c, this.#maxClaims), told);
@@ -140,17 +159,25 @@ export class Syncer {
   }
 
   /** Takes an answer's claims. @returns the other side's digest, or `undefined` when it cannot be read. */
-  #takeAll(answer: MessageBody, { hostname }: Address): Uint8Array | undefined {
-    const { book, blame } = this.#parts;
-    const told = (by: string): Told => ({ by, isProven: true, host: hostname, isOld: true });
-    try {
+  #takeAll(answer: MessageBody, address: Address): Uint8Array | undefined {
+    const { book } = this.#parts;
+    return this.#tolerate(address, () => {
       const by = hexOf(answer, "from", 20);
       const digest = digestOf(answer);
-      book.takeAll(claimsOf(answer.c, this.#maxClaims), told(by));
+      const told: Told = { by, isProven: true, host: address.hostname, isOld: true };
+      book.takeAll(claimsOf(answer.c, this.#maxClaims), told);
       return digest;
+    });
+  }
+
+  /** Does what a malformed answer may fail; whoever is there is named then. */
+  #tolerate<T>({ hostname: host }: Address, work: () => T): T | undefined {
+    try {
+      return work();
     } catch (error) {
       if (!(error instanceof InvalidPacketError)) throw error;
-      blame.refused({ ...told(hostname), isProven: false }, error.message);
+      const told: Told = { by: host, isProven: false, host, isOld: true };
+      this.#parts.blame.refused(told, error.message);
       return undefined;
     }
   }

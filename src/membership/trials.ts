@@ -19,7 +19,7 @@ const MAX_REFUTED = 60;
 const REFUTED_MS = 600_000;
 
 /** What a small group is taken for, so that a suspicion lasts three seconds at least: networks pause now and then. */
-const LEAST_LOG = 1.2;
+const LEAST_LOG = 1.35;
 
 /** How much later than due a timer may fire before we take it that we slept. */
 const ASLEEP_MS = 1_000;

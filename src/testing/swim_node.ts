@@ -9,10 +9,9 @@ import { createHash } from "node:crypto";
 import { InvalidPacketError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
-import type { Signer } from "../membership/claims.ts";
+import { type AliveClaim, readClaim, type Signer } from "../membership/claims.ts";
 import type { MemberEvent } from "../membership/member.ts";
 import type { SwimTuning } from "../membership/options.ts";
-import { DIGEST_BYTES } from "../membership/roster.ts";
 import { incarnationAt, Swim } from "../membership/swim.ts";
 import type { Address } from "../transport/transport.ts";
 import { decodeDatagram } from "../wire/datagram.ts";
@@ -22,9 +21,6 @@ import type { SimHost, SimNode } from "./host.ts";
 
 /** The group's digest in simulations. */
 export const SIM_PROJECT = "73696d756c617465";
-
-/** The digest of one that knows nobody, not even itself. */
-const NOTHING_KNOWN = new Uint8Array(DIGEST_BYTES);
 
 /** How a simulated member is made. */
 export interface SwimNodeOptions {
@@ -38,10 +34,10 @@ export interface SwimNodeOptions {
   readonly log?: Logger;
 }
 
-/** A packet that is not sent. */
-interface Withheld {
-  readonly packet: Uint8Array;
-  readonly to: Address;
+/** A member that another one knows. */
+export interface Acquaintance {
+  readonly claim: AliveClaim;
+  readonly signed: Uint8Array;
 }
 
 /** One simulated member. */
@@ -57,10 +53,6 @@ export class SwimNode implements SimNode {
   /** What it counts. */
   readonly metrics: Metrics = new Metrics();
   #asked = 0;
-  /** What it would have sent while it is acquainted with others. */
-  #withheld: Withheld[] | undefined;
-  /** What it is told by whomever it joins meanwhile. */
-  #told: readonly Uint8Array[] = [];
 
   /** Starts it. */
   constructor(host: SimHost, options: SwimNodeOptions = {}) {
@@ -79,12 +71,8 @@ export class SwimNode implements SimNode {
         // Unlike chance of 32 bits, never the same twice; as long on the wire as one of 48 bits.
         nonce: () =>
           (2 ** 16 + ++this.#asked) * 2 ** 20 + Math.floor(host.clock.random() * 2 ** 20),
-        send: (packet, to) => {
-          if (this.#withheld === undefined) host.send(packet, to);
-          else this.#withheld.push({ packet, to });
-        },
+        send: (packet, to) => host.send(packet, to),
         ask: (question, to, { timeoutMs }, done) => {
-          if (this.#withheld !== undefined) return done(this.#answerItself(question));
           host.ask(encode(question), to, { timeoutMs }, (answer) => {
             done(answer === undefined ? undefined : decode(answer) as MessageBody);
           });
@@ -99,38 +87,20 @@ export class SwimNode implements SimNode {
     this.swim.start();
   }
 
-  /** All that it would tell whoever knows nothing: the claims of those it knows, and its own. */
-  claims(): Uint8Array[] {
-    const from = Uint8Array.fromHex(this.peerId);
-    const question = {
-      t: "sync",
-      p: Uint8Array.fromHex(SIM_PROJECT),
-      from,
-      d: NOTHING_KNOWN,
-      c: [],
-    };
-    return this.swim.answer(question, this.peerId).c as Uint8Array[];
+  /** What it says of itself, signed. */
+  get claim(): Acquaintance {
+    const signed = this.swim.claim;
+    const claim = readClaim(signed);
+    if (claim.kind !== "alive") throw new TypeError("A node says of itself that it is there");
+    return { claim, signed };
   }
 
   /**
-   * Makes it know others at once, as if it had joined somebody and everybody had answered it, without a packet and
-   * without time going by: a large group that has long been there is not what takes so long to simulate.
+   * Makes it know others at once, without a packet and without time going by: a large group that has long been there is
+   * not what takes so long to simulate.
    */
-  acquaint(claims: readonly Uint8Array[]): void {
-    const withheld: Withheld[] = [];
-    [this.#withheld, this.#told] = [withheld, claims];
-    this.swim.join(this.address);
-    // Each answer lets it ask somebody else.
-    for (const { packet, to } of withheld) {
-      const { payload } = decodeDatagram(packet, { code: true, exact: true });
-      const { msgId, body: { to: from } } = decodeWireData(payload);
-      this.swim.receive({ header: ":ack", msgId, body: { from, c: [] } }, to, packet.length);
-    }
-    [this.#withheld, this.#told] = [undefined, []];
-  }
-
-  #answerItself({ from, d }: MessageBody): MessageBody {
-    return { from, d, c: this.#told };
+  acquaint(others: readonly Acquaintance[]): void {
+    this.swim.acquaint(others);
   }
 
   /** Takes a packet. */

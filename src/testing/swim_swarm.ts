@@ -80,8 +80,8 @@ export class SwimSwarm {
     this.names = Array.from({ length: options.nodes }, (_, index) => `n${index}`);
     for (const name of this.names) simulation.spawn(name, (host) => this.#make(host));
     if (options.acquainted === false) return;
-    const claims = [...this.#nodes.values()].flatMap((node) => node.claims());
-    for (const node of this.#nodes.values()) node.acquaint(claims);
+    const all = [...this.#nodes.values()].map(({ claim }) => claim);
+    for (const node of this.#nodes.values()) node.acquaint(all);
   }
 
   /** Those who run. */

@@ -84,8 +84,16 @@ Deno.test("up ends with 1 at a port that is taken, with 2 for bad options, and n
     [["--http-port", `${taken.tcp}`], 1, /Cannot serve HTTP on 127.*: Address already in use/],
     [["--udp-port", "x"], 2, /--udp-port must be 0\.\.65535: it is x/],
     [["--http-port", "70000"], 2, /--http-port must be 0\.\.65535: it is 70000/],
-    [["--dialect", "nonsense"], 2, /--dialect must be all or some of peerconnect,witch,peerpy: it is nonsense/],
-    [["--dialect", "witch,"], 2, /--dialect must be all or some of peerconnect,witch,peerpy: it is witch,\n/],
+    [
+      ["--dialect", "nonsense"],
+      2,
+      /--dialect must be all or some of peerconnect,witch,peerpy: it is nonsense/,
+    ],
+    [
+      ["--dialect", "witch,"],
+      2,
+      /--dialect must be all or some of peerconnect,witch,peerpy: it is witch,\n/,
+    ],
     [["--max-clients", "0"], 2, /--max-clients must be a whole number from 1: it is 0/],
     [["--project"], 2, /Option --project needs ID/],
     [["--project", "x".repeat(129)], 2, /projectId must have at most 128 characters/],
