@@ -185,6 +185,7 @@ export class Syncer {
   /** All that is known of the members in some buckets, what they would have to refute included. */
   #claimsIn(buckets: ReadonlySet<number>): Uint8Array[] {
     const { roster, own, ports: { signer } } = this.#parts;
+    if (buckets.size === 0) return [];
     const claims: Uint8Array[] = [];
     if (buckets.has(bucketOf(signer.peerId))) claims.push(own.signed);
     for (const member of roster.all()) {
