@@ -11,22 +11,21 @@
  */
 
 import type { Timer } from "../clock.ts";
-import { isLoopback, type RateOptions, subnetOf, TokenBuckets } from "../endpoint/limits.ts";
-import { ClosedError, InvalidPacketError } from "../errors.ts";
-import { type Address, formatAddress } from "../transport/transport.ts";
+import { ClosedError } from "../errors.ts";
+import type { Address } from "../transport/transport.ts";
 import type { MessageBody } from "../wire/message.ts";
 import { Awareness } from "./awareness.ts";
 import { Blame, type Told } from "./blame.ts";
 import { Book } from "./book.ts";
-import { type AliveClaim, MAX_INCARNATION, peekClaim } from "./claims.ts";
-import { infoOf, isPresent, type Member, type MemberInfo, preferHost } from "./member.ts";
-import { streamAddresses } from "./member.ts";
+import { type AliveClaim, MAX_INCARNATION } from "./claims.ts";
+import { infoOf, isPresent, type Member, type MemberInfo, streamAddresses } from "./member.ts";
 import { type Arrival, Newcomers } from "./newcomers.ts";
+import { Intake } from "./intake.ts";
 import { News } from "./news.ts";
 import { type SelfDescription, SWIM_DEFAULTS, type SwimPorts, type SwimTuning } from "./options.ts";
-import { MAX_PACKET_BYTES, Outbox } from "./outbox.ts";
+import { Outbox } from "./outbox.ts";
 import { OwnClaim } from "./own_claim.ts";
-import { type MemberPacket, proofOf, readPacket } from "./packets.ts";
+import { proofOf } from "./packets.ts";
 import { Places } from "./places.ts";
 import { Prober } from "./prober.ts";
 import { Questions } from "./questions.ts";
@@ -34,16 +33,7 @@ import { Repair } from "./repair.ts";
 import { Roster } from "./roster.ts";
 import { Syncer } from "./syncer.ts";
 import { Trials } from "./trials.ts";
-
-/** To an address that has answered before, at most this many times what came from it. */
-const MAX_AMPLIFICATION = 3;
-
-/** Packets of one address that want an answer, and of one member that want us to ask somebody. */
-const QUESTIONS: Readonly<RateOptions> = { perSecond: 64, burst: 256 };
-const RELAYS: Readonly<RateOptions> = { perSecond: 8, burst: 32 };
-
-/** Members in a row that only answered over a stream, after which packets are taken to be blocked. */
-const DEGRADED_AFTER = 3;
+import { Ways } from "./ways.ts";
 
 /** Time between two comparisons where packets are blocked. */
 const DEGRADED_SYNC_MS = 5_000;
@@ -73,9 +63,7 @@ export interface SwimOptions {
 export class Swim {
   readonly #ports: SwimPorts;
   readonly #tuning: SwimTuning;
-  readonly #project: string;
   readonly #roster: Roster;
-  readonly #news = new News();
   readonly #awareness: Awareness;
   readonly #questions: Questions;
   readonly #newcomers: Newcomers;
@@ -86,12 +74,10 @@ export class Swim {
   readonly #prober: Prober;
   readonly #syncer: Syncer;
   readonly #repair: Repair;
-  readonly #questionRates: TokenBuckets;
-  readonly #relayRates: TokenBuckets;
+  readonly #intake: Intake;
+  readonly #ways: Ways;
   readonly #timers = new Set<Timer>();
   #joined = false;
-  #streamOnly = 0;
-  #degraded = false;
   #stopped = false;
 
   /** Takes part as soon as it is started. @throws {RangeError} when the description is too long. */
@@ -108,7 +94,7 @@ export class Swim {
     const { clock, signer } = ports;
     const tuning = { ...SWIM_DEFAULTS, ...changes };
     const roster = new Roster(clock);
-    const [news, awareness] = [this.#news, new Awareness(tuning.lifeguard)];
+    const [news, awareness] = [new News(), new Awareness(tuning.lifeguard)];
     const [questions, blame] = [new Questions(clock, ports.nonce), new Blame(ports)];
     const own = new OwnClaim({ ports, project, self, incarnation, news });
     const places = new Places(clock);
@@ -124,17 +110,16 @@ export class Swim {
       blame,
       own,
     };
-    const isDegraded = () => this.#degraded;
-    const answered = (member: Member, arrival: Arrival) => this.#answered(member, arrival);
+    const ways = new Ways(ports);
+    const isDegraded = () => ways.degraded;
+    const answered = (member: Member, arrival: Arrival) => ways.answered(member, arrival);
     this.#ports = ports;
     this.#tuning = tuning;
-    this.#project = project;
     this.#roster = roster;
     this.#awareness = awareness;
     this.#questions = questions;
     this.#own = own;
-    this.#questionRates = new TokenBuckets(clock, QUESTIONS);
-    this.#relayRates = new TokenBuckets(clock, RELAYS);
+    this.#ways = ways;
     this.#outbox = new Outbox({ ...common, isDegraded, tell: (...news) => this.#tell(...news) });
     this.#newcomers = new Newcomers({
       clock,
@@ -169,6 +154,13 @@ export class Swim {
       isDegraded,
       answered,
     });
+    this.#intake = new Intake({
+      ...common,
+      book: this.#book,
+      outbox: this.#outbox,
+      relay: (...question) => this.#prober.relay(...question),
+      isStopped: () => this.#stopped,
+    });
     this.#prober = new Prober({
       ...common,
       send: (packet, to) => this.#outbox.send(packet, to),
@@ -189,7 +181,7 @@ export class Swim {
     const { repairMs, rememberMs } = this.#tuning;
     this.#prober.start();
     this.#every(
-      () => this.#degraded ? DEGRADED_SYNC_MS : this.#syncer.intervalMs,
+      () => this.#ways.degraded ? DEGRADED_SYNC_MS : this.#syncer.intervalMs,
       () => this.#compareWithOne(),
     );
     this.#every(
@@ -220,7 +212,9 @@ export class Swim {
       if (claim.subject === by) continue;
       const member = this.#book.accept(claim, signed, [...claim.hosts], told);
       const host = claim.hosts[0];
-      if (member !== undefined) this.#answered(member, { host, path: "direct", rttMs: undefined });
+      if (member !== undefined) {
+        this.#ways.answered(member, { host, path: "direct", rttMs: undefined });
+      }
     }
   }
 
@@ -257,7 +251,7 @@ export class Swim {
 
   /** Whether packets do not get through, so that streams are used. */
   get degraded(): boolean {
-    return this.#degraded;
+    return this.#ways.degraded;
   }
 
   /** Takes the message of a packet. What is malformed is counted and dropped. */
@@ -267,12 +261,7 @@ export class Swim {
     packetBytes: number,
   ): void {
     if (this.#stopped) return;
-    try {
-      this.#receive(readPacket(message), from, packetBytes);
-    } catch (error) {
-      if (!(error instanceof InvalidPacketError)) throw error;
-      this.#count("malformed");
-    }
+    this.#intake.take(message, from, packetBytes);
     this.#outbox.wake();
   }
 
@@ -294,7 +283,7 @@ export class Swim {
     const goodbye = this.#own.goodbye();
     const isReached = (member: Member) => member.isReached;
     for (const member of this.#roster.sample(GOODBYES, isReached)) this.#outbox.sendNews(member);
-    if (!this.#degraded) return;
+    if (!this.#ways.degraded) return;
     for (const member of this.#roster.sample(2, isReached)) this.#tell(member, [goodbye]);
   }
 
@@ -308,76 +297,6 @@ export class Swim {
     this.#repair.stop();
     this.#outbox.stop();
     for (const timer of this.#timers) timer.cancel();
-  }
-
-  #receive(packet: MemberPacket, from: Address, packetBytes: number): void {
-    const { kind, nonce, project, to } = packet;
-    if (kind === ":ack" || kind === ":nack") {
-      if (!this.#questions.expects(packet, from)) return this.#count("unasked");
-      if (kind === ":ack") this.#takeClaims(packet, from);
-      return void this.#questions.answer(packet, from);
-    }
-    if (project !== this.#project) return this.#count("other-projects");
-    if (kind === ":ping" && to !== this.#ports.signer.peerId) return this.#count("not-for-us");
-    this.#takeClaims(packet, from);
-    if (kind === ":news") return;
-    if (!this.#questionRates.take(sourceOf(from))) return this.#count("rate");
-    if (kind === ":ping") this.#acknowledge(packet, from, packetBytes);
-    else this.#relay(packet.from, nonce, to, from);
-  }
-
-  /** Says that we are there; to an address that has proven nothing, in no more bytes than came from it. */
-  #acknowledge(packet: MemberPacket, from: Address, packetBytes: number): void {
-    const { nonce, claims, relayed = 0 } = packet;
-    const isProven = this.#isProven(packet.from, from);
-    this.#outbox.send({
-      kind: ":ack",
-      nonce,
-      to: packet.from,
-      // Whoever suspects us shall have what refutes it with the answer.
-      introduces: claims.some((claim) => peekClaim(claim)?.kind === "suspect"),
-      maxBytes: isProven
-        ? Math.min(MAX_PACKET_BYTES, MAX_AMPLIFICATION * packetBytes)
-        : packetBytes,
-      ...(isProven && relayed !== 0 ? { proof: this.#prove(relayed) } : {}),
-    }, from);
-  }
-
-  /** Asks somebody for a member: where it has answered us, and nowhere else. */
-  #relay(origin: string, nonce: number, to: string, from: Address): void {
-    const member = this.#roster.get(to);
-    if (member?.path !== "direct" || !this.#isProven(origin, from)) return;
-    if (this.#relayRates.take(origin)) this.#prober.relay(nonce, member, from);
-    else this.#count("rate");
-  }
-
-  #prove(nonce: number): Uint8Array {
-    return this.#ports.signer.sign(proofOf(this.#project, nonce));
-  }
-
-  #takeClaims({ from: by, claims }: MemberPacket, from: Address): void {
-    const isProven = this.#isProven(by, from);
-    const told: Told = { by, isProven, host: from.hostname, isOld: false };
-    this.#book.takeAll(claims, told);
-  }
-
-  /** Whether a member has answered us from that very address. */
-  #isProven(peerId: string, from: Address): boolean {
-    const member = this.#roster.get(peerId);
-    return member?.path === "direct" && member.claim.udpPort === from.port &&
-      member.hosts[0] === from.hostname;
-  }
-
-  #answered(member: Member, { host, path, rttMs }: Arrival): void {
-    if (host !== undefined) {
-      preferHost(member, host);
-      member.isReached = true;
-    }
-    if (rttMs !== undefined) member.rttMs = rttMs;
-    [member.path, member.heardMs] = [path, this.#ports.clock.now()];
-    this.#streamOnly = path === "stream" ? this.#streamOnly + 1 : 0;
-    if (path !== "stream") this.#setDegraded(false);
-    else if (this.#streamOnly >= DEGRADED_AFTER) this.#setDegraded(true);
   }
 
   /**
@@ -401,7 +320,7 @@ export class Swim {
       if (isSettled || address === undefined || !member.isReached) return;
       this.#syncer.ping(address, member.peerId, timeoutMs, (isThere) => {
         if (!isThere || !isPresent(member)) return;
-        this.#answered(member, { host: undefined, path: "stream", rttMs: undefined });
+        this.#ways.answered(member, { host: undefined, path: "stream", rttMs: undefined });
       });
     });
   }
@@ -411,15 +330,6 @@ export class Swim {
     this.stop();
     const why = "another program with this identity is in the group; this one takes part no more";
     this.#ports.emit({ type: "usurped", why });
-  }
-
-  #setDegraded(degraded: boolean): void {
-    if (degraded === this.#degraded) return;
-    this.#degraded = degraded;
-    const why = degraded
-      ? "UDP does not get through: members answer over TCP only, which costs more and takes longer"
-      : "UDP gets through again";
-    this.#ports.emit({ type: degraded ? "degraded" : "restored", why });
   }
 
   #tell(member: Member, claims: readonly Uint8Array[]): void {
@@ -471,16 +381,6 @@ export class Swim {
     });
     this.#timers.add(timer);
   }
-
-  #count(what: string): void {
-    this.#ports.metrics.counter(`membership.${what}`).add();
-  }
-}
-
-/** Who is counted together: what comes from one host, of IPv6 from one subnet; here the ports are different programs. */
-function sourceOf(from: Address): string {
-  if (isLoopback(from.hostname)) return formatAddress(from);
-  return (from.hostname.includes(":") ? subnetOf(from.hostname) : undefined) ?? from.hostname;
 }
 
 /** An incarnation for a node that starts at that time: larger than all of its lives before, if its clock runs. */
