@@ -25,7 +25,28 @@ import {
 import { ceilToTick } from "./ticks.ts";
 import { HAPPENED, Timeline } from "./timeline.ts";
 
-/** A simulated network; see the module. */
+/**
+ * A simulated network; see the module.
+ *
+ * @example
+ * ```ts
+ * import { Simulation } from "@kith/kith/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using simulation = new Simulation({ seed: 7, link: { delayMs: 5 } });
+ * const heard: string[] = [];
+ * const bob = simulation.spawn("bob", (host) => ({
+ *   host,
+ *   receive: (packet) => heard.push(`${packet[0]} at ${host.clock.now()} ms`),
+ * }));
+ * simulation.spawn("alice", (host) => {
+ *   host.clock.after(10, () => host.send(Uint8Array.of(42), bob.host.address));
+ *   return { receive: () => {} };
+ * });
+ * simulation.run(1000);
+ * assertEquals(heard, ["42 at 15 ms"]);
+ * ```
+ */
 export class Simulation implements Disposable {
   /** What everything that is drawn comes from. */
   readonly seed: number;
