@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 
 const IMPORT_MAP = "npm/import_map.json";
-const WAITING = ["tests/e2e", "tests/threats"];
+const WAITING = ["tests/e2e"];
 
 const given = process.argv.slice(2);
 const runs = given.length > 0 ? [given] : [WAITING, ["--doc", `--ignore=${WAITING}`]];

@@ -215,7 +215,7 @@ Deno.test("Peer.join finds its group again after a restart, by what it remembers
   await town.until(() => present(again).includes(C));
 });
 
-Deno.test("Peer.join begins where its files are corrupt, and sets them aside with a warning each", async () => {
+Deno.test("Peer.join begins where its files are corrupt, and sets them aside with a line each", async () => {
   await using town = new Neighbours();
   using scratch = new ScratchHome();
   const names = ["membership.json", PEERS_FILE_NAME];
@@ -230,7 +230,7 @@ Deno.test("Peer.join begins where its files are corrupt, and sets them aside wit
     JSON.parse(scratch.text(name));
   }
   const aside = log.lines.filter(({ message }) => message === "corrupt file set aside");
-  assertEquals(aside.map(({ level }) => level), ["warn", "warn"]);
+  assertEquals(aside.map(({ level }) => level), ["error", "error"]);
 });
 
 Deno.test("Peer.close says goodbye before anything else of it is closed", async () => {

@@ -117,7 +117,9 @@ async function openPeerConnect(invocation: Invocation, target: string): Promise<
     stream: notSo,
     async ping({ signal, timeoutMs }) {
       const startedMs = performance.now();
+      // What accepts connections on that host may be anything: what is pinged is this port.
       const how = {
+        tcpPort: 0,
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
         ...(signal === undefined ? {} : { signal }),
       };

@@ -8,6 +8,7 @@ import { interfaceFilter } from "../discovery/interface_filter.ts";
 import { ACCESS_LEVELS } from "../endpoint/access_levels.ts";
 import { loadLimits } from "../endpoint/limits_file.ts";
 import type { RequestOptions } from "../endpoint/outgoing.ts";
+import { NotFoundError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { type Dialect, DIALECTS, Peer } from "../peer.ts";
 import type { ReachOptions } from "../reach.ts";
@@ -46,6 +47,7 @@ export async function openPeer(
   });
   const onlyInterfaces = options.list("interface");
   asUsage(() => interfaceFilter(onlyInterfaces));
+  const peersFile = existing(options.text("peers-file"));
   const peer = await Peer.open({
     identity,
     network,
@@ -57,14 +59,14 @@ export async function openPeer(
     hostname: options.text("host"),
     port: options.port("port"),
     udpPort: options.port("udp-port"),
-    discoveryPort: options.port("discovery-port"),
+    discoveryPort: discoveryPort(options),
     web: more.web ?? false,
     httpPort: options.port("http-port"),
     dialects: parseDialects(options),
     project: options.text("project"),
     onlyInterfaces,
     seeds: more.seeds ? addressesOf(options) : [],
-    peersFile: options.text("peers-file"),
+    peersFile,
     dnsName: options.text("dns-name"),
     mdns: options.has("mdns"),
     log: output.log,
@@ -109,6 +111,24 @@ function parseDialects(options: Options): readonly Dialect[] {
 export function requestOptions(options: Options, signal: AbortSignal): RequestOptions {
   const timeoutMs = options.milliseconds("timeout");
   return { signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
+}
+
+/** A file that has to be there when a program begins. @throws {NotFoundError} `no-path` when it is not. */
+function existing(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    if (Deno.statSync(path).isFile) return path;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  throw new NotFoundError("no-path", `Cannot read peers file: ${printable(path, 200)} is no file`);
+}
+
+/** The port of questions. @throws {UsageError} for 0, at which nobody could be asked. */
+function discoveryPort(options: Options): number | undefined {
+  const port = options.port("discovery-port");
+  if (port !== 0) return port;
+  throw new UsageError("Option --discovery-port must be 1..65535: it is 0");
 }
 
 /** The addresses of `--peer`. @throws {UsageError} when one is none. */

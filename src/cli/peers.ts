@@ -30,14 +30,18 @@ export async function run(invocation: Invocation): Promise<void> {
   await using peer = await openPeer(invocation, { clientOnly: true });
   if (!options.has("watch")) {
     await using link = await findMember(peer, target, invocation);
-    if (link === undefined) return output.note("Nobody here is in a group; kith up is");
-    const members = await link.request("members.list", {}, { signal });
-    for (const member of readMembers(members)) show(member, undefined, link, output);
+    if (link === undefined) {
+      return output.note("Nobody was found who is in a group; run kith up to begin one");
+    }
+    const members = readMembers(await link.request("members.list", {}, { signal }));
+    const names = new Map(members.map((member) => [member.peerId, nameOf(member)]));
+    if (!output.json) output.note(`as ${nameOf(link.peer)} sees it:`);
+    for (const member of members) show(member, { link, output, names });
     return;
   }
   while (!signal.aborted) {
     await using link = await findMember(peer, target, invocation);
-    if (link === undefined) output.note("Nobody here is in a group yet");
+    if (link === undefined) output.note("Nobody was found yet who is in a group");
     else await watch(link, invocation);
     await sleep(systemClock, AGAIN_MS, { signal }).catch(() => {}); // interrupted
   }
@@ -47,13 +51,14 @@ export async function run(invocation: Invocation): Promise<void> {
 async function watch(link: Link, { output, signal }: Invocation): Promise<void> {
   const { peerId, name } = link.peer;
   const forever = { signal, timeoutMs: Infinity }; // heartbeats tell when it is gone
-  output.note(`as ${nameOf({ peerId, name })} sees it:`);
+  const names = new Map<string, string>();
+  if (!output.json) output.note(`as ${nameOf({ peerId, name })} sees it:`);
   try {
     for await (const item of link.stream("members.watch", {}, forever)) {
       const { event, why, peerId } = Object(item) as Record<string, unknown>;
       const what = typeof event === "string" ? printable(event, 16) : "";
       const reason = typeof why === "string" ? printable(why, 200) : "";
-      if (peerId !== undefined) show(readMember(item), what, link, output);
+      if (peerId !== undefined) show(readMember(item), { link, output, names, event: what });
       else output.result({ event: what, why: reason }, `${what}: ${reason}`);
     }
   } catch (error) {
@@ -98,23 +103,30 @@ async function tryMember(connect: () => Promise<Link>): Promise<Link | undefined
   }
 }
 
-function show(
-  member: MemberDescription,
-  event: string | undefined,
-  { peer: { peerId: seenBy } }: Link,
-  output: Output,
-): void {
+/** How to show a member. */
+interface Showing {
+  readonly link: Link;
+  readonly output: Output;
+  /** What those who were shown are called. */
+  readonly names: Map<string, string>;
+  /** What has happened to it, where something has. */
+  readonly event?: string;
+}
+
+function show(member: MemberDescription, { link, output, names, event }: Showing): void {
   const { peerId, state, rttMs, why, confirmedBy, addresses: [address = "-"] } = member;
-  const by = confirmedBy.length === 0
-    ? ""
-    : ` (${confirmedBy.map((id) => id.slice(0, 8)).join(", ")})`;
+  const { peerId: seenBy } = link.peer;
+  names.set(peerId, nameOf(member));
+  const who = confirmedBy.map((id) => names.get(id) ?? id.slice(0, 8)).join(", ");
+  const by = who === "" ? "" : `, confirmed by ${who}`;
+  const what = event === "updated" ? "it says something new of itself" : why;
   const round = rttMs === null ? "-" : `${rttMs.toFixed(1)} ms`;
-  const when = event === undefined || event === "member" ? "" : `${event.padEnd(8)}  `;
+  const facts = event === undefined ? {} : { event };
   output.result(
-    { ...(event === undefined ? {} : { event }), ...member, seenBy },
-    `${when}${state.padEnd(8)}${peerId}  ${nameOf(member).padEnd(16)}  ${
+    { ...facts, ...member, seenBy },
+    `${state.padEnd(8)}${peerId}  ${nameOf(member).padEnd(16)}  ${
       printable(address, 60)
-    }  ${round}  ${printable(why, 200)}${by}`,
+    }  ${round}  ${printable(what, 200)}${by}`,
   );
 }
 

@@ -19,6 +19,7 @@ import { toNotation } from "./notation.ts";
 import { openPeer } from "./open_peer.ts";
 import { asUsage, type Options, UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
+import { Home, resolveHome } from "../state/home.ts";
 import { decider, reportTransfer } from "./recv.ts";
 import type { Invocation } from "./verbs.ts";
 
@@ -35,6 +36,7 @@ const MAX_SHOWN_CHARS = 2_000;
 export async function run(invocation: Invocation): Promise<void> {
   const { options, output, signal } = invocation;
   const tags = parseTags(options);
+  using _alone = holdHome(invocation);
   await using peer = await openPeer(invocation, { clientOnly: false, web: true, seeds: true });
   const projectId = options.text("project");
   const project = projectId === undefined ? {} : { projectId };
@@ -47,8 +49,8 @@ export async function run(invocation: Invocation): Promise<void> {
   const receiver = dir === undefined
     ? undefined
     : peer.receive({ dir, accept: decider(invocation) });
-  announce(peer, output);
   const membership = asUsage(() => peer.join({ tags }));
+  announce(peer, output);
   const work = Promise.all([
     each(membership.watch({ signal }), (event) => showMember(event, output)),
     each(withoutChecks(peer.endpoint.peers, signal), (event) => showPeer(event, output)),
@@ -111,7 +113,8 @@ async function* withoutChecks(peers: PeerTable, signal: AbortSignal): AsyncGener
 function showPeer({ type, peer, why }: PeerEvent, output: Output): void {
   const { peerId, name } = peer;
   const reason = why === undefined ? {} : { why };
-  const said = { added: "came", removed: "went", "slow-consumer": "does not read" }[type];
+  const said =
+    { added: "connected", removed: "disconnected", "slow-consumer": "does not read" }[type];
   const text = `${whoOf(peer)} ${said}${why ? `: ${printable(why, 200)}` : ""}`;
   output.result({ event: type, peerId, name, ...reason }, text);
 }
@@ -134,6 +137,21 @@ const MEMBER_TEXTS: Readonly<Record<MemberChange, string>> = {
   left: "has left the group",
   updated: "says something new of itself",
 };
+
+/** Says so when another `kith up` runs with the same home, and so as the same peer. */
+function holdHome({ options, output }: Invocation): Disposable {
+  if (options.has("ephemeral")) return { [Symbol.dispose]: () => {} };
+  const home = Home.open(options.text("home") ?? resolveHome(), { log: output.log });
+  // The system frees the lock of a process that ends, however that happens.
+  const file = Deno.openSync(home.path("up.lock"), { create: true, write: true, mode: 0o600 });
+  if (!file.tryLockSync(true)) {
+    output.note(
+      "Another kith up runs with this home, as the same peer: each will be taken for the other. " +
+        "With --home DIR or --ephemeral this one is another peer",
+    );
+  }
+  return file;
+}
 
 /** The tags that the options ask for. @throws {UsageError} for what is none. */
 function parseTags(options: Options): Record<string, string> {

@@ -16,6 +16,13 @@ const LOOK_MS = 2_000;
 const EVERY_MS = 60_000;
 const ALONE_EVERY_MS = 10_000;
 
+/** How long a peer that did not let us in is left alone, in milliseconds: twice as long each time. */
+const LEAVE_ALONE_MS = 30_000;
+const LEAVE_ALONE_MAX_MS = 600_000;
+
+/** Most peers of which that is remembered; beyond, the first are asked again. */
+const MAX_LEFT_ALONE = 1_024;
+
 /** Peers that are joined at the same time in one look: one is enough, the others know it. */
 const MAX_JOINING = 8;
 
@@ -39,6 +46,7 @@ export class Seeker {
   readonly firstLook: Promise<void>;
   readonly #parts: SeekerParts;
   readonly #closing = new AbortController();
+  readonly #leftAlone = new Map<string, { readonly untilMs: number; readonly forMs: number }>();
   #looking: Promise<void>;
   #timer: Timer | undefined;
 
@@ -77,8 +85,9 @@ export class Seeker {
     const joining = new Set<Promise<void>>();
     try {
       for await (const { peerId, addresses } of directory.find({ signal })) {
-        if (isKnown(peerId) || joining.size >= MAX_JOINING) continue;
-        const attempt = this.#joinAny(addresses).finally(() => joining.delete(attempt));
+        const { untilMs = 0 } = this.#leftAlone.get(peerId) ?? {};
+        if (isKnown(peerId) || untilMs > clock.now() || joining.size >= MAX_JOINING) continue;
+        const attempt = this.#joinAny(peerId, addresses).finally(() => joining.delete(attempt));
         joining.add(attempt);
       }
     } finally {
@@ -87,9 +96,25 @@ export class Seeker {
     await Promise.all(joining);
   }
 
-  async #joinAny(addresses: readonly Address[]): Promise<void> {
+  async #joinAny(peerId: string, addresses: readonly Address[]): Promise<void> {
+    this.#leaveAlone(peerId); // it may be found again before it has answered
     for (const address of addresses) {
-      if (this.#closing.signal.aborted || await this.#parts.join(address)) return;
+      if (this.#closing.signal.aborted) return;
+      if (await this.#parts.join(address)) return void this.#leftAlone.delete(peerId);
+    }
+  }
+
+  /** Whoever belongs to another group, or to none, is not asked at every look. */
+  #leaveAlone(peerId: string): void {
+    const forMs = Math.min(
+      2 * (this.#leftAlone.get(peerId)?.forMs ?? LEAVE_ALONE_MS / 2),
+      LEAVE_ALONE_MAX_MS,
+    );
+    this.#leftAlone.delete(peerId);
+    this.#leftAlone.set(peerId, { untilMs: this.#parts.clock.now() + forMs, forMs });
+    const [oldest] = this.#leftAlone.keys();
+    if (this.#leftAlone.size > MAX_LEFT_ALONE && oldest !== undefined) {
+      this.#leftAlone.delete(oldest);
     }
   }
 }

@@ -186,7 +186,7 @@ export class Home {
 
   /**
    * Renames a file that cannot be understood to `name.corrupt-<n>`, so that a fresh one can take its place and nothing
-   * is lost, and logs a warning that says why.
+   * is lost, and logs an error that says why.
    *
    * @returns the new path.
    * @throws {NotFoundError} `no-path` when there is no such file.
@@ -197,7 +197,7 @@ export class Home {
     for (let n = 1; n <= MAX_SET_ASIDE; n++) {
       const kept = `${path}.corrupt-${n}`;
       if (!tryMove(path, kept)) continue;
-      this.#log.warn("corrupt file set aside", { path, kept, why: printable(why) });
+      this.#log.error("corrupt file set aside", { path, kept, why: printable(why) });
       return kept;
     }
     throw new LimitError("limit", `Cannot set ${printable(path)} aside: ${MAX_SET_ASIDE} are`, {

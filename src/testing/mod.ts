@@ -5,6 +5,8 @@
  * @module
  */
 
+export type { Clock, Timer } from "../clock.ts";
+export type { Address } from "../transport/transport.ts";
 export {
   explore,
   type ExploredRun,

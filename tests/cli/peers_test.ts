@@ -63,7 +63,10 @@ Deno.test("peers meets a peer that makes up members with an error of the tree, a
     runVerb("peers", home, formatAddress(address), "--host", "127.0.0.1", "--ephemeral");
   const { code, lines } = await list();
   assertEquals([code, lines.length], [0, 1]);
-  assertStringIncludes(lines[0] ?? "", "10.0.0.1:3485  1.5 ms  it did not answer (0c0c0c0c)");
+  assertStringIncludes(
+    lines[0] ?? "",
+    "10.0.0.1:3485  1.5 ms  it did not answer, confirmed by 0c0c0c0c",
+  );
   rows[0] = { ...BOB, state: "alive\nalive   everybody is fine" };
   const lied = await list();
   assertEquals([lied.code, lied.lines, lied.notes], [1, [], ["Cannot read member: bad state"]]);

@@ -106,7 +106,7 @@ Deno.test("peers says that nobody is there, and names what is wrong with its arg
     ...network,
   ]);
   const { tcp } = await recv.event("ready");
-  const nobody = /^Nobody here is in a group; kith up is\n$/;
+  const nobody = /^Nobody was found who is in a group; run kith up to begin one\n$/;
   const rows: readonly (readonly [line: readonly string[], code: number, says: RegExp])[] = [
     [["--timeout", "0.3"], 0, nobody],
     [["--timeout", "0.3", "--peer", `127.0.0.1:${tcp}`], 0, nobody],
@@ -154,7 +154,7 @@ Deno.test("peers and up show members of any name, and nothing raw", async () => 
   const list = await run(["peers", address, "--ephemeral", ...network]);
   assert(list.stdout.includes(who), list.stdout);
   membership.setTags({ b: "\u0007" });
-  await watch.says(/updated /);
+  await watch.says(/it says something new of itself/);
   const { stdout, stderr } = await watch.interrupt();
   const all = [stdout, stderr, list.stdout, list.stderr, (await bob.interrupt()).stdout];
   assert(!all.some(isRaw), JSON.stringify(all));

@@ -87,7 +87,7 @@ Deno.test("up, ping, peers, call and msg run with the permissions that their hel
   const { tcp, udp, http } = await bob.event("ready");
   const calls = [
     ["ping", "bob"],
-    ["peers", "--timeout", "5"],
+    ["peers", "--timeout", "5", "--json"],
     ["call", `127.0.0.1:${tcp}`, "echo", "1"],
     ["call", `ws://127.0.0.1:${http}`, "echo", "1"],
     ["call", `udp://127.0.0.1:${udp}`, "echo", "1"],

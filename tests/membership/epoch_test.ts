@@ -59,7 +59,7 @@ Deno.test("beginIncarnation sets aside what it cannot understand, says so once, 
     assertEquals(beginIncarnation(home, clock), fresh, text);
     assertEquals(scratch.text(`${FILE}.corrupt-1`), text);
     assertEquals(log.lines.map(({ level, message }) => [level, message]), [
-      ["warn", "corrupt file set aside"],
+      ["error", "corrupt file set aside"],
     ]);
     assertEquals(JSON.parse(scratch.text(FILE)), { version: 1, incarnation: fresh });
   }

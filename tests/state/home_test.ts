@@ -189,7 +189,10 @@ Deno.test("Home.read says so when a file is there and cannot be read", () => {
 Deno.test("Home.setAside keeps every corrupt file and says why", () => {
   inFolder((dir) => {
     const warnings: (LogFields | undefined)[] = [];
-    const log = { ...silentLogger, warn: (_: string, fields?: LogFields) => warnings.push(fields) };
+    const log = {
+      ...silentLogger,
+      error: (_: string, fields?: LogFields) => warnings.push(fields),
+    };
     const home = Home.open(dir, { log });
     for (const n of [1, 2]) {
       home.writeAtomic("peers.json", bytes(`bad ${n}`));

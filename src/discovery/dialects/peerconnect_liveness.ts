@@ -31,7 +31,7 @@ const EMPTY_FRAME = new Uint8Array(4);
 export interface AliveOptions {
   /** Time for a sign of life, and again for the connection, in milliseconds. @default {LIVENESS_MS} */
   timeoutMs?: number;
-  /** Where it accepts connections. @default {PEERCONNECT_TCP_PORT} */
+  /** Where it accepts connections; 0 to ask by packets alone. @default {PEERCONNECT_TCP_PORT} */
   tcpPort?: number;
   /** Gives up when aborted. */
   signal?: AbortSignal;
@@ -90,8 +90,8 @@ export class PeerConnectLiveness {
     const { signal: closing } = this.#closing;
     const signal = options.signal ? AbortSignal.any([closing, options.signal]) : closing;
     signal.throwIfAborted();
-    return await this.#answers(address, timeoutMs, signal) ||
-      await this.#accepts({ hostname: address.hostname, port }, timeoutMs, signal);
+    return await this.#answers(address, timeoutMs, signal) || port > 0 &&
+        await this.#accepts({ hostname: address.hostname, port }, timeoutMs, signal);
   }
 
   /** Gives up asking. Harmless when closed. */

@@ -12,7 +12,11 @@ const { signal } = new AbortController();
 class Scene implements AsyncDisposable {
   readonly clock = new CountingClock();
   readonly said: string[] = [];
-  readonly log: Logger = { ...silentLogger, warn: (text) => void this.said.push(text) };
+  readonly log: Logger = {
+    ...silentLogger,
+    warn: (text) => void this.said.push(text),
+    error: (text) => void this.said.push(text),
+  };
   readonly dir = Deno.makeTempDirSync();
   readonly home = Home.open(this.dir, { log: this.log });
 
