@@ -1,14 +1,15 @@
 // deno-lint-ignore-file no-console -- its output is what it is for
 
-// Runs the tests where dependencies come from npm, and closes with a line that counts them. Those that start processes
-// and wait for them run beside all others. Arguments are passed on to `deno test`, which then runs once.
+// Runs the tests where dependencies come from npm, and closes with a line that counts them. Two halves of about the same
+// length run side by side; in one are those that start processes. Arguments are passed on to `deno test`, which then
+// runs once.
 import { spawn } from "node:child_process";
 
 const IMPORT_MAP = "npm/import_map.json";
-const WAITING = ["tests/e2e"];
+const HALF = ["e2e", "discovery", "membership", "testing"].map((name) => `tests/${name}`);
 
 const given = process.argv.slice(2);
-const runs = given.length > 0 ? [given] : [WAITING, ["--doc", `--ignore=${WAITING}`]];
+const runs = given.length > 0 ? [given] : [HALF, ["--doc", `--ignore=${HALF}`]];
 const outcomes = runs.map(start);
 
 const total = { passed: 0, failed: 0, skipped: 0 };
