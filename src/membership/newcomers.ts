@@ -13,6 +13,7 @@ import { isLoopback, type RateOptions, TokenBuckets } from "../endpoint/limits.t
 import { type Address, formatAddress } from "../transport/transport.ts";
 import type { Told } from "./blame.ts";
 import type { AliveClaim } from "./claims.ts";
+import { LeftAlone } from "./left_alone.ts";
 import type { MemberPath } from "./member.ts";
 
 /** Newcomers that are asked at the same time, that wait for it, and those of them of one teller. */
@@ -21,8 +22,7 @@ const MAX_WAITING = 8_192;
 const MAX_OF_ONE_TELLER = 4_096;
 
 /** How long whoever did not answer is left alone, in milliseconds, whatever it says meanwhile: twice as long each time. */
-const LEAVE_ALONE_MS = 10_000;
-const LEAVE_ALONE_MAX_MS = 600_000;
+const LEAVE_ALONE = { firstMs: 10_000, mostMs: 600_000, max: MAX_WAITING };
 
 /**
  * How often one host is asked for newcomers: whoever names a victim's address has it hear no more than that. As often for
@@ -68,13 +68,14 @@ export class Newcomers {
   readonly #asked = new Map<string, Newcomer>();
   /** By teller and subject: one teller after another has its turn. */
   readonly #waiting = new Map<string, Map<string, Newcomer>>();
-  readonly #leftAlone = new Map<string, { readonly untilMs: number; readonly forMs: number }>();
+  readonly #leftAlone: LeftAlone;
   #waitingCount = 0;
 
   /** Nobody. */
   constructor(parts: NewcomersParts) {
     this.#parts = parts;
     this.#hostRates = new TokenBuckets(parts.clock, PER_HOST);
+    this.#leftAlone = new LeftAlone(parts.clock, LEAVE_ALONE);
   }
 
   /** Whether whoever is said to be a member would be asked; asked before its signature is checked. */
@@ -83,8 +84,7 @@ export class Newcomers {
     const isItself = isSelfTold(claim, told);
     if (!told.isProven && !isItself) return false;
     if (hosts.length === 0 && !isItself) return false;
-    const { untilMs = 0 } = this.#leftAlone.get(wordOf({ claim, told })) ?? {};
-    if (untilMs > this.#parts.clock.now()) return false;
+    if (this.#leftAlone.has(wordOf({ claim, told }))) return false;
     const ofTeller = this.#waiting.get(tellerOf(told));
     const known = this.#asked.get(subject) ?? ofTeller?.get(subject);
     if (known !== undefined && known.claim.incarnation >= incarnation) return false;
@@ -134,7 +134,7 @@ export class Newcomers {
       if (newcomer === undefined) return;
       const addresses = newcomer.addresses.filter((address) => this.#mayAsk(newcomer, address));
       if (addresses.length === 0) {
-        this.#leaveAlone(newcomer);
+        this.#leftAlone.add(wordOf(newcomer));
         continue;
       }
       this.#asked.set(newcomer.claim.subject, newcomer);
@@ -170,22 +170,12 @@ export class Newcomers {
     const { subject } = newcomer.claim;
     if (this.#asked.get(subject) !== newcomer) return; // all were forgotten
     this.#asked.delete(subject);
-    if (arrival === undefined) this.#leaveAlone(newcomer);
+    if (arrival === undefined) this.#leftAlone.add(wordOf(newcomer));
     else {
       this.#leftAlone.delete(wordOf(newcomer));
       this.#parts.accept(newcomer, arrival);
     }
     this.#askNext();
-  }
-
-  #leaveAlone(newcomer: Newcomer): void {
-    const word = wordOf(newcomer);
-    const before = this.#leftAlone.get(word)?.forMs ?? LEAVE_ALONE_MS / 2;
-    const forMs = Math.min(2 * before, LEAVE_ALONE_MAX_MS);
-    this.#leftAlone.delete(word);
-    this.#leftAlone.set(word, { untilMs: this.#parts.clock.now() + forMs, forMs });
-    const [oldest] = this.#leftAlone.keys();
-    if (this.#leftAlone.size > MAX_WAITING && oldest !== undefined) this.#leftAlone.delete(oldest);
   }
 }
 

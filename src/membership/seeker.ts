@@ -7,6 +7,7 @@
 import type { Clock, Timer } from "../clock.ts";
 import type { Logger } from "../log.ts";
 import type { Address } from "../transport/transport.ts";
+import { LeftAlone } from "./left_alone.ts";
 import type { MemberDirectory } from "./membership_options.ts";
 
 /** How long a look takes, in milliseconds: questions leave at 0, 0.1, 0.3, 0.7 and 1.5 s. */
@@ -17,11 +18,7 @@ const EVERY_MS = 60_000;
 const ALONE_EVERY_MS = 10_000;
 
 /** How long a peer that did not let us in is left alone, in milliseconds: twice as long each time. */
-const LEAVE_ALONE_MS = 30_000;
-const LEAVE_ALONE_MAX_MS = 600_000;
-
-/** Most peers of which that is remembered; beyond, the first are asked again. */
-const MAX_LEFT_ALONE = 1_024;
+const LEAVE_ALONE = { firstMs: 30_000, mostMs: 600_000, max: 1_024 };
 
 /** Peers that are joined at the same time in one look: one is enough, the others know it. */
 const MAX_JOINING = 8;
@@ -46,13 +43,14 @@ export class Seeker {
   readonly firstLook: Promise<void>;
   readonly #parts: SeekerParts;
   readonly #closing = new AbortController();
-  readonly #leftAlone = new Map<string, { readonly untilMs: number; readonly forMs: number }>();
+  readonly #leftAlone: LeftAlone;
   #looking: Promise<void>;
   #timer: Timer | undefined;
 
   /** Looks at once, and from then on. */
   constructor(parts: SeekerParts) {
     this.#parts = parts;
+    this.#leftAlone = new LeftAlone(parts.clock, LEAVE_ALONE);
     this.#looking = this.#look();
     this.firstLook = this.#looking;
   }
@@ -85,8 +83,8 @@ export class Seeker {
     const joining = new Set<Promise<void>>();
     try {
       for await (const { peerId, addresses } of directory.find({ signal })) {
-        const { untilMs = 0 } = this.#leftAlone.get(peerId) ?? {};
-        if (isKnown(peerId) || untilMs > clock.now() || joining.size >= MAX_JOINING) continue;
+        if (isKnown(peerId) || this.#leftAlone.has(peerId)) continue;
+        if (joining.size >= MAX_JOINING) continue;
         const attempt = this.#joinAny(peerId, addresses).finally(() => joining.delete(attempt));
         joining.add(attempt);
       }
@@ -97,24 +95,10 @@ export class Seeker {
   }
 
   async #joinAny(peerId: string, addresses: readonly Address[]): Promise<void> {
-    this.#leaveAlone(peerId); // it may be found again before it has answered
+    this.#leftAlone.add(peerId); // it may be found again before it has answered
     for (const address of addresses) {
       if (this.#closing.signal.aborted) return;
       if (await this.#parts.join(address)) return void this.#leftAlone.delete(peerId);
-    }
-  }
-
-  /** Whoever belongs to another group, or to none, is not asked at every look. */
-  #leaveAlone(peerId: string): void {
-    const forMs = Math.min(
-      2 * (this.#leftAlone.get(peerId)?.forMs ?? LEAVE_ALONE_MS / 2),
-      LEAVE_ALONE_MAX_MS,
-    );
-    this.#leftAlone.delete(peerId);
-    this.#leftAlone.set(peerId, { untilMs: this.#parts.clock.now() + forMs, forMs });
-    const [oldest] = this.#leftAlone.keys();
-    if (this.#leftAlone.size > MAX_LEFT_ALONE && oldest !== undefined) {
-      this.#leftAlone.delete(oldest);
     }
   }
 }

@@ -141,3 +141,16 @@ Deno.test("Seeker.close ends the look that is open, and there is no other", asyn
   assertEquals(quest.looks.begun, 1);
   await quest[Symbol.asyncDispose](); // harmless
 });
+
+Deno.test("Seeker leaves a peer alone that does not let us in, twice as long each time", async () => {
+  await using quest = new Quest([found("bob", 2), found("bob", 2, 3)]);
+  await quest.clock.advance(29_999);
+  assertEquals(quest.ports, [2]);
+  await quest.clock.advance(15_000); // the next look, when the first 30 s are over
+  const asked = quest.ports.length;
+  assertEquals(quest.ports, [2, 2]);
+  await quest.clock.advance(40_000);
+  assertEquals(quest.ports.length, asked);
+  await quest.clock.advance(40_000);
+  assertEquals(quest.ports.length, asked + 1);
+});
