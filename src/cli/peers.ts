@@ -9,6 +9,7 @@ import type { Link } from "../endpoint/link.ts";
 import { NotFoundError, PeerError } from "../errors.ts";
 import { printable } from "../log.ts";
 import type { MemberDescription } from "../membership/description.ts";
+import { MEMBERSHIP_CAPABILITY } from "../membership/membership.ts";
 import type { Peer } from "../peer.ts";
 import { readMember, readMembers } from "./members.ts";
 import { openPeer, reachOptions } from "./open_peer.ts";
@@ -94,7 +95,7 @@ async function tryMember(connect: () => Promise<Link>): Promise<Link | undefined
   let link: Link | undefined;
   try {
     link = await connect();
-    if (link.peer.capabilities.includes("members/1")) return link;
+    if (link.peer.capabilities.includes(MEMBERSHIP_CAPABILITY)) return link;
     throw new NotFoundError("no-endpoint", "it is in no group");
   } catch (error) {
     await link?.close();
