@@ -5,10 +5,10 @@
  */
 
 import type { Clock } from "../clock.ts";
-import { isLoopback, type RateOptions, TokenBuckets } from "../endpoint/limits.ts";
+import { packetSource, type RateOptions, TokenBuckets } from "../endpoint/limits.ts";
 import type { Metrics } from "../metrics.ts";
 import type { Identity } from "../secure/identity.ts";
-import { type Address, formatAddress } from "../transport/transport.ts";
+import type { Address } from "../transport/transport.ts";
 import type { RotatingInstance } from "./instance.ts";
 import { encodeAnswer, type Question } from "./packets.ts";
 
@@ -66,7 +66,7 @@ export class Announcer {
   /** The answer to a question from there; `undefined` where it is our own, or one of too many. */
   answer({ id, from, via }: Question, asker: Address): Uint8Array | undefined {
     if (this.#instance.isOwn(from)) return undefined;
-    if (!this.#rates.take(sourceOf(asker)) || !this.#all.take("")) {
+    if (!this.#rates.take(packetSource(asker)) || !this.#all.take("")) {
       this.#metrics.counter("discovery.rate").add();
       return undefined;
     }
@@ -76,9 +76,4 @@ export class Announcer {
     const seq = Math.floor(ageMs / 1_000);
     return encodeAnswer({ id, instance, seq, validMs: VALID_MS, name, tcpPort, via }, identity);
   }
-}
-
-/** Who is counted together: what comes from one address. On this machine the ports are different programs. */
-function sourceOf(asker: Address): string {
-  return isLoopback(asker.hostname) ? formatAddress(asker) : asker.hostname;
 }

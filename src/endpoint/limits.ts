@@ -13,7 +13,7 @@ import type { Address } from "../transport/transport.ts";
 import { LIMITS } from "./limits_table.ts";
 import { type Source, sourceOf } from "./source.ts";
 
-export { isLoopback, subnetOf } from "./source.ts";
+export { isLoopback, packetSource, subnetOf } from "./source.ts";
 
 /** A rate. */
 export interface RateOptions {

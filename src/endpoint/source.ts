@@ -4,6 +4,8 @@
  * @module
  */
 
+import { type Address, formatAddress } from "../transport/transport.ts";
+
 /** What an address counts as, however it is written. */
 export interface Source {
   /** The address in one form; a host's name in lower case. */
@@ -50,6 +52,11 @@ export function subnetOf(hostname: string): string | undefined {
 /** Whether an address is this machine's own: 127.0.0.0/8, `::1`, or the name `localhost`. */
 export function isLoopback(hostname: string): boolean {
   return isOwn(hostname, groupsOf(hostname));
+}
+
+/** Who is counted together where packets are rationed: what comes from one address; here the ports are different programs. */
+export function packetSource({ hostname, port }: Address): string {
+  return isLoopback(hostname) ? formatAddress({ hostname, port }) : hostname;
 }
 
 const IPV4_TAIL = /(?<![\d.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/;

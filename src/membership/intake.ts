@@ -4,7 +4,8 @@
  * @module
  */
 
-import { isLoopback, type RateOptions, subnetOf, TokenBuckets } from "../endpoint/limits.ts";
+import { type RateOptions, TokenBuckets } from "../endpoint/limits.ts";
+import { sourceOf } from "../endpoint/source.ts";
 import { InvalidPacketError } from "../errors.ts";
 import { type Address, formatAddress } from "../transport/transport.ts";
 import type { MessageBody } from "../wire/message.ts";
@@ -80,7 +81,7 @@ export class Intake {
     }
     this.#takeClaims(packet, from);
     if (kind === ":news") return;
-    if (!this.#questionRates.take(sourceOf(from))) return this.#count("rate");
+    if (!this.#questionRates.take(askerOf(from))) return this.#count("rate");
     if (kind === ":ping") this.#acknowledge(packet, from, packetBytes);
     else this.#relay(packet.from, nonce, to, from);
   }
@@ -132,8 +133,8 @@ export class Intake {
   }
 }
 
-/** Who is counted together: what comes from one host, of IPv6 from one subnet; here the ports are different programs. */
-function sourceOf(from: Address): string {
-  if (isLoopback(from.hostname)) return formatAddress(from);
-  return (from.hostname.includes(":") ? subnetOf(from.hostname) : undefined) ?? from.hostname;
+/** Who is counted together: what one host cannot choose; here the ports are different programs. */
+function askerOf(from: Address): string {
+  const { own, host } = sourceOf(from.hostname);
+  return own ? formatAddress(from) : host;
 }

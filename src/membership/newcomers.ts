@@ -9,8 +9,8 @@
  */
 
 import type { Clock } from "../clock.ts";
-import { isLoopback, type RateOptions, TokenBuckets } from "../endpoint/limits.ts";
-import { type Address, formatAddress } from "../transport/transport.ts";
+import { isLoopback, packetSource, type RateOptions, TokenBuckets } from "../endpoint/limits.ts";
+import type { Address } from "../transport/transport.ts";
 import type { Told } from "./blame.ts";
 import type { AliveClaim } from "./claims.ts";
 import { LeftAlone } from "./left_alone.ts";
@@ -160,7 +160,7 @@ export class Newcomers {
 
   #mayAsk({ claim, told }: Newcomer, address: Address): boolean {
     const { hostname } = address;
-    const place = isLoopback(hostname) ? formatAddress(address) : hostname;
+    const place = packetSource(address);
     if (!isSelfTold(claim, told) || hostname !== told.host) return this.#hostRates.take(place);
     // Whoever has a stream from there is there.
     return told.isProven || this.#hostRates.take(`from ${place}`);

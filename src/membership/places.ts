@@ -6,8 +6,8 @@
  */
 
 import type { Clock } from "../clock.ts";
-import { isLoopback, type RateOptions, TokenBuckets } from "../endpoint/limits.ts";
-import { type Address, formatAddress } from "../transport/transport.ts";
+import { packetSource, type RateOptions, TokenBuckets } from "../endpoint/limits.ts";
+import type { Address } from "../transport/transport.ts";
 import { type Member, packetAddresses } from "./member.ts";
 
 /** How often one host is asked for members that have never answered us from there. */
@@ -29,11 +29,6 @@ export class Places {
     const addresses = packetAddresses(member);
     if (member.isReached) return addresses.slice(0, 1);
     const one = addresses[Math.floor(this.#clock.random() * addresses.length)];
-    return one !== undefined && this.#rates.take(keyOf(one)) ? [one] : [];
+    return one !== undefined && this.#rates.take(packetSource(one)) ? [one] : [];
   }
-}
-
-/** On this machine the ports are different programs. */
-function keyOf(address: Address): string {
-  return isLoopback(address.hostname) ? formatAddress(address) : address.hostname;
 }
