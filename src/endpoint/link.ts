@@ -180,9 +180,9 @@ export class Link implements AsyncDisposable {
    *
    * @param message From `encodeWireData`, with id 0.
    */
-  async forward(message: Uint8Array): Promise<void> {
+  forward(message: Uint8Array): Promise<void> | undefined {
     this.#sender.forward(message);
-    await this.#sender.room();
+    return this.#sender.room();
   }
 
   /** Whether something new may be asked: it has neither ended nor is about to. */

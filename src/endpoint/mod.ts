@@ -72,7 +72,15 @@ export { HandlerSlots, MAX_HANDLERS } from "./slots.ts";
 export { STREAM_WINDOW } from "./stream.ts";
 export { MAX_CREDIT, REQUEST_TIMEOUT_MS } from "./terms.ts";
 export { Turns } from "./turns.ts";
-export { connectWeb, DEFAULT_HTTP_PORT, WEB_PATH, WebPort, type WebPortOptions } from "./web.ts";
+export {
+  connectWeb,
+  DEFAULT_HTTP_PORT,
+  type Upgrade,
+  WEB_PATH,
+  WebPort,
+  type WebPortOptions,
+  type WebTaker,
+} from "./web.ts";
 export { MAX_QUEUED_JOBS, WorkerPool, type WorkerPoolOptions } from "./worker_pool.ts";
 export {
   ConnectionLimiter,

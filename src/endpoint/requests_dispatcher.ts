@@ -1,5 +1,5 @@
 /**
- * What comes in packets, and who takes it: a handler for each service code, an inbox for each sender.
+ * What comes in packets, and who takes it: handlers for each service code, an inbox for each sender.
  *
  * ```
  * packet -> RequestsEndPoint -> RequestEvent -> submit -> inbox of its sender -> slot -> handler of its code
@@ -37,8 +37,13 @@ export interface RequestEvent {
 /** Takes an event. What it throws is logged and counted and goes no further. */
 export type RequestHandler = (event: RequestEvent) => void | Promise<void>;
 
-/** How the events of a service code are handled. Neither function may throw. */
+/** How the events of a service code are handled. No function may throw. */
 export interface RegisterOptions {
+  /**
+   * Tells which events of the code are the handler's, where several parts share one. Those that take only some are asked
+   * first, the newest of them first; what none of them takes is for the one that takes the rest. @default all events
+   */
+  takes?: (event: RequestEvent) => boolean;
   /** What goes first when more events of one sender wait. @default {"request"} */
   priority?: Priority | ((event: RequestEvent) => Priority);
   /**
@@ -62,6 +67,7 @@ export interface RequestsDispatcherOptions {
 
 interface Registration {
   readonly handler: RequestHandler;
+  readonly takes: ((event: RequestEvent) => boolean) | undefined;
   readonly priority: Priority | ((event: RequestEvent) => Priority);
   readonly urgent: ((event: RequestEvent) => boolean) | undefined;
 }
@@ -108,7 +114,8 @@ export class RequestsDispatcher implements Disposable {
   readonly #unknown: Counter;
   readonly #dropped: Counter;
   readonly #handlerErrors: Counter;
-  readonly #registrations = new Map<number, Registration>();
+  // Who takes the rest of a code's events stands last. The lists are replaced, never changed.
+  readonly #registrations = new Map<number, readonly Registration[]>();
   #inbox = new FairInbox<Waiting>();
   #leftThisTurn = MESSAGES_A_TURN;
   #resting = false;
@@ -139,32 +146,31 @@ export class RequestsDispatcher implements Disposable {
   /**
    * Registers the handler of a service code, or of {@linkcode UNCODED} packets. @returns what takes it back.
    *
-   * @throws {RangeError} when the code is neither a byte nor `UNCODED`. @throws {TypeError} when it has a handler.
+   * @throws {RangeError} when the code is neither a byte nor `UNCODED`. @throws {TypeError} when the code has a handler
+   * that takes everything, or the rest, and this one would too.
    */
   register(code: number, handler: RequestHandler, options: RegisterOptions = {}): Disposable {
-    const { priority = "request", urgent } = options;
+    const { priority = "request", takes, urgent } = options;
     if (!(Number.isInteger(code) && code >= 0 && code <= UNCODED)) {
       throw new RangeError(`Service code must be 0..${MAX_CODE}: current value is ${code}`);
     }
-    if (this.#registrations.has(code)) {
+    const others = this.#registrations.get(code) ?? [];
+    if (takes === undefined && others.some((other) => other.takes === undefined)) {
       throw new TypeError(`Cannot register service code ${code}: it has a handler already`);
     }
-    const registration: Registration = { handler, priority, urgent };
-    this.#registrations.set(code, registration);
-    return {
-      [Symbol.dispose]: () => {
-        if (this.#registrations.get(code) === registration) this.#registrations.delete(code);
-      },
-    };
+    const registration: Registration = { handler, takes, priority, urgent };
+    const all = takes === undefined ? [...others, registration] : [registration, ...others];
+    this.#registrations.set(code, all);
+    return { [Symbol.dispose]: () => this.#unregister(code, registration) };
   }
 
   /**
    * Takes an event: handles it now, or when it is its sender's turn. It never throws.
    *
-   * @returns `false` when it was dropped, because the inbox of its sender is full or nobody takes its code.
+   * @returns `false` when it was dropped, because the inbox of its sender is full or nobody takes it.
    */
   submit(event: RequestEvent): boolean {
-    const registration = this.#registrations.get(event.rootCode);
+    const registration = this.#registrationFor(event);
     if (registration === undefined) {
       this.#unknown.add();
       return false;
@@ -192,6 +198,19 @@ export class RequestsDispatcher implements Disposable {
   /** The same as {@linkcode RequestsDispatcher.close}. */
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #registrationFor(event: RequestEvent): Registration | undefined {
+    for (const registration of this.#registrations.get(event.rootCode) ?? []) {
+      if (registration.takes?.(event) ?? true) return registration;
+    }
+    return undefined;
+  }
+
+  #unregister(code: number, registration: Registration): void {
+    const others = this.#registrations.get(code)?.filter((other) => other !== registration) ?? [];
+    if (others.length > 0) this.#registrations.set(code, others);
+    else this.#registrations.delete(code);
   }
 
   #queue(registration: Registration, event: RequestEvent): boolean {

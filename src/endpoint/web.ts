@@ -2,7 +2,7 @@
  * The web port: native connections over WebSocket, beside whatever else is served over HTTP.
  *
  * A WebSocket at `/kith` carries the same bytes as a TCP connection, preface, handshake and frames, in binary messages
- * whose borders mean nothing.
+ * whose borders mean nothing. Other parts take the WebSockets of other paths.
  *
  * @module
  */
@@ -11,7 +11,12 @@ import { printable } from "../log.ts";
 import { type HttpServer, serveHttp } from "../transport/http.ts";
 import { asConnection } from "../transport/message_connection.ts";
 import type { Address, MessageSocket } from "../transport/transport.ts";
-import { connectWebSocket, upgradeWebSocket } from "../transport/websocket.ts";
+import {
+  connectWebSocket,
+  type UpgradedWebSocket,
+  upgradeWebSocket,
+  type UpgradeWebSocketOptions,
+} from "../transport/websocket.ts";
 import type { ConnectLinkOptions } from "./dialer.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Link } from "./link.ts";
@@ -39,6 +44,15 @@ export interface WebPortOptions {
   /** Port, 0 for any. @default {3488 or the next free one} */
   port?: number | undefined;
 }
+
+/** Accepts the WebSocket that is asked for; when the port closes it is closed, too. @throws as `upgradeWebSocket`. */
+export type Upgrade = (options?: UpgradeWebSocketOptions) => UpgradedWebSocket;
+
+/**
+ * Answers whoever asks for a WebSocket at a path, with the response of {@linkcode Upgrade} or a refusal. Whether a page
+ * of another site asks is for the taker to see.
+ */
+export type WebTaker = (request: Request, remote: Address, upgrade: Upgrade) => Response;
 
 /** Serves an endpoint over HTTP; see the module. */
 export class WebPort implements AsyncDisposable {
@@ -76,6 +90,16 @@ export class WebPort implements AsyncDisposable {
   /** Where it listens. */
   get address(): Address {
     return this.#server.address;
+  }
+
+  /**
+   * Takes the WebSockets that are asked for at a path; other requests there are answered as before.
+   *
+   * @param path Such as `/page`, exactly as it stands in the request. @returns what gives the path back.
+   * @throws {TypeError} when somebody has the path already.
+   */
+  take(path: string, taker: WebTaker): Disposable {
+    return this.#visitors.take(path, taker);
   }
 
   /** Closes the port and the links on it, within a second or so. Harmless when closed. */
@@ -117,6 +141,7 @@ export async function connectWeb(
 /** Who asks for something at the port, and the WebSockets of those who were let in. */
 class Visitors {
   readonly #endpoint: Endpoint;
+  readonly #takers = new Map<string, WebTaker>();
   readonly #sockets = new Set<MessageSocket>();
   #closed = false;
 
@@ -124,10 +149,27 @@ class Visitors {
     this.#endpoint = endpoint;
   }
 
+  take(path: string, taker: WebTaker): Disposable {
+    if (path === WEB_PATH || this.#takers.has(path)) {
+      throw new TypeError(`Cannot take web path ${printable(path, 80)}: somebody has it already`);
+    }
+    this.#takers.set(path, taker);
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#takers.get(path) === taker) this.#takers.delete(path);
+      },
+    };
+  }
+
   answer(request: Request, remote: Address): Response {
     const { pathname } = new URL(request.url);
-    if (pathname !== WEB_PATH) return new Response(NOTHING_HERE, { status: 404 });
+    const taker = asksForWebSocket(request) ? this.#takers.get(pathname) : undefined;
+    if (taker === undefined && pathname !== WEB_PATH) {
+      return new Response(NOTHING_HERE, { status: 404 });
+    }
     if (this.#closed) return new Response("Closing\n", { status: 503 });
+    const upgrade: Upgrade = (options) => this.#upgrade(request, remote, options);
+    if (taker !== undefined) return taker(request, remote, upgrade);
     // A page of another site must not use a visitor's peer: browsers say where a page is from, programs do not.
     const origin = request.headers.get("origin");
     if (origin !== null && !isOurOrigin(origin, request.headers.get("host"))) {
@@ -135,9 +177,7 @@ class Visitors {
       return new Response("Cross-origin connections are not allowed\n", { status: 403 });
     }
     // The heartbeat of the link does what the socket's own would.
-    const { socket, response } = upgradeWebSocket(request, remote, { idleTimeoutMs: 0 });
-    this.#sockets.add(socket);
-    void socket.closed.then(() => this.#sockets.delete(socket));
+    const { socket, response } = upgrade({ idleTimeoutMs: 0 });
     this.#endpoint.adopt(asConnection(socket), "websocket");
     return response;
   }
@@ -151,6 +191,22 @@ class Visitors {
     await Promise.race([Promise.all([...this.#sockets].map(({ closed }) => closed)), late.promise]);
     timer.cancel();
   }
+
+  #upgrade(
+    request: Request,
+    remote: Address,
+    options: UpgradeWebSocketOptions = {},
+  ): UpgradedWebSocket {
+    const upgraded = upgradeWebSocket(request, remote, options);
+    const { socket } = upgraded;
+    this.#sockets.add(socket);
+    void socket.closed.then(() => this.#sockets.delete(socket));
+    return upgraded;
+  }
+}
+
+function asksForWebSocket({ headers }: Request): boolean {
+  return headers.get("upgrade")?.toLowerCase() === "websocket";
 }
 
 function webTarget(url: string | URL): URL {
@@ -168,7 +224,7 @@ function webTarget(url: string | URL): URL {
  * Whether a page is from this very port. Its host must be an address or `localhost`: a name of its own can be made to
  * lead here by whoever owns it, and the page would pass for ours.
  */
-function isOurOrigin(origin: string, host: string | null): boolean {
+export function isOurOrigin(origin: string, host: string | null): boolean {
   const parsed = URL.parse(origin);
   if (parsed === null || parsed.host !== host) return false;
   return /^(\d+\.\d+\.\d+\.\d+|\[.*\]|localhost)$/.test(parsed.hostname);

@@ -171,7 +171,7 @@ export class ServerPeer implements AsyncDisposable, AsyncIterable<MeshEvent> {
   async broadcast(data: unknown): Promise<number> {
     const message = encodeMessage(data);
     const links = this.#members.list().map((member) => this.#members.linkTo(member));
-    const sending = links.map((link) => link.forward(message));
+    const sending = links.map(async (link) => await link.forward(message));
     let sent = 0;
     for (const result of await Promise.allSettled(sending)) {
       if (result.status === "fulfilled") sent++;

@@ -22,6 +22,11 @@ export interface DecodeOptions extends DecoderOptions {
 /** An encoder that has grown beyond this is not kept for the next call. */
 const KEPT_BYTES = 64 * 1024;
 
+const DEFAULTS: DecodeOptions = {};
+
+// Decoding calls nobody back, so one is enough.
+const shared = new Decoder();
+
 // At most one of each kind waits for the next call. A call inside a call (a getter that encodes) makes its own.
 const idle: { plain?: Encoder | undefined; canonical?: Encoder | undefined } = {};
 
@@ -56,10 +61,11 @@ export function encode(value: unknown, options: EncodeOptions = {}): Uint8Array<
  *
  * @throws {InvalidPacketError} `bad-message` or `too-large`, with `details.offset`.
  */
-export function decode(bytes: Uint8Array, options: DecodeOptions = {}): unknown {
-  const decoder = new Decoder(options);
+export function decode(bytes: Uint8Array, options: DecodeOptions = DEFAULTS): unknown {
+  const decoder = options === DEFAULTS ? shared : new Decoder(options);
   decoder.reset(bytes);
   const value = decoder.value();
   if (!options.allowTrailing) decoder.end();
+  decoder.release();
   return value;
 }

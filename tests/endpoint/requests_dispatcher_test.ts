@@ -82,6 +82,35 @@ Deno.test("RequestsDispatcher takes one handler a code, which is a byte", () => 
   }
 });
 
+Deno.test("RequestsDispatcher shares a code among those that take some events and the one that takes the rest", () => {
+  const metrics = new Metrics();
+  const dispatcher = new RequestsDispatcher({ metrics });
+  const heard: string[] = [];
+  const listen = (name: string, takes?: (n: unknown) => boolean) => {
+    const options = takes && { takes: ({ request }: RequestEvent) => takes(request.body.n) };
+    return dispatcher.register(CODE, ({ request }) => {
+      heard.push(`${name} ${request.body.n}`);
+    }, options);
+  };
+  const submit = () => [0, 1, 2, 3].map((n) => dispatcher.submit(eventOf("alice", n)));
+  const odd = listen("odd", (n) => n === 1 || n === 3);
+  assertEquals(submit(), [false, true, false, true]);
+  assertEquals(metrics.snapshot(), { "requests.unknown-code": 2 });
+  const rest = listen("rest");
+  const three = listen("three", (n) => n === 3); // the newest is asked first, the rest last
+  assertThrows(() => listen("everything"), TypeError, "Cannot register");
+  heard.length = 0;
+  assertEquals(submit(), [true, true, true, true]);
+  assertEquals(heard, ["rest 0", "odd 1", "rest 2", "three 3"]);
+  for (const registration of [three, rest, odd]) registration[Symbol.dispose]();
+  assertEquals(dispatcher.has(CODE), false);
+  rest[Symbol.dispose]();
+  using _again = listen("again");
+  heard.length = 0;
+  submit();
+  assertEquals(heard.length, 4);
+});
+
 Deno.test("RequestsDispatcher keeps a handler's error from everybody else", async () => {
   const [metrics, log] = [new Metrics(), new Journal()];
   const dispatcher = new RequestsDispatcher({ metrics, log });
