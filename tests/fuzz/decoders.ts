@@ -43,6 +43,7 @@ import { decodeWitchAnnouncement } from "../../src/wire/witch_announcement.ts";
 import { loadVectors } from "../testdata/vectors.ts";
 import { HANDSHAKE_TARGETS, STREAM_TARGETS } from "./channel_targets.ts";
 import { concat, Generator } from "./generate.ts";
+import { GOSSIP_TARGETS } from "./gossip_targets.ts";
 import { MEMBERSHIP_TARGETS } from "./membership_targets.ts";
 
 /** A decoder under fire. */
@@ -177,6 +178,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
     decode: (input) => parseAnswer(input, 7),
   },
   ...MEMBERSHIP_TARGETS,
+  ...GOSSIP_TARGETS,
   ...HANDSHAKE_TARGETS,
   {
     name: "manifest",
