@@ -19,7 +19,7 @@
 
 import { type Clock, systemClock } from "../../clock.ts";
 import { isLoopback, type RateOptions, TokenBuckets } from "../../endpoint/limits.ts";
-import { UNCODED } from "../../endpoint/requests_dispatcher.ts";
+import { type RequestEvent, UNCODED } from "../../endpoint/requests_dispatcher.ts";
 import { sourceOf } from "../../endpoint/source.ts";
 import { ClosedError, InvalidPacketError, TransportError } from "../../errors.ts";
 import { type Logger, printable, silentLogger } from "../../log.ts";
@@ -49,6 +49,7 @@ import {
   encodeFind,
   encodeFindReply,
   encodeSignOfLife,
+  isProbe,
   parsePeerConnect,
   type PeerConnectContact,
   type PeerConnectProbe,
@@ -67,6 +68,12 @@ const CODES = [
   SERVICE_CODE.peerconnectDiscovery,
   SERVICE_CODE.peerconnectGossip,
   UNCODED,
+];
+
+/** Those that belong to others, of which only probes and what answers ours are for us. */
+const SHARED_CODES: readonly number[] = [
+  SERVICE_CODE.peerconnectKademlia,
+  SERVICE_CODE.peerconnectGossip,
 ];
 
 /** What a {@linkcode PeerConnectDiscovery} needs. */
@@ -136,8 +143,8 @@ export class PeerConnectDiscovery implements ForeignDiscovery {
    * Starts to answer. What it cannot listen to is told in the log, and tried again.
    *
    * @throws {UnsupportedError} when interfaces may not be listed. @throws {RangeError} when the id is not 20 bytes.
-   * @throws {TypeError} when somebody else takes packets of PeerConnect's codes on that port, or for an interface pattern
-   * that is none.
+   * @throws {TypeError} when somebody else takes packets of its own code on that port, or for an interface pattern that is
+   * none.
    */
   static async open(options: PeerConnectOptions): Promise<PeerConnectDiscovery> {
     const discovery = new PeerConnectDiscovery(options);
@@ -227,9 +234,15 @@ export class PeerConnectDiscovery implements ForeignDiscovery {
   }
 
   #register({ requests }: PeerConnectPort, code: number): Disposable {
+    const takes = (event: RequestEvent) => this.#isOurs(event);
     return requests.register(code, ({ rootCode, request, fromAddr }) => {
       return this.#take(fromAddr, rootCode, () => request);
-    });
+    }, SHARED_CODES.includes(code) ? { takes } : {});
+  }
+
+  /** Of a code that others have, too: who asks whether we are there, and who answers that question. */
+  #isOurs({ request, fromAddr }: RequestEvent): boolean {
+    return isProbe(request) || this.#liveness.awaits(request.msgId, fromAddr);
   }
 
   /** What comes to the groups: finds, and questions of other kinds on the same port. */

@@ -70,12 +70,16 @@ export class PeerConnectLiveness {
     this.#clock = clock;
   }
 
+  /** Whether a message is the answer of somebody who was asked. */
+  awaits(id: unknown, from: Address): boolean {
+    return this.#askedBy(id, from) !== undefined;
+  }
+
   /** Takes note of a message. @returns whether it was the answer of somebody who was asked. */
   hear(id: unknown, from: Address): boolean {
-    const asked = typeof id === "string" ? this.#asked.get(id) : undefined;
-    if (asked === undefined || !isSame(asked.of, from)) return false;
-    asked.heard();
-    return true;
+    const asked = this.#askedBy(id, from);
+    asked?.heard();
+    return asked !== undefined;
   }
 
   /**
@@ -97,6 +101,11 @@ export class PeerConnectLiveness {
   /** Gives up asking. Harmless when closed. */
   close(): void {
     this.#closing.abort(new ClosedError("Cannot ask who is alive: discovery is closed"));
+  }
+
+  #askedBy(id: unknown, from: Address): Asked | undefined {
+    const asked = typeof id === "string" ? this.#asked.get(id) : undefined;
+    return asked !== undefined && isSame(asked.of, from) ? asked : undefined;
   }
 
   async #answers(of: Address, timeoutMs: number, signal: AbortSignal): Promise<boolean> {

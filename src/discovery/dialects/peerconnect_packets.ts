@@ -108,6 +108,11 @@ export function parsePeerConnect(
   return undefined;
 }
 
+/** Whether a message is a probe, sound or not: nothing else has that header. */
+export function isProbe({ header }: Pick<WireData, "header">): boolean {
+  return header instanceof Uint8Array && isSame(header, PROBE);
+}
+
 function encodePacket(
   code: number | undefined,
   header: Uint8Array,
