@@ -1,6 +1,7 @@
 // deno-lint-ignore-file no-console -- a program that shows something
 
-// Simulates membership: `npm run sim [-- --only NAME] [--seeds N]`, about ten minutes for 20 seeds on two idle cores.
+// Simulates membership and gossip: `npm run sim [-- --only NAME] [--seeds N]`, about ten minutes for 20 seeds of each on two
+// idle cores.
 // A run that fails prints its seed and the faults that it takes.
 import { parseArgs } from "@std/cli/parse-args";
 import { type Bound, judge, type Run, SCENARIOS, type SimScenario, valuesOf } from "./scenarios.ts";

@@ -4,6 +4,17 @@
  * @module
  */
 
+import { measureLateJoiner, measureMemory } from "../../src/testing/gossip_history.ts";
+import type { Hostility } from "../../src/testing/gossip_hostile.ts";
+import { measureHostility } from "../../src/testing/gossip_hostility.ts";
+import {
+  measureChurn,
+  measureIslands,
+  measureKill,
+  measurePartition as measureTopicPartition,
+} from "../../src/testing/gossip_outages.ts";
+import { measureSpread } from "../../src/testing/gossip_spread.ts";
+import { measureRejection, measureReplay } from "../../src/testing/gossip_threats.ts";
 import { percentile } from "../../src/testing/membership.ts";
 import { measureDetection, measureLeaving } from "../../src/testing/membership_detection.ts";
 import { measureForgery, measureLiar } from "../../src/testing/membership_forgery.ts";
@@ -46,7 +57,71 @@ export interface SimScenario {
   readonly maxSeeds?: number;
 }
 
-/** All of them. Sizes are such that 20 seeds take about ten minutes on two idle cores. */
+/** What holds of honest peers, whatever hostile ones do. */
+const HONEST: readonly Bound[] = [
+  { figure: "delivered", of: "min", limit: 0.99 },
+  { figure: "deliveredSoon", of: "min", limit: 0.99 },
+  { figure: "repeated", of: "sum", limit: 0 },
+  { figure: "forged", of: "sum", limit: 0 },
+  { figure: "wronged", of: "sum", limit: 0 },
+  { figure: "mostUntold", of: "max", limit: 5 * 16_384 },
+  { figure: "mostMissing", of: "max", limit: 4_096 },
+  { figure: "mostBytes", of: "max", limit: 33_554_432 },
+  { figure: "mostKept", of: "max", limit: 16_384 },
+  { figure: "mostKnown", of: "max", limit: 30 },
+];
+
+/** What holds of all that a peer remembers, of eight authors. */
+const FLAT: readonly Bound[] = [
+  { figure: "mostRanges", of: "max", limit: 8 * 256 },
+  { figure: "mostAuthors", of: "max", limit: 8 },
+  { figure: "mostKept", of: "max", limit: 16_384 },
+  { figure: "mostBytes", of: "max", limit: 33_554_432 },
+  { figure: "mostMissing", of: "max", limit: 0 },
+  { figure: "mostUntold", of: "max", limit: 0 },
+  // 700,000 ids more in the simplest set would take 70.
+  { figure: "heapGrowthMiB", of: "max", limit: 20 },
+];
+
+/** What holds where what was apart is one again. */
+const HEALED: readonly Bound[] = [
+  { figure: "missed", of: "sum", limit: 0 },
+  { figure: "repeated", of: "sum", limit: 0 },
+  { figure: "wholeMs", of: "max", limit: 60_000 },
+  { figure: "joinedMs", of: "max", limit: 60_000 },
+];
+
+/** Hostile peers in a topic, which takes long where they flood. */
+function hostile(kinds: readonly Hostility[], maxSeeds: number, nodes = 100): SimScenario {
+  return { run: (seed) => measureHostility({ seed, nodes, kinds }), holds: HONEST, maxSeeds };
+}
+
+/**
+ * A million ids. The heap is the smallest that was seen in a while, just behind a collection: it is no exact figure, and
+ * another one in each run.
+ */
+function memory(seed: number, shuffled: boolean): { hash: string; figures: Row } {
+  const smallest = { early: Infinity, late: Infinity };
+  const { hash, figures } = measureMemory({
+    seed,
+    shuffled,
+    onTurn: (done) => {
+      const phase = done > 800_000
+        ? "late"
+        : done > 100_000 && done <= 300_000
+        ? "early"
+        : undefined;
+      if (phase === undefined) return;
+      smallest[phase] = Math.min(smallest[phase], Deno.memoryUsage().heapUsed);
+    },
+  });
+  const heapGrowthMiB = (smallest.late - smallest.early) / 2 ** 20;
+  return { hash, figures: { ...figures, heapGrowthMiB } };
+}
+
+/**
+ * All of them. Sizes are such that 20 seeds take about ten minutes on two idle cores for membership, and as long for gossip.
+ */
 export const SCENARIOS: Readonly<Record<string, SimScenario>> = {
   detection: {
     run: (seed) => measureDetection({ seed, kills: 5 }),
@@ -134,6 +209,82 @@ export const SCENARIOS: Readonly<Record<string, SimScenario>> = {
     holds: [{ figure: "bytesPerSecond", of: "max", limit: 1.5 * 170 }],
     maxSeeds: 2,
   },
+  "gossip, one sender": {
+    run: (seed) => measureSpread({ seed, nodes: 1_000, senders: "one" }),
+    holds: [
+      { figure: "missed", of: "sum", limit: 0 },
+      { figure: "repeated", of: "sum", limit: 0 },
+      { figure: "redundancy", of: "max", limit: 0.15 },
+      { figure: "lastHop", of: "max", limit: 12 },
+    ],
+  },
+  "gossip, many senders": {
+    run: (seed) => measureSpread({ seed, nodes: 1_000, senders: "many" }),
+    holds: [
+      { figure: "missed", of: "sum", limit: 0 },
+      { figure: "repeated", of: "sum", limit: 0 },
+      { figure: "redundancy", of: "max", limit: 0.5 },
+      { figure: "lastHop", of: "max", limit: 20 },
+    ],
+  },
+  "gossip, 20 % killed": {
+    run: (seed) => measureKill({ seed, nodes: 1_000 }),
+    holds: [
+      { figure: "missed", of: "sum", limit: 0 },
+      { figure: "lastMs", of: "max", limit: 3_000 },
+    ],
+  },
+  "gossip, churn": {
+    run: (seed) => measureChurn({ seed, nodes: 100 }),
+    holds: [
+      { figure: "missed", of: "sum", limit: 0 },
+      { figure: "repeated", of: "sum", limit: 0 },
+    ],
+  },
+  "gossip, churn of 1000": {
+    run: (seed) => measureChurn({ seed, nodes: 1_000 }),
+    holds: [
+      { figure: "missed", of: "sum", limit: 0 },
+      { figure: "repeated", of: "sum", limit: 0 },
+    ],
+    maxSeeds: 3,
+  },
+  "gossip, 30 % drop": hostile(["drop"], 20),
+  "gossip, 30 % forge": hostile(["forge"], 10),
+  "gossip, 30 % flood": hostile(["flood"], 4, 50),
+  "gossip, 30 % drop, forge or flood": hostile(["drop", "forge", "flood"], 6, 60),
+  "gossip, replay": {
+    run: (seed) => measureReplay({ seed }),
+    holds: [
+      { figure: "replayed", of: "min", limit: 100 },
+      { figure: "deliveries", of: "sum", limit: 0 },
+      { figure: "futureDeliveries", of: "sum", limit: 0 },
+      { figure: "littleDeliveries", of: "min", limit: 19 },
+      { figure: "keptBy", of: "sum", limit: 0 },
+    ],
+  },
+  "gossip, rejecting validator": {
+    run: (seed) => measureRejection({ seed }),
+    holds: [
+      { figure: "first", of: "min", limit: 1 },
+      { figure: "beyond", of: "sum", limit: 0 },
+      { figure: "deliveries", of: "sum", limit: 0 },
+      { figure: "wronged", of: "sum", limit: 0 },
+    ],
+  },
+  "gossip, islands": { run: (seed) => measureIslands({ seed }), holds: HEALED },
+  "gossip, partition 50/50": { run: (seed) => measureTopicPartition({ seed }), holds: HEALED },
+  "gossip, late joiner": {
+    run: (seed) => measureLateJoiner({ seed, nodes: 20 }),
+    holds: [
+      { figure: "missed", of: "sum", limit: 0 },
+      { figure: "repeated", of: "sum", limit: 0 },
+      { figure: "wholeMs", of: "max", limit: 5_000 },
+    ],
+    maxSeeds: 5,
+  },
+  "gossip, 10^6 ids": { run: (seed) => memory(seed, false), holds: FLAT, maxSeeds: 1 },
+  "gossip, 10^6 ids out of order": { run: (seed) => memory(seed, true), holds: FLAT, maxSeeds: 1 },
 };
 
 /** All values of a figure. */
