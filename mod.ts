@@ -69,6 +69,8 @@ export {
   type SendFilesOptions,
   type SentFiles,
 } from "./src/peer.ts";
+export { type LookOptions } from "./src/peer_lookout.ts";
+export { type RumorDialect, type Rumors } from "./src/peer_rumors.ts";
 export { CONNECT_TIMEOUT_MS, type ReachOptions } from "./src/reach.ts";
 export { serve, type ServeOptions, StandaloneServer } from "./src/serve.ts";
 export {
@@ -169,6 +171,64 @@ export {
   type SwimTuning,
   type Tags,
 } from "./src/membership/mod.ts";
+export {
+  type AuthorKey,
+  type Contact,
+  Cursor,
+  type Delivery,
+  Gossip,
+  GOSSIP_CAPABILITY,
+  GOSSIP_DEFAULTS,
+  type GossipMessage,
+  type GossipOptions,
+  type GossipParts,
+  type GossipTuning,
+  type HeardRumor,
+  MAX_AGE_MS,
+  MAX_CURSOR_CHARS,
+  MAX_MESSAGE_BYTES,
+  type MessageName,
+  type Overflow,
+  PeerConnectGossip,
+  type PeerConnectGossipOptions,
+  type PeerConnectRumor,
+  type Published,
+  type PublishOptions,
+  type RumorFoundPeer,
+  type RumorMessage,
+  RumorMill,
+  type RumorMillOptions,
+  type RumorNeighbour,
+  type RumorOptions,
+  type RumorPort,
+  type SearchOptions,
+  type SubscribeOptions,
+  type TopicDirectory,
+  type TopicHistory,
+  type TopicMessage,
+  type TopicOptions,
+  type TopicSettings,
+  type TopicStatus,
+  TopicSubscription,
+  type TopicSubscriptionParts,
+  type TopicVerdict,
+} from "./src/gossip/mod.ts";
+export {
+  MAX_PAGE_SOCKETS,
+  MAX_WAITING_MESSAGES,
+  Page,
+  PAGE_ANSWER_MS,
+  PAGE_PATH,
+  type PageAskOptions,
+  type PageOffer,
+  type PageOptions,
+  type PageParts,
+  type PagePeer,
+  type PageSendOptions,
+  type PageStyle,
+  type TransferNews,
+  type TransferSource,
+} from "./src/page/mod.ts";
 export { type StateProgress, type StateRecord, States } from "./src/states.ts";
 export { Watchers, type WatchersOptions } from "./src/watchers.ts";
 export {

@@ -14,6 +14,9 @@ import type { Link } from "./endpoint/link.ts";
 import type { RequestOptions } from "./endpoint/outgoing.ts";
 import type { UdpPort } from "./endpoint/udp_port.ts";
 import type { WebPort } from "./endpoint/web.ts";
+import type { PeerConnectRumor } from "./gossip/dialects/peerconnect_gossip.ts";
+import type { Gossip } from "./gossip/gossip.ts";
+import type { HeardRumor } from "./gossip/rumor_mill_options.ts";
 import { Membership } from "./membership/membership.ts";
 import type { MembershipOptions } from "./membership/membership_options.ts";
 import type { Metrics } from "./metrics.ts";
@@ -24,8 +27,13 @@ import type {
   SendFilesOptions,
   SentFiles,
 } from "./peer_options.ts";
+import type { PageOptions } from "./page/options.ts";
+import { Page } from "./page/page.ts";
+import { openGossip } from "./peer_gossip.ts";
 import { membershipParts } from "./peer_membership.ts";
+import { pageParts } from "./peer_page.ts";
 import { openParts, type PeerParts } from "./peer_parts.ts";
+import { PeerRumors, type RumorDialect, type Rumors } from "./peer_rumors.ts";
 import type { Reach, ReachOptions } from "./reach.ts";
 import { ServerPeer, type ServerPeerOptions } from "./rpc/mesh.ts";
 import { Server } from "./rpc/server.ts";
@@ -84,6 +92,8 @@ export class Peer implements AsyncDisposable {
   readonly discovery: Discovery;
   /** The discovery of other programs, for the dialects that it speaks. */
   readonly foreign: readonly ForeignDiscovery[];
+  /** Topics: what is published in one reaches everybody who takes part in it. */
+  readonly gossip: Gossip;
   /** What it went through when it was opened, and goes back through when it is closed. */
   readonly states: States;
   readonly #options: PeerOptions;
@@ -92,6 +102,7 @@ export class Peer implements AsyncDisposable {
   readonly #web: WebPort | undefined;
   readonly #udp: UdpPort | undefined;
   readonly #parts: AsyncDisposableStack;
+  readonly #rumors: PeerRumors;
   #membership: Membership | undefined;
 
   private constructor(parts: PeerParts, options: PeerOptions, stack: AsyncDisposableStack) {
@@ -108,6 +119,9 @@ export class Peer implements AsyncDisposable {
     this.#options = options;
     this.#all = parts;
     this.#parts = stack;
+    const needs = { ...parts, options, membership: () => this.#membership };
+    this.gossip = stack.use(openGossip(needs));
+    this.#rumors = stack.use(new PeerRumors(needs));
   }
 
   /**
@@ -187,6 +201,23 @@ export class Peer implements AsyncDisposable {
     this.#parts.defer(() => states.close("adding peers", () => membership.close()));
     void states.run("adding peers", () => membership.ready, { blocking: false });
     return membership;
+  }
+
+  /**
+   * Rumors: texts that are told to a few, who tell others, and peers that are found by name the same way. Native ones go to
+   * the group, or where none was joined to peers that discovery finds; the peer hears them, and passes them on, from the
+   * first call on. Those of dialect `peerconnect` it does from the start where that dialect is on.
+   *
+   * @returns the same object each time.
+   * @throws {TypeError} for a client, and for a dialect that is not on.
+   */
+  rumors(dialect?: "native"): Rumors<HeardRumor>;
+  /** The same, for PeerConnect's nodes: who wrote what nobody proves. */
+  rumors(dialect: "peerconnect"): Rumors<PeerConnectRumor>;
+  /** The same. */
+  rumors(dialect: RumorDialect): Rumors<HeardRumor> | Rumors<PeerConnectRumor>;
+  rumors(dialect: RumorDialect = "native"): Rumors<HeardRumor> | Rumors<PeerConnectRumor> {
+    return this.#rumors.of(dialect);
   }
 
   /**
@@ -315,6 +346,15 @@ export class Peer implements AsyncDisposable {
       return { files, bytes, sha256, resentBytes, seconds, skipped };
     }
     throw new Error("unreachable: sendFiles ends with done or throws");
+  }
+
+  /**
+   * Serves web pages on this machine that show what it sees and have it do things, from now on. Once for a peer.
+   *
+   * @throws {TypeError} when it was opened without `web`, and the second time.
+   */
+  page(options: PageOptions = {}): Page {
+    return this.#parts.use(new Page(pageParts(this, this.#web), options));
   }
 
   /** Receives files into a folder, from now on. Iterate over the result to learn what comes. */

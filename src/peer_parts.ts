@@ -56,6 +56,10 @@ export interface PeerParts {
   readonly udp: UdpPort | undefined;
   /** From names to connections. */
   readonly reach: Reach;
+  /** Whether somebody was named by hand or shows an invite for what a scope says. */
+  readonly isInvited: (scope: string, caller: Pick<RequestContext, "peer" | "link">) => boolean;
+  /** Whether a peer is not kept out, as far as its id tells: it is not denied, and on the allow list if there is one. */
+  readonly admits: (peerId: string) => boolean;
 }
 
 /** Opens the parts. @returns them, and what closes them in reverse. @throws as `Peer.open`. */
@@ -79,6 +83,8 @@ export async function openParts(
   const self: SelfInfo = { name, capabilities: CAPABILITIES, agent: AGENT };
   const common = { transport, clock, log, metrics, hostname };
   const states = new States(clock);
+  const invited: PeerParts["isInvited"] = (...asked) => isInvited(trust, access, ...asked);
+  const isExclusive = lately(clock, () => trust.isExclusive);
   await using stack = new AsyncDisposableStack();
   stack.defer(() => states.end());
   const endpoint = await states.open(stack, "listening", () =>
@@ -93,8 +99,8 @@ export async function openParts(
       limits,
       access: level,
       trust: (peer) => trust.check(provenOf(peer)),
-      isInvited: (scope, context) => isInvited(trust, access, scope, context),
-      isExclusive: lately(clock, () => trust.isExclusive),
+      isInvited: invited,
+      isExclusive,
     }));
   const web = options.web
     ? await states.open(
@@ -123,7 +129,22 @@ export async function openParts(
     new Reach({ endpoint, discovery, transport, udp, hostname, proveAddresses, trust }),
   );
   const found = { discovery, foreign, memory };
-  const parts = { identity, trust, access, endpoint, ...found, states, web, udp, reach };
+  const parts = {
+    identity,
+    trust,
+    access,
+    endpoint,
+    ...found,
+    states,
+    web,
+    udp,
+    reach,
+    isInvited: invited,
+    admits: (peerId: string) => {
+      const policy = trust.policyOf(peerId);
+      return isExclusive() ? policy === "allow" : policy !== "deny";
+    },
+  };
   return { parts, stack: stack.move() };
 }
 
@@ -145,7 +166,7 @@ function isInvited(
   trust: Trust,
   access: Access,
   scope: string,
-  { peer, link }: RequestContext,
+  { peer, link }: Pick<RequestContext, "peer" | "link">,
 ): boolean {
   if (peer === undefined) return false;
   const policy = trust.policyOf(peer.peerId);
