@@ -1,8 +1,9 @@
 // deno-lint-ignore-file no-console -- a program that shows something
 
 /**
- * The main job, end to end: two peers in two processes find each other, one calls the other, writes to it and sends it a
- * folder, and every file is compared. Exit status 0 only when the answer is right and every hash matches. Uses 127.0.0.1 alone and leaves nothing behind.
+ * The main job, end to end: two peers in two processes find each other, one calls the other, writes to it, publishes in a
+ * topic, which a third who comes late reads as well, and sends it a folder, of which every file is compared. Exit status 0
+ * only when the answer is right and every hash matches. Uses 127.0.0.1 alone and leaves nothing behind.
  *
  * `npm run demo`, or `deno task demo`.
  */
@@ -37,7 +38,7 @@ Deno.exit(await main());
 async function main(): Promise<number> {
   const dir = await Deno.makeTempDir({ prefix: "kith-demo-" });
   const { child: bob, lines } = start("up", [
-    ...["--dir", `${dir}/inbox`, "--yes", "--name", "bob"],
+    ...["--dir", `${dir}/inbox`, "--yes", "--name", "bob", "--topic", "news"],
     ...["--port", "0", "--http-port", "0"],
   ], dir);
   try {
@@ -64,6 +65,16 @@ async function main(): Promise<number> {
     await all(start("msg", ["bob", "hello bob", "--name", "alice"], dir));
     const { data } = await nextEvent(events, "message");
     console.log(`bob    has a message: ${data}`);
+
+    await all(start("pub", ["news", "the kettle is on"], dir));
+    const heard = await nextEvent(events, "topic-message");
+    console.log(`bob    read in the topic news: ${heard.data}`);
+    const late = await all(start("sub", ["news", "--since", "--count", "1", "--port", "0"], dir));
+    const missed = late.find(({ event }) => event === "message");
+    if (missed === undefined || missed.from !== heard.from || missed.seq !== heard.seq) {
+      throw new Error(`carol missed it: ${JSON.stringify(missed)}`);
+    }
+    console.log(`carol  came later, and read: ${missed.data}`);
 
     const sent = await all(start("send", [`${dir}/album`, "--to", "bob", "--name", "alice"], dir));
     const done = sent.find(({ event }) => event === "done");

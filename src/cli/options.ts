@@ -15,6 +15,8 @@ export interface OptionSpec {
   readonly help: string;
   /** May be given more than once. @default {false} */
   readonly repeats?: boolean;
+  /** What it means without a value; one then follows a `=`, so that no argument is taken for it. @default it needs one */
+  readonly bare?: string;
 }
 
 /** The options of a verb, by name. */
@@ -128,7 +130,7 @@ export class Options {
   /** Reads a command line. @throws {UsageError} for an option that the verb does not have, or one without its value. */
   constructor(line: readonly string[], specs: OptionSpecs) {
     const names = Object.keys(specs);
-    const parsed = parseArgs([...line], {
+    const parsed = parseArgs(withBare(line, specs), {
       string: [...names.filter((name) => specs[name]?.value !== undefined), "_"],
       boolean: names.filter((name) => specs[name]?.value === undefined),
       collect: names.filter((name) => specs[name]?.repeats),
@@ -189,9 +191,8 @@ export class Options {
   duration(name: string): number | undefined {
     const text = this.text(name);
     if (text === undefined) return undefined;
-    const [, count, unit = ""] = /^([1-9]\d{0,6})([smhd])$/.exec(text) ?? [];
-    const ms = Number(count) * (UNIT_MS[unit] ?? NaN);
-    if (ms > 0) return ms;
+    const ms = durationMs(text);
+    if (ms !== undefined) return ms;
     throw new UsageError(
       `Option --${name} must be a time such as 30s, 10m, 1h or 7d: it is ${printable(text, 20)}`,
     );
@@ -236,4 +237,20 @@ export class Options {
       `Option --${name} must be one of ${words.join(", ")}: it is ${printable(text, 20)}`,
     );
   }
+}
+
+/** A length of time such as `30s`, `10m`, `1h` or `7d` in milliseconds; `undefined` for anything else. */
+export function durationMs(text: string): number | undefined {
+  const [, count, unit = ""] = /^([1-9]\d{0,6})([smhd])$/.exec(text) ?? [];
+  const ms = Number(count) * (UNIT_MS[unit] ?? NaN);
+  return ms > 0 ? ms : undefined;
+}
+
+/** The same command line, with a value for each option that may do without. */
+function withBare(line: readonly string[], specs: OptionSpecs): string[] {
+  const end = line.includes("--") ? line.indexOf("--") : line.length;
+  return line.map((arg, at) => {
+    const bare = arg.startsWith("--") && at < end ? specs[arg.slice(2)]?.bare : undefined;
+    return bare === undefined ? arg : `${arg}=${bare}`;
+  });
 }

@@ -1,5 +1,5 @@
 /**
- * `kith sim membership`
+ * `kith sim membership` and, in `sim_gossip.ts`, `kith sim gossip`
  *
  * @module
  */
@@ -7,6 +7,8 @@
 import { sleep, systemClock } from "../clock.ts";
 import { type GroupFigures, simulateGroup } from "../testing/membership_group.ts";
 import { type Options, UsageError } from "./options.ts";
+import { run as runGossip } from "./sim_gossip.ts";
+import { refuse, wholeNumber } from "./sim_options.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** What fits into a few gigabytes: each of so many members knows all others. */
@@ -24,12 +26,16 @@ interface Settings {
   readonly lifeguard: boolean;
 }
 
-/** Simulates a group and shows its figures. */
-export async function run({ options, output, signal }: Invocation): Promise<void> {
-  const [what, ...more] = options.args;
-  if (what !== "membership" || more.length > 0) {
-    throw new UsageError("What to simulate is wanted: membership");
-  }
+/** Simulates a group or a topic and shows its figures. */
+export async function run(invocation: Invocation): Promise<void> {
+  const { args: [what, ...more] } = invocation.options;
+  if (what === "gossip" && more.length === 0) return await runGossip(invocation);
+  if (what === "membership" && more.length === 0) return await runMembership(invocation);
+  throw new UsageError("What to simulate is wanted: membership or gossip");
+}
+
+async function runMembership({ options, output, signal }: Invocation): Promise<void> {
+  refuse(options, "membership", ["senders", "kill", "malicious"]);
   const settings = settingsOf(options);
   const simulated = simulateGroup(settings);
   for (;;) {
@@ -41,16 +47,11 @@ export async function run({ options, output, signal }: Invocation): Promise<void
 }
 
 function settingsOf(options: Options): Settings {
-  const whole = (name: string, min: number, max: number) => {
-    const value = options.number(name, min, max);
-    if (value === undefined || Number.isInteger(value)) return value;
-    throw new UsageError(`Option --${name} must be a whole number: it is ${value}`);
-  };
   return {
-    nodes: whole("nodes", 2, MAX_NODES) ?? 100,
+    nodes: wholeNumber(options, "nodes", [2, MAX_NODES]) ?? 100,
     loss: options.number("loss", 0, 0.9) ?? 0.01,
-    seed: whole("seed", 0, 2 ** 31 - 1) ?? 1,
-    seconds: whole("seconds", 1, MAX_SECONDS) ?? 120,
+    seed: wholeNumber(options, "seed", [0, 2 ** 31 - 1]) ?? 1,
+    seconds: wholeNumber(options, "seconds", [1, MAX_SECONDS]) ?? 120,
     lifeguard: !options.has("no-lifeguard"),
   };
 }

@@ -7,20 +7,24 @@
 import type { PeerEvent, PeerTable } from "../endpoint/peer_table.ts";
 import { PeerError } from "../errors.ts";
 import { describeEvent } from "../membership/description.ts";
+import type { PeerConnectRumor } from "../gossip/dialects/peerconnect_gossip.ts";
+import type { GossipMessage } from "../gossip/gossip_options.ts";
+import type { HeardRumor } from "../gossip/rumor_mill_options.ts";
 import type { MemberChange, MemberEvent } from "../membership/member.ts";
 import { printable } from "../log.ts";
+import { type Page, PAGE_PATH } from "../page/page.ts";
 import type { Peer } from "../peer.ts";
 import type { MeshEvent } from "../rpc/mesh.ts";
 import { countCalls, logCalls } from "../rpc/middleware.ts";
 import type { Session } from "../session/session.ts";
 import type { Sessions } from "../session/sessions.ts";
-import { encodeJson } from "../wire/json.ts";
-import { toNotation } from "./notation.ts";
+import type { Offer, ReceiveEvent } from "../transfer/receive.ts";
+import { formatAddress, isWildcard } from "../transport/transport.ts";
 import { openPeer } from "./open_peer.ts";
 import { asUsage, type Options, UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
-import { Home, resolveHome } from "../state/home.ts";
 import { decider, reportTransfer } from "./recv.ts";
+import { announceClosed, holdHome, interrupted, showData } from "./running.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** Clients at the same time unless told otherwise: a peer for a household or a team, not for ten as a server's default. */
@@ -29,14 +33,12 @@ const MAX_CLIENTS = 256;
 /** Time for what is at work when ^C is pressed. */
 const DRAIN_MS = 3_000;
 
-/** Longest message that people are shown, in UTF-16 units. */
-const MAX_SHOWN_CHARS = 2_000;
-
 /** Runs a peer until ^C: it is found, answers calls, takes messages and, with `--dir`, files. */
 export async function run(invocation: Invocation): Promise<void> {
   const { options, output, signal } = invocation;
   const tags = parseTags(options);
-  using _alone = holdHome(invocation);
+  const shareFrom = parseShared(options);
+  using _held = holdHome(invocation);
   await using peer = await openPeer(invocation, { clientOnly: false, web: true, seeds: true });
   const projectId = options.text("project");
   const project = projectId === undefined ? {} : { projectId };
@@ -45,17 +47,26 @@ export async function run(invocation: Invocation): Promise<void> {
   peer.endpoint.use(logCalls(output.log));
   peer.endpoint.use(countCalls(peer.metrics));
   const sessions = peer.sessions({ accept: ({ dataType }) => dataType === "json" || "json only" });
+  const page = options.has("page") ? peer.page(shareFrom) : undefined;
   const dir = options.text("dir");
-  const receiver = dir === undefined
-    ? undefined
-    : peer.receive({ dir, accept: decider(invocation) });
+  const accept = page === undefined || options.has("yes")
+    ? decider(invocation)
+    : (offer: Offer) => page.decide(offer);
+  const receiver = dir === undefined ? undefined : peer.receive({ dir, accept });
   const membership = asUsage(() => peer.join({ tags }));
-  announce(peer, output);
+  const names = [...new Set(options.texts("topic"))];
+  const topics = asUsage(() => names.map((name) => peer.gossip.subscribe(name, { signal })));
+  const rumors = watchRumors(peer, signal);
+  announce(peer, page, output);
   const work = Promise.all([
     each(membership.watch({ signal }), (event) => showMember(event, output)),
     each(withoutChecks(peer.endpoint.peers, signal), (event) => showPeer(event, output)),
-    showSessions(sessions, output),
-    ...(receiver === undefined ? [] : [each(receiver, (event) => reportTransfer(event, output))]),
+    showSessions(sessions, page, output),
+    ...(receiver === undefined
+      ? []
+      : [each(receiver, (event) => showTransfer(event, page, output))]),
+    ...rumors.map((heard) => each(heard, (rumor) => showRumor(rumor, output))),
+    ...topics.map((topic) => each(topic, (message) => showTopic(message, output))),
     ...(mesh === undefined ? [] : [each(mesh, (event) => showMesh(event, output))]),
   ]);
   // Before that it ends only when it fails, as when nobody reads what is printed any more.
@@ -63,35 +74,36 @@ export async function run(invocation: Invocation): Promise<void> {
   // In order, as long as there are links to say so on.
   receiver?.close();
   await sessions.close();
+  await page?.close();
+  await peer.gossip.close();
   await peer.endpoint.drain(DRAIN_MS);
   await peer.close();
   await work;
-  const counters = peer.metrics.snapshot();
-  const counted = Object.entries(counters).map(([name, value]) => `${name} ${value}`).join(", ");
-  if (output.json) output.result({ event: "closed", counters }, "");
-  else output.note(`closed (${counted || "nothing happened"})`);
+  announceClosed(peer, output);
 }
 
 async function each<T>(events: AsyncIterable<T>, show: (event: T) => void): Promise<void> {
   for await (const event of events) show(event);
 }
 
-function interrupted(signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  if (signal.aborted) resolve();
-  return promise;
-}
-
-function announce(peer: Peer, output: Output): void {
+function announce(peer: Peer, page: Page | undefined, output: Output): void {
   const { peerId, name } = peer;
   const tcp = peer.address?.port;
   const udp = peer.udpAddress?.port;
   const http = peer.httpAddress?.port;
+  const served = page === undefined ? {} : { page: pageUrl(peer) };
+  const shown = page === undefined ? "" : `, page at ${pageUrl(peer)}`;
   output.result(
-    { event: "ready", peerId, name, tcp, udp, http },
-    `${printable(name) || peerId} is up (tcp ${tcp}, udp ${udp}, http ${http}), ^C ends`,
+    { event: "ready", peerId, name, tcp, udp, http, ...served },
+    `${printable(name) || peerId} is up (tcp ${tcp}, udp ${udp}, http ${http}${shown}), ^C ends`,
   );
+}
+
+/** Where a page on this machine connects to. */
+function pageUrl({ httpAddress }: Peer): string {
+  const { hostname, port } = httpAddress ?? { hostname: "127.0.0.1", port: 0 };
+  const host = isWildcard(hostname) ? "127.0.0.1" : hostname;
+  return `ws://${formatAddress({ hostname: host, port })}${PAGE_PATH}`;
 }
 
 /** A peer for people: its name is what it likes, so the beginning of its id, which is proven, stands beside it. */
@@ -138,27 +150,20 @@ const MEMBER_TEXTS: Readonly<Record<MemberChange, string>> = {
   updated: "says something new of itself",
 };
 
-/** Says so when another `kith up` runs with the same home, and so as the same peer. */
-function holdHome({ options, output }: Invocation): Disposable {
-  if (options.has("ephemeral")) return { [Symbol.dispose]: () => {} };
-  const home = Home.open(options.text("home") ?? resolveHome(), { log: output.log });
-  // The system frees the lock of a process that ends, however that happens.
-  const file = Deno.openSync(home.path("up.lock"), { create: true, write: true, mode: 0o600 });
-  if (!file.tryLockSync(true)) {
-    output.note(
-      "Another kith up runs with this home, as the same peer: each will be taken for the other. " +
-        "With --home DIR or --ephemeral this one is another peer",
-    );
-  }
-  return file;
-}
-
 /** The tags that the options ask for. @throws {UsageError} for what is none. */
 function parseTags(options: Options): Record<string, string> {
   const tags = options.texts("tag").map((text) => /^([^=]+)=(.*)$/s.exec(text)?.slice(1) ?? [text]);
   const bad = tags.find((tag) => tag.length !== 2);
   if (bad !== undefined) throw new UsageError("Option --tag must be NAME=VALUE");
   return Object.fromEntries(tags);
+}
+
+/** What pages may have sent. @throws {UsageError} where there are to be none. */
+function parseShared(options: Options): { shareFrom?: string } {
+  const shareFrom = options.text("share-from");
+  if (shareFrom === undefined) return {};
+  if (options.has("page")) return { shareFrom };
+  throw new UsageError("Option --share-from is for --page");
 }
 
 function showMesh(event: MeshEvent, output: Output): void {
@@ -171,38 +176,63 @@ function showMesh(event: MeshEvent, output: Output): void {
   }
 }
 
+/** What was published in a topic. */
+function showTopic(message: GossipMessage, output: Output): void {
+  const { data, ...facts } = message;
+  const who = `${message.from.slice(0, 8)} in ${printable(message.topic, 64)}`;
+  showData({ event: "topic-message", ...facts }, who, data, output);
+}
+
+/** The rumors of every kind that the peer hears, from now on. */
+function watchRumors(
+  peer: Peer,
+  signal: AbortSignal,
+): AsyncIterable<HeardRumor | PeerConnectRumor>[] {
+  const native = peer.rumors().watch({ signal });
+  const isPeerConnect = peer.foreign.some(({ dialect }) => dialect === "peerconnect");
+  return isPeerConnect ? [native, peer.rumors("peerconnect").watch({ signal })] : [native];
+}
+
+/** What somebody tells everybody: who wrote it is proven natively, and in a dialect not even said. */
+function showRumor(rumor: HeardRumor | PeerConnectRumor, output: Output): void {
+  const [dialect, from] = "author" in rumor
+    ? ["native", rumor.author]
+    : ["peerconnect", formatAddress(rumor.from)];
+  const who = dialect === "native" ? from.slice(0, 8) : from;
+  showData({ event: "rumor", dialect, from }, `${who} tells`, rumor.message, output);
+}
+
+function showTransfer(event: ReceiveEvent, page: Page | undefined, output: Output): void {
+  page?.showTransfer(event);
+  reportTransfer(event, output);
+}
+
 /** Shows what comes in sessions, side by side. */
-async function showSessions(sessions: Sessions, output: Output): Promise<void> {
+async function showSessions(
+  sessions: Sessions,
+  page: Page | undefined,
+  output: Output,
+): Promise<void> {
   const { promise: failure, reject } = Promise.withResolvers<never>();
-  const all = each(sessions, (session) => void showMessages(session, output).catch(reject));
+  const all = each(sessions, (session) => void showMessages(session, page, output).catch(reject));
   await Promise.race([all, failure]);
 }
 
-async function showMessages(session: Session, output: Output): Promise<void> {
+async function showMessages(
+  session: Session,
+  page: Page | undefined,
+  output: Output,
+): Promise<void> {
   const { dialect, from: { name, peerId } } = session;
   const who = whoOf({ name, peerId });
   const facts = { event: "message", from: peerId ?? name, dialect };
   try {
-    for await (const data of session) showData(facts, who, data, output);
+    for await (const data of session) {
+      showData(facts, who, data, output);
+      if (typeof data === "string") page?.showText(session.from, data);
+    }
   } catch (error) {
     if (!(error instanceof PeerError)) throw error;
     output.note(`${who}: ${printable(error.message)}`);
-  }
-}
-
-/** Prints data of any type that somebody sent. What is nested too deeply for JSON is theirs to answer for: it is noted. */
-function showData(
-  facts: Record<string, unknown>,
-  who: string,
-  data: unknown,
-  output: Output,
-): void {
-  const shown = toNotation(data);
-  try {
-    const text = typeof shown === "string" ? shown : encodeJson(shown);
-    output.result({ ...facts, data: shown }, `${who}: ${printable(text, MAX_SHOWN_CHARS)}`);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    output.note(`${who}: ${error.message}`);
   }
 }

@@ -71,6 +71,12 @@ const PING_OPTIONS: OptionSpecs = {
   dialect: { value: "NAME", help: "native, or at HOST:PORT witch, peerconnect (its UDP port)" },
 };
 
+const TOPIC_ACCESS: OptionSpecs[string] = {
+  value: "LEVEL",
+  help:
+    "invited: only with those who show an invite for the topic, or are pinned (default: public)",
+};
+
 /** Every verb, in the order that help shows them. */
 export const VERBS: Readonly<Record<string, Verb>> = {
   id: {
@@ -87,13 +93,25 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     summary: "run a peer until ^C: found, called, written to, in the group, with --dir sent files",
     example: "kith up --name bob --dir inbox --yes",
     prints:
-      "ready: peerId, tcp, udp, http; then added, removed, member-joined, message ... as it happens",
+      "ready: peerId, tcp, udp, http; then added, member-joined, message, rumor ... as it happens",
     permissions: RECEIVE_PERMISSIONS,
     options: {
       ...COMMON_OPTIONS,
       dir: { value: "DIR", help: "take files into this folder (default: take none)" },
       yes: { help: "accept every file; without it a terminal is asked, and without one none is" },
       project: { value: "ID", help: "connect to the other servers of this project" },
+      topic: {
+        value: "NAME",
+        help: "take part in this topic, for those who come late",
+        repeats: true,
+      },
+      page: {
+        help: "let web pages on this machine show what comes, accept files and have things done",
+      },
+      "share-from": {
+        value: "DIR",
+        help: "what pages may send is below this folder (default: nothing may)",
+      },
       "max-clients": { value: "N", help: "refuse more clients than this (default: 256)" },
       ...LISTEN_OPTIONS,
       tag: { value: "NAME=VALUE", help: "a label that the others of the group see", repeats: true },
@@ -150,6 +168,77 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       ...NETWORK_OPTIONS,
     },
     load: () => import("./msg.ts"),
+  },
+  pub: {
+    usage: "TOPIC TEXT",
+    summary: "publish to everybody in a topic; TEXT - reads stdin",
+    example: "kith pub news 'the kettle is on'",
+    prints: "topic, from, seq, confirmedBy: who has it",
+    permissions: REACH_PERMISSIONS,
+    options: {
+      ...COMMON_OPTIONS,
+      as: { value: "FORM", help: "what TEXT is: text, json or bytes (default: text)" },
+      access: TOPIC_ACCESS,
+      ...SEED_OPTIONS,
+      timeout: {
+        value: "SECONDS",
+        help: "how long to look for somebody who takes part and takes it (default: 10)",
+      },
+      "invite-file": REACH_OPTIONS["invite-file"] as OptionSpecs[string],
+      ...FIND_OPTIONS,
+      ...NETWORK_OPTIONS,
+    },
+    load: () => import("./pub.ts"),
+  },
+  sub: {
+    usage: "TOPIC",
+    summary: "read a topic until ^C; with --since also what was missed",
+    example: "kith sub news --since",
+    prints:
+      "ready: peerId, tcp, udp, topic, neighbors; then message: topic, from, seq, createdMs, hops, data",
+    permissions: REACH_PERMISSIONS,
+    options: {
+      ...COMMON_OPTIONS,
+      since: {
+        value: "[=WHEN]",
+        bare: "last",
+        help:
+          "also what is kept from before: last (since this home read it, once), all, 10m, 2h, or a time",
+      },
+      count: { value: "N", help: "end after so many messages" },
+      "max-waiting": {
+        value: "N",
+        help: "messages that may wait to be printed; then the oldest goes (default: 16384)",
+      },
+      ...LISTEN_OPTIONS,
+      access: TOPIC_ACCESS,
+      ...SEED_OPTIONS,
+      "invite-file": REACH_OPTIONS["invite-file"] as OptionSpecs[string],
+      ...FIND_OPTIONS,
+      ...NETWORK_OPTIONS,
+    },
+    load: () => import("./sub.ts"),
+  },
+  rumor: {
+    usage: "TEXT",
+    summary: "tell a text that gets around, or find peers by name in that way",
+    example: "kith rumor 'the kettle is on'",
+    prints:
+      "told, dialect; with --search a line per peer: peerId (or dialect, id), name, addresses",
+    permissions: REACH_PERMISSIONS,
+    options: {
+      ...COMMON_OPTIONS,
+      search: { value: "NAME", help: "tell nothing, list who has NAME in its name" },
+      timeout: {
+        value: "SECONDS",
+        help: "how long to look for somebody to tell, and to wait for answers (default: 3)",
+      },
+      dialect: { value: "NAME", help: "native, or peerconnect for PeerConnect's nodes" },
+      ...SEED_OPTIONS,
+      ...FIND_OPTIONS,
+      ...NETWORK_OPTIONS,
+    },
+    load: () => import("./rumor.ts"),
   },
   discover: {
     usage: "",
@@ -271,7 +360,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       scope: {
         value: "SCOPE",
         help:
-          "call:NAME (* for all), send, msg or mesh; topic:NAME, folder:NAME for what is to come",
+          "call:NAME (* for all), send, msg, mesh or topic:NAME; folder:NAME for what is to come",
         repeats: true,
       },
       expires: { value: "TIME", help: "30s, 10m, 1h, 7d (default: 1d; an API key: never)" },
@@ -295,18 +384,33 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     load: () => import("./wire.ts"),
   },
   sim: {
-    usage: "membership",
-    summary: "simulate a group: how soon, how surely and at which price",
-    example: "kith sim membership --nodes 100 --loss 0.01 --seed 7",
+    usage: "membership|gossip",
+    summary: "simulate a group or a topic: how soon, how surely and at which price",
+    example: "kith sim gossip --nodes 1000 --senders many --kill 0.2 --seed 7",
     prints: "one line of figures, with seed and hash: the same seed gives the same hash",
     permissions: "none",
     options: {
       ...COMMON_OPTIONS,
-      nodes: { value: "N", help: "members, 2..2000 (default: 100)" },
-      loss: { value: "P", help: "part of all packets that is lost, 0..0.9 (default: 0.01)" },
+      nodes: {
+        value: "N",
+        help: "members, 2..2000 (default: 100); peers of a topic, 10..5000 (default: 1000)",
+      },
+      loss: {
+        value: "P",
+        help: "part of all packets that is lost, 0..0.9 (default: 0.01; of gossip 0)",
+      },
       seed: { value: "N", help: "what everything that is drawn comes from (default: 1)" },
-      seconds: { value: "N", help: "simulated time, 1..3600 (default: 120)" },
-      "no-lifeguard": { help: "plain SWIM, for comparison" },
+      seconds: { value: "N", help: "membership: simulated time, 1..3600 (default: 120)" },
+      "no-lifeguard": { help: "membership: plain SWIM, for comparison" },
+      senders: { value: "WHO", help: "gossip: one peer publishes, or many (default: one)" },
+      kill: {
+        value: "P",
+        help: "gossip: part of the peers that is killed at once, 0..0.5 (default: 0)",
+      },
+      malicious: {
+        value: "P",
+        help: "gossip: part of the peers that drop, forge or flood, 0..0.5 (default: 0)",
+      },
     },
     load: () => import("./sim.ts"),
   },

@@ -3,6 +3,7 @@ import { reachOptions } from "../../src/cli/open_peer.ts";
 import {
   asUsage,
   COMMON_OPTIONS,
+  durationMs,
   Options,
   type OptionSpecs,
   REACH_OPTIONS,
@@ -159,5 +160,33 @@ Deno.test("Options.number takes a number of its range, with or without a fractio
     const text of ["0.91", "1", "-0.1", "1e-3", "0x0", ".5", "0.", "NaN", "0,1", "0.1234567890"]
   ) {
     assertThrows(() => read(text), UsageError, "Option --loss must be a number, 0..0.9: it is");
+  }
+});
+
+Deno.test("Options takes an option that may do without a value as what it means then, never the next word", () => {
+  const specs: OptionSpecs = { ...SPECS, since: { value: "[=WHEN]", help: "", bare: "last" } };
+  const cases: readonly (readonly [line: string[], since: string | undefined, args: string[]])[] = [
+    [["news"], undefined, ["news"]],
+    [["--since", "news"], "last", ["news"]],
+    [["news", "--since"], "last", ["news"]],
+    [["--since=10m", "news"], "10m", ["news"]],
+    [["news", "--", "--since"], undefined, ["news", "--since"]],
+    [["since", "--name", "x"], undefined, ["since"]],
+  ];
+  for (const [line, since, args] of cases) {
+    const options = new Options(line, specs);
+    assertEquals([options.text("since"), options.args], [since, args], line.join(" "));
+  }
+  assertThrows(() => new Options(["--since="], specs), UsageError);
+});
+
+Deno.test("durationMs reads a number and its unit, and nothing else", () => {
+  const cases = [["30s", 30_000], ["10m", 600_000], ["2h", 7_200_000], [
+    "7d",
+    604_800_000,
+  ]] as const;
+  for (const [text, ms] of cases) assertEquals(durationMs(text), ms);
+  for (const text of ["", "0s", "1", "s", "1.5h", "-1m", "10m ", "1w"]) {
+    assertEquals(durationMs(text), undefined, text);
   }
 });

@@ -10,6 +10,9 @@ const SPECS: OptionSpecs = {
   seed: { value: "N", help: "" },
   seconds: { value: "N", help: "" },
   "no-lifeguard": { help: "" },
+  senders: { value: "WHO", help: "" },
+  kill: { value: "P", help: "" },
+  malicious: { value: "P", help: "" },
 };
 
 class KeptOutput extends Output {
@@ -58,6 +61,38 @@ Deno.test("kith sim refuses what it cannot simulate", async () => {
     [["membership", "--loss", "0.91"], "--loss must be a number, 0..0.9"],
     [["membership", "--seconds", "0"], "--seconds must be a number, 1..3600"],
     [["membership", "--seconds", "3601"], "--seconds must be a number, 1..3600"],
+  ] as const;
+  for (const [line, text] of cases) {
+    const error = await assertRejects(() => sim(...line), UsageError);
+    assertStringIncludes(error.message, text);
+  }
+});
+
+Deno.test("kith sim gossip prints figures, and the same ones for the same seed", async () => {
+  const line = ["gossip", "--nodes", "30", "--senders", "many", "--kill", "0.2", "--seed", "7"];
+  const { facts: [facts], text } = await sim(...line);
+  assertEquals([facts?.nodes, facts?.senders, facts?.kill, facts?.loss, facts?.malicious], [
+    30,
+    "many",
+    0.2,
+    0,
+    0,
+  ]);
+  assertEquals([facts?.expected, facts?.missed, facts?.repeated], [20 * 23, 0, 0]);
+  assert(Number(facts?.lastHop) >= 2 && Number(facts?.lastMs) <= 3_000, text);
+  assertStringIncludes(text, "deliveries                460 of 460");
+  assertStringIncludes(text, `seed, hash                7, ${facts?.hash}`);
+  assertEquals((await sim(...line)).facts, [facts]);
+});
+
+Deno.test("kith sim refuses options of what is not simulated", async () => {
+  const cases = [
+    [["membership", "--kill", "0.2"], "--kill is not for sim membership"],
+    [["gossip", "--no-lifeguard"], "--no-lifeguard is not for sim gossip"],
+    [["gossip", "--seconds", "5"], "--seconds is not for sim gossip"],
+    [["gossip", "--senders", "few"], "--senders must be one of one, many"],
+    [["gossip", "--nodes", "9"], "--nodes must be a number, 10..5000"],
+    [["gossip", "--malicious", "0.6"], "--malicious must be a number, 0..0.5"],
   ] as const;
   for (const [line, text] of cases) {
     const error = await assertRejects(() => sim(...line), UsageError);

@@ -23,8 +23,10 @@ const NETWORK_VERBS: readonly string[] = [
   "msg",
   "peers",
   "ping",
+  "pub",
   "recv",
   "send",
+  "sub",
   "up",
 ];
 
