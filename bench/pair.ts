@@ -12,6 +12,8 @@ export interface PairArgs {
   receive?: readonly string[];
   /** The sender. @default {[]} */
   send?: readonly string[];
+  /** More flags for `deno run`, of both. @default {[]} */
+  flags?: readonly string[];
 }
 
 /** A running pair. */
@@ -26,10 +28,10 @@ export class Pair implements AsyncDisposable {
 
   /** Starts the receiver, which says on which port, then the sender, which is told that port. */
   static async start(script: string, args: PairArgs = {}): Promise<Pair> {
-    const { receive = [], send = [] } = args;
-    const receiver = new Child(script, ["receive", ...receive]);
+    const { receive = [], send = [], flags = [] } = args;
+    const receiver = new Child(script, ["receive", ...receive], { flags });
     const { port } = await receiver.answer() as { port: number };
-    return new Pair(receiver, new Child(script, ["send", String(port), ...send]));
+    return new Pair(receiver, new Child(script, ["send", String(port), ...send], { flags }));
   }
 
   /** Tells the sender to do something and waits for the outcome. */

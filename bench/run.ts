@@ -19,6 +19,7 @@ import { allocationQuestions } from "./cases/allocation.ts";
 import { codecQuestions } from "./cases/codec.ts";
 import { encryptedQuestions } from "./cases/encrypted.ts";
 import { fileQuestion } from "./cases/file.ts";
+import { gossipQuestions } from "./cases/gossip.ts";
 import { requestQuestions } from "./cases/requests.ts";
 import { streamQuestions } from "./cases/stream.ts";
 import { type Answer, ask, type Question } from "./question.ts";
@@ -34,6 +35,7 @@ const questions: readonly Question[] = [
   ...requestQuestions,
   ...encryptedQuestions,
   fileQuestion,
+  ...gossipQuestions,
   ...allocationQuestions,
 ];
 
