@@ -198,7 +198,7 @@ export {
   type RumorMessage,
   RumorMill,
   type RumorMillOptions,
-  type RumorNeighbour,
+  type RumorNeighbor,
   type RumorOptions,
   type RumorPort,
   type SearchOptions,

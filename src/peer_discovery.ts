@@ -20,7 +20,7 @@ import { WitchDiscovery } from "./discovery/dialects/witch_discovery.ts";
 import { askWitchStatus } from "./discovery/dialects/witch_status.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
 import { UdpPort } from "./endpoint/udp_port.ts";
-import { TransportError } from "./errors.ts";
+import { TransportError, UnsupportedError } from "./errors.ts";
 import type { Dialect, PeerOptions } from "./peer_options.ts";
 import type { Identity } from "./secure/identity.ts";
 import { type Address, isWildcard, type Transport } from "./transport/transport.ts";
@@ -105,6 +105,16 @@ export function hostsOf(
   const usable = interfaces().filter(({ family, name }) => family === "IPv4" && isWanted(name));
   const far = usable.filter(({ loopback }) => !loopback);
   return (far.length > 0 ? far : usable).map(({ address }) => address);
+}
+
+/** The same, or none where that may not be asked: others have to see where what we send comes from. */
+export function hostsIfAllowed(options: PeerOptions): readonly string[] {
+  try {
+    return hostsOf(options);
+  } catch (error) {
+    if (error instanceof UnsupportedError) return [];
+    throw error;
+  }
 }
 
 async function openSources(

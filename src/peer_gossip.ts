@@ -11,10 +11,9 @@ import type { Link } from "./endpoint/link.ts";
 import type { Contact } from "./gossip/contact.ts";
 import { Gossip } from "./gossip/gossip.ts";
 import type { Membership } from "./membership/membership.ts";
-import { hostsOf } from "./peer_discovery.ts";
+import { hostsIfAllowed } from "./peer_discovery.ts";
 import type { PeerOptions } from "./peer_options.ts";
 import type { Identity } from "./secure/identity.ts";
-import { UnsupportedError } from "./errors.ts";
 import { type Address, parseAddress } from "./transport/transport.ts";
 
 /** What {@linkcode openGossip} needs. */
@@ -39,7 +38,7 @@ export function openGossip(needs: GossipNeeds): Gossip {
   return new Gossip({
     endpoint,
     identity,
-    hosts: () => hosts(options),
+    hosts: () => hostsIfAllowed(options),
     directory: { find: ({ signal }) => discovery.find({ signal }) },
     known: () => contactsOf(membership()),
     isInvited: (scope: string, link: Link) => isInvited(scope, { peer: link.peer, link }),
@@ -63,14 +62,4 @@ function contactsOf(membership: Membership | undefined): Contact[] {
 function addressOf(seed: string | Address): Address[] {
   const address = typeof seed === "string" ? parseAddress(seed) : seed;
   return address === undefined ? [] : [address];
-}
-
-/** Where that may not be asked, others have to see where our connections come from. */
-function hosts(options: PeerOptions): readonly string[] {
-  try {
-    return hostsOf(options);
-  } catch (error) {
-    if (error instanceof UnsupportedError) return [];
-    throw error;
-  }
 }

@@ -6,10 +6,9 @@
 
 import type { RememberedPeers } from "./discovery/sources/remembered_peers.ts";
 import type { MemberMemory, MembershipParts } from "./membership/membership_options.ts";
-import { hostsOf } from "./peer_discovery.ts";
+import { hostsIfAllowed } from "./peer_discovery.ts";
 import type { PeerOptions } from "./peer_options.ts";
 import type { PeerParts } from "./peer_parts.ts";
-import { UnsupportedError } from "./errors.ts";
 import type { Trust } from "./secure/trust.ts";
 import { type Address, parseAddress } from "./transport/transport.ts";
 
@@ -28,21 +27,11 @@ export function membershipParts(parts: PeerParts, options: PeerOptions): Members
     udp,
     identity,
     home: options.home,
-    hosts: () => hosts(options),
+    hosts: () => hostsIfAllowed(options),
     directory: { find: ({ signal }) => discovery.find({ signal }) },
     admits: admitting(trust, () => endpoint.clock.now()),
     ...(memory === undefined ? {} : { memory: memoryOf(memory) }),
   };
-}
-
-/** Where that may not be asked, others have to see where our packets come from. */
-function hosts(options: PeerOptions): readonly string[] {
-  try {
-    return hostsOf(options);
-  } catch (error) {
-    if (error instanceof UnsupportedError) return [];
-    throw error;
-  }
 }
 
 function memoryOf(memory: RememberedPeers): MemberMemory {

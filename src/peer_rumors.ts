@@ -1,7 +1,7 @@
 /**
  * The rumors of a peer, native ones and PeerConnect's: whom they are told, and what is said of the peer to who searches.
  *
- * Where no group was joined, native ones go to peers that discovery finds (`peer_neighbours.ts`). PeerConnect's go to nodes
+ * Where no group was joined, native ones go to peers that discovery finds (`peer_neighbors.ts`). PeerConnect's go to nodes
  * that its discovery finds, once they have answered a probe or accepted a connection: a reply to a find can come in anybody's
  * name. They leave from the peer's own port, so these are nodes of its family of addresses.
  *
@@ -14,14 +14,13 @@ import type { ForeignPeer } from "./discovery/foreign.ts";
 import { sharedBits } from "./discovery/interface_network.ts";
 import { isLoopback } from "./endpoint/limits.ts";
 import type { UdpPort } from "./endpoint/udp_port.ts";
-import { UnsupportedError } from "./errors.ts";
 import { PeerConnectGossip, type PeerConnectRumor } from "./gossip/dialects/peerconnect_gossip.ts";
 import { type HeardRumor, RumorMill } from "./gossip/rumor_mill.ts";
 import type { FoundPeer, SearchOptions } from "./gossip/rumor_search.ts";
 import type { Membership } from "./membership/membership.ts";
-import { hostsOf } from "./peer_discovery.ts";
+import { hostsIfAllowed } from "./peer_discovery.ts";
 import { type LookOptions, Lookout } from "./peer_lookout.ts";
-import { Neighbours } from "./peer_neighbours.ts";
+import { Neighbors } from "./peer_neighbors.ts";
 import type { PeerOptions } from "./peer_options.ts";
 import type { PeerParts } from "./peer_parts.ts";
 import { type Address, formatAddress } from "./transport/transport.ts";
@@ -185,7 +184,7 @@ export class PeerRumors implements AsyncDisposable {
 function openNative(needs: RumorNeeds, udp: UdpPort): OpenRumors<HeardRumor> {
   const { endpoint, identity, discovery, membership, admits, options } = needs;
   const { clock, log, metrics } = endpoint;
-  const neighbours = new Neighbours({
+  const neighbors = new Neighbors({
     endpoint,
     udpAddress: udp.address,
     membership,
@@ -193,29 +192,29 @@ function openNative(needs: RumorNeeds, udp: UdpPort): OpenRumors<HeardRumor> {
   });
   const mill = new RumorMill({
     ...{ udp, identity, clock, log, metrics, admits },
-    self: () => describe(needs, udp, hosts(options)[0] ?? ""),
-    neighbours: () => neighbours.all(),
-    stream: (peerId, payload) => neighbours.bring(peerId, payload),
+    self: () => describe(needs, udp, hostsIfAllowed(options)[0] ?? ""),
+    neighbors: () => neighbors.all(),
+    stream: (peerId, payload) => neighbors.bring(peerId, payload),
   });
   const lookout = new Lookout({
     ...{ clock, log },
     isNeeded: () => membership() === undefined,
-    isAlone: () => neighbours.all().length === 0,
+    isAlone: () => neighbors.all().length === 0,
     find: (signal) => discovery.find({ signal }),
-    meet: (found, signal) => neighbours.meet(found, signal),
+    meet: (found, signal) => neighbors.meet(found, signal),
   });
   return new OpenRumors({
     gossip: mill,
     ready: async (options) => {
-      neighbours.refresh();
+      neighbors.refresh();
       await lookout.ready(options);
     },
     close: async () => {
-      const late = clock.after(LAST_WORD_MS, () => void neighbours.close());
+      const late = clock.after(LAST_WORD_MS, () => void neighbors.close());
       await lookout.close();
       await mill.close();
       late.cancel();
-      await neighbours.close();
+      await neighbors.close();
     },
   });
 }
@@ -269,20 +268,10 @@ function describe(
 
 /** Of our addresses the one that is most like the asker's, which it will reach if any. */
 function hostFacing(asker: string, options: PeerOptions): string {
-  const own = hosts(options);
+  const own = hostsIfAllowed(options);
   if (isLoopback(asker)) return own.find(isLoopback) ?? "127.0.0.1";
   const [best = ""] = own.toSorted((a, b) => sharedBits(asker, b) - sharedBits(asker, a));
   return best;
-}
-
-/** Where that may not be asked, others have to see where our packets come from. */
-function hosts(options: PeerOptions): readonly string[] {
-  try {
-    return hostsOf(options);
-  } catch (error) {
-    if (error instanceof UnsupportedError) return [];
-    throw error;
-  }
 }
 
 function isIPv6({ hostname }: Address): boolean {

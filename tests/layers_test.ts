@@ -17,7 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["peer_options.ts"],
   ["peer_discovery.ts"],
   ["peer_parts.ts", "peer_lookout.ts"],
-  ["peer_membership.ts", "peer_gossip.ts", "peer_page.ts", "peer_neighbours.ts"],
+  ["peer_membership.ts", "peer_gossip.ts", "peer_page.ts", "peer_neighbors.ts"],
   ["peer_rumors.ts"],
   ["peer.ts"],
   ["serve.ts"],

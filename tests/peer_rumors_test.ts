@@ -3,7 +3,7 @@ import type { Dialect, Peer, PeerOptions } from "../src/peer.ts";
 import { ClosedError, InvalidPacketError, NotFoundError, PeerError } from "../src/errors.ts";
 import type { FoundPeer } from "../src/gossip/rumor_search.ts";
 import { encodeFindReply } from "../src/discovery/dialects/peerconnect_packets.ts";
-import { Neighbours } from "../src/peer_neighbours.ts";
+import { Neighbors } from "../src/peer_neighbors.ts";
 import { OriginalGossip, packetOf } from "./gossip/dialects/peerconnect_gossip_fixture.ts";
 import { ORIGINAL_ID } from "./discovery/dialects/peerconnect_fixture.ts";
 import { FAST } from "./membership/group_fixture.ts";
@@ -192,7 +192,7 @@ Deno.test("Rumors of who is denied are not heard", async () => {
   assertEquals(heard[0], []);
 });
 
-Deno.test("gossip.neighbour and gossip.rumor refuse what is none, naming it, and callers that prove nothing", async () => {
+Deno.test("rumor.neighbor and rumor.bring refuse what is none, naming it, and callers that prove nothing", async () => {
   await using market = new Market();
   const bob = await market.peer(B);
   bob.rumors();
@@ -203,16 +203,16 @@ Deno.test("gossip.neighbour and gossip.rumor refuse what is none, naming it, and
     assertEquals([error.code, error.message.includes(says)], ["bad-message", true], error.message);
   };
   for (const udpPort of [undefined, 0, 65_536, 1.5, "5"]) {
-    await refused("gossip.neighbour", { udpPort }, "udpPort must be 1..65535");
+    await refused("rumor.neighbor", { udpPort }, "udpPort must be 1..65535");
   }
-  await refused("gossip.rumor", { payload: "x" }, "payload is not bin");
+  await refused("rumor.bring", { payload: "x" }, "payload is not bin");
   const garbage = { payload: Uint8Array.of(1, 2, 3) };
   const error = await market.run(
-    assertRejects(() => link.request("gossip.rumor", garbage), PeerError),
+    assertRejects(() => link.request("rumor.bring", garbage), PeerError),
   );
   assert(["bad-message", "too-large"].includes(error.code), error.code);
   const udp = market.udpAt(B);
-  for (const header of ["gossip.neighbour", "gossip.rumor"]) {
+  for (const header of ["rumor.neighbor", "rumor.bring"]) {
     const plain = assertRejects(() => client.request(udp, header, { udpPort: 1 }), PeerError);
     assertEquals((await market.run(plain)).code, "not-authenticated");
   }
@@ -279,16 +279,16 @@ Deno.test("PeerConnect rumors go to nobody who was only named by a reply to a fi
   liar.close();
 });
 
-Deno.test("Neighbours brings nothing to who is not known, and says so at once", async () => {
+Deno.test("Neighbors brings nothing to who is not known, and says so at once", async () => {
   await using market = new Market();
   const bob = await market.peer(B);
-  const neighbours = new Neighbours({
+  const neighbors = new Neighbors({
     endpoint: bob.endpoint,
     udpAddress: bob.udpAddress ?? { hostname: B, port: 1 },
     membership: () => undefined,
     receive: () => {},
   });
-  const bringing = neighbours.bring("0a".repeat(20), new Uint8Array(1));
+  const bringing = neighbors.bring("0a".repeat(20), new Uint8Array(1));
   await assertRejects(() => bringing, NotFoundError, "it is not known here");
-  await neighbours.close();
+  await neighbors.close();
 });

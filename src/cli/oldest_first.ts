@@ -17,7 +17,7 @@ const MAX_SORTED = 16_384;
 
 /**
  * What comes at the beginning, the oldest first: from whom it comes, and so in which order, is chance. Then everything as
- * it comes. Whoever leaves the loop closes what the messages come from.
+ * it comes. Leaving the loop closes nothing: who opened what the messages come from has to close that.
  */
 export async function* oldestFirst(
   messages: AsyncIterable<GossipMessage>,

@@ -8,6 +8,7 @@ import { NotFoundError } from "../errors.ts";
 import { type FoundPeer, SEARCH_MS } from "../gossip/rumor_search.ts";
 import { printable } from "../log.ts";
 import type { Peer } from "../peer.ts";
+import type { RumorDialect } from "../peer_rumors.ts";
 import { formatAddress } from "../transport/transport.ts";
 import { idToDecimal } from "../wire/remote_peer.ts";
 import { openPeer } from "./open_peer.ts";
@@ -17,9 +18,7 @@ import { holdHome } from "./running.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** Whose rumors. */
-const RUMOR_DIALECTS = ["native", "peerconnect"] as const;
-
-type RumorDialect = typeof RUMOR_DIALECTS[number];
+const RUMOR_DIALECTS: readonly RumorDialect[] = ["native", "peerconnect"];
 
 /** Tells a text that gets around, or finds peers by name in the same way. */
 export async function run(invocation: Invocation): Promise<void> {

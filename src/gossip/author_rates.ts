@@ -2,9 +2,9 @@
  * How much of each author is passed on, so that one who floods is cut at the first hop, whoever brings it.
  *
  * An author that is not known draws its first message from a bucket of the neighbour that brought it, so invented authors
- * come in at a bounded rate, push out the known ones no faster, and keep out nobody whom other neighbours bring. What a newcomer may send at once begins with a second's worth and
- * grows to a whole burst with time. Ids cost nothing, so this does not bound what many authors send together for long;
- * that is for the caps of the links they come by.
+ * come in at a bounded rate, push out the known ones no faster, and keep out nobody whom other neighbours bring. What a
+ * newcomer may send at once begins with a second's worth and grows to a whole burst with time. Ids cost nothing, so this
+ * does not bound what many authors send together for long; that is for the caps of the links they come by.
  *
  * @module
  */

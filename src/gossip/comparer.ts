@@ -26,8 +26,8 @@ import type { History, Kept } from "./history.ts";
 import { keyOf, MAX_IDS, type MessageId } from "./id_list.ts";
 import type { GossipTuning } from "./options.ts";
 import { encodePacket, type GossipPacket, MAX_BUCKETS } from "./packets.ts";
-import { draw } from "./passive_view.ts";
 import { idsOf, MAX_RANGES, type RangeList, rangesOf } from "./range_list.ts";
+import { draw } from "./shuffled.ts";
 
 /** What came later is still on its way elsewhere, and no difference; in milliseconds. */
 const ARRIVING_MS = 500;
@@ -39,7 +39,7 @@ const PAGE_MS = 5_000;
 /** How long a page may take altogether, however slowly its messages come, in milliseconds. */
 const LONGEST_PAGE_MS = 15_000;
 
-/** Pages that are waited for at the same time, of different peers; half of them of neighbours. */
+/** Pages that are waited for at the same time, of different peers; half of them are for neighbours alone. */
 const MAX_PAGES = 8;
 
 /** How long somebody is not listened to who did not give what it offered, in milliseconds. */

@@ -13,7 +13,7 @@ import type { Clock } from "../clock.ts";
 /** How a {@linkcode GroupClock} is bounded. */
 export interface GroupClockOptions {
   /** Most neighbours whose time counts: those who were first, until they go. @default {16} */
-  maxNeighbours?: number;
+  maxNeighbors?: number;
 }
 
 /**
@@ -25,23 +25,23 @@ const JUMP_MS = 60_000;
 /** The time of a group; see the module. */
 export class GroupClock {
   readonly #clock: Pick<Clock, "now" | "wallMs">;
-  readonly #maxNeighbours: number;
+  readonly #maxNeighbors: number;
   // How far each neighbour is ahead of us.
   readonly #offsets = new Map<string, number>();
   #offsetMs = 0;
   // How far our wall clock is ahead of the one that never runs back.
   #leadMs: number;
 
-  /** Our own time: no neighbour was heard. @throws {RangeError} when `maxNeighbours` is no integer above 0. */
+  /** Our own time: no neighbour was heard. @throws {RangeError} when `maxNeighbors` is no integer above 0. */
   constructor(clock: Pick<Clock, "now" | "wallMs">, options: GroupClockOptions = {}) {
-    const { maxNeighbours = 16 } = options;
-    if (!Number.isSafeInteger(maxNeighbours) || maxNeighbours < 1) {
+    const { maxNeighbors = 16 } = options;
+    if (!Number.isSafeInteger(maxNeighbors) || maxNeighbors < 1) {
       throw new RangeError(
-        `maxNeighbours must be an integer above 0: current value is ${maxNeighbours}`,
+        `maxNeighbors must be an integer above 0: current value is ${maxNeighbors}`,
       );
     }
     this.#clock = clock;
-    this.#maxNeighbours = maxNeighbours;
+    this.#maxNeighbors = maxNeighbors;
     this.#leadMs = clock.wallMs() - clock.now();
   }
 
@@ -51,7 +51,7 @@ export class GroupClock {
   }
 
   /**
-   * A neighbour says what time it is; its last word counts. One more than `maxNeighbours` is not listened to, so that
+   * A neighbour says what time it is; its last word counts. One more than `maxNeighbors` is not listened to, so that
    * nobody can push out those who are there.
    *
    * @param theirWallMs Its own clock when its packet left, not what it thinks its group agrees on: else an error would
@@ -67,7 +67,7 @@ export class GroupClock {
       throw new TypeError(`rttMs must be 0 or more: current value is ${rttMs}`);
     }
     this.#forgetAfterJump();
-    if (this.#offsets.size >= this.#maxNeighbours && !this.#offsets.has(peerId)) return;
+    if (this.#offsets.size >= this.#maxNeighbors && !this.#offsets.has(peerId)) return;
     this.#offsets.set(peerId, theirWallMs + rttMs / 2 - this.#clock.wallMs());
     this.#offsetMs = medianOf([0, ...this.#offsets.values()]);
   }

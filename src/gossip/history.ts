@@ -12,8 +12,6 @@ import { Chain, type ChainLink } from "./chain.ts";
 import { type DigestRow, type IdsByAuthor, MARKS, MAX_DIGEST_ROWS } from "./digest.ts";
 import { Heap, type Placed } from "./heap.ts";
 
-export { type DigestRow, type IdsByAuthor, parseDigest, parseIds } from "./digest.ts";
-
 /** A message that can be kept. */
 export interface Kept {
   /** Who wrote it. */

@@ -16,7 +16,8 @@ import { type RateOptions, TokenBuckets } from "../endpoint/limits.ts";
 import type { Contact } from "./contact.ts";
 import type { GossipTuning } from "./options.ts";
 import { encodePacket, type GossipPacket, type NeighborPriority, type Refusal } from "./packets.ts";
-import { draw, PassiveView } from "./passive_view.ts";
+import { PassiveView } from "./passive_view.ts";
+import { draw } from "./shuffled.ts";
 import { MAX_TOLD, Shuffler } from "./shuffler.ts";
 import { Strangers } from "./strangers.ts";
 
@@ -26,7 +27,7 @@ const KEPT = 2;
 /** Urgent requests that are granted where no place is free. */
 const URGENT: Readonly<RateOptions> = { perSecond: 2, burst: 8 };
 
-/** Requests of one peer that are answered, and walks and exchanges of one neighbour that go on. */
+/** Requests of one peer that are answered, and walks of one neighbour that go on. */
 const REQUESTS: Readonly<RateOptions> = { perSecond: 1, burst: 8 };
 const WALKS: Readonly<RateOptions> = { perSecond: 8, burst: 64 };
 

@@ -30,7 +30,7 @@ export {
   type HeardRumor,
   RumorMill,
   type RumorMillOptions,
-  type RumorNeighbour,
+  type RumorNeighbor,
 } from "./rumor_mill.ts";
 export { type FoundPeer as RumorFoundPeer, type SearchOptions } from "./rumor_search.ts";
 export { type RumorPort } from "./rumor_sends.ts";

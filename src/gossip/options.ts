@@ -39,7 +39,7 @@ export interface GossipPorts {
   emit(topic: string, event: TopicEvent): void;
 }
 
-/** How the protocols are tuned. Figures are those of the papers (HyParView, Plumtree) unless said otherwise. */
+/** How the protocols are tuned. Sizes and walks are those of the HyParView paper, the other figures are measured here. */
 export interface GossipTuning {
   /** Neighbours in a topic. @default {5} */
   readonly activeSize: number;
@@ -73,11 +73,11 @@ export interface GossipTuning {
   readonly repairMs: number;
   /** Who announces a message that came by so many more hops becomes the way that it comes. @default {12} */
   readonly optimizeHops: number;
-  /** Neighbours are told that they need not send a message of so many bytes. @default {1024} */
+  /** Where messages come twice, neighbours are told that they need not send one of so many bytes. @default {1024} */
   readonly bigBytes: number;
   /** Ids that a neighbour may tell of in ten seconds. @default {20000} */
   readonly idsPerTenSeconds: number;
-  /** Time between two comparisons of what is kept with somebody else, in milliseconds. @default {5000} */
+  /** Least time between two comparisons of what is kept; where nothing happens it grows. In milliseconds. @default {5000} */
   readonly compareMs: number;
 }
 

@@ -33,7 +33,7 @@ const ANSWER_MS = 400;
 /** A look that comes so much later than it should shows that we were asleep, and not the others. */
 const ASLEEP_MS = 1_000;
 
-/** Peers that were heard from lately, no neighbours among them, whose addresses are remembered. */
+/** Peers, besides neighbours, whose addresses are remembered: of those who are new, or have said theirs, the last. */
 const MAX_HEARD = 256;
 
 /** What only neighbours say to each other. */

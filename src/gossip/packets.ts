@@ -12,12 +12,13 @@
  * | `welcome`  | `t o c w e x` | yes or no; `w` of the question comes back as `e`; others that may           |
  * | `walk`     | `t c l`       | somebody has joined; `l` steps are left                                     |
  * | `leave`    | `t g`         | not your neighbour any more; whether gone for good                          |
- * | `shuffle`  | `t c x l`     | contacts of `c`, for some of yours                                          |
- * | `shuffled` | `t x`         | these                                                                       |
+ * | `shuffle`  | `t c x l n`   | contacts of `c`, for some of yours; `n` was drawn for this exchange         |
+ * | `shuffled` | `t x n`       | these                                                                       |
  * | `compare`  | `t d`         | what is kept here, in short                                                 |
- * | `offer`    | `t i b`       | ranges of ids that are kept here of the buckets `b`, in answer; or that you lack, without |
+ * | `offer`    | `t i b a`     | ranges of ids that are kept here of the buckets `b`, in answer; or that you lack, without; whether these are all |
  * | `want`     | `t i`         | send me these                                                               |
- * | `ping` `pong` | `w` / `e`  | are you there? Yes                                                          |
+ * | `ping`     | `w`           | are you there?                                                              |
+ * | `pong`     | `w e`         | yes; `w` of the question comes back as `e`                                  |
  *
  * `t` is the topic's key, `w` what the sender's clock says, in milliseconds since 1970.
  *
@@ -29,8 +30,8 @@ import { Encoder } from "../wire/encoder.ts";
 import { encodeWireData, type MessageBody, wireData, writeMessage } from "../wire/message.ts";
 import { Slabs } from "../wire/slabs.ts";
 import { type Contact, readContact, readContacts, writeContact } from "./contact.ts";
+import { type DigestRow, parseDigest } from "./digest.ts";
 import { TOPIC_KEY_BYTES } from "./envelope.ts";
-import { type DigestRow, parseDigest } from "./history.ts";
 import { type IdList, MAX_IDS, readIds, writeIds } from "./id_list.ts";
 import { type RangeList, readRanges, writeRanges } from "./range_list.ts";
 

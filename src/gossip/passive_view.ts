@@ -5,6 +5,7 @@
  */
 
 import { type Contact, isReachable } from "./contact.ts";
+import { draw } from "./shuffled.ts";
 
 /** How long somebody who said that it has enough neighbours is left alone, in milliseconds; twice as long each time. */
 const FIRST_REST_MS = 1_000;
@@ -131,19 +132,6 @@ export class PassiveView {
       return;
     }
   }
-}
-
-/** Some of a list, each once, in an order that is drawn. */
-export function draw<T>(list: readonly T[], count: number, random: () => number): T[] {
-  const left = [...list];
-  const drawn: T[] = [];
-  while (drawn.length < count && left.length > 0) {
-    const at = Math.floor(random() * left.length);
-    const [one, last] = [left[at] as T, left.pop() as T];
-    if (at < left.length) left[at] = last;
-    drawn.push(one);
-  }
-  return drawn;
 }
 
 function isSamePlace(a: Contact, b: Contact): boolean {

@@ -6,7 +6,7 @@
  */
 
 import type { Timer } from "../clock.ts";
-import { ClosedError, PeerError } from "../errors.ts";
+import { ClosedError, NotFoundError, PeerError, TimeoutError } from "../errors.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Link } from "../endpoint/link.ts";
 import { printable } from "../log.ts";
@@ -61,6 +61,7 @@ export class PeerLinks {
   readonly #entries = new Map<string, Entry>();
   // Made once for each connection, because that is asked for with every packet.
   readonly #sources = new WeakMap<Link, Contact>();
+  readonly #watched = new WeakSet<Link>();
   readonly #waiting: Entry[] = [];
   readonly #closing = new AbortController();
   readonly #work = new Set<Promise<void>>();
@@ -189,6 +190,8 @@ export class PeerLinks {
   /** What is said goes over this connection from now on. */
   #take(entry: Entry, link: Link): void {
     entry.queue.use(link);
+    if (this.#watched.has(link)) return; // a peer may have two, and use one after the other
+    this.#watched.add(link);
     void link.closed.then(() => this.#lost(entry, link));
   }
 
@@ -250,10 +253,10 @@ export class PeerLinks {
     const { contact: { peerId, hosts, port } } = entry;
     const { endpoint } = this.#parts;
     const late = new AbortController();
-    const timer = endpoint.clock.after(DIAL_MS, () => late.abort(new Error("no answer in time")));
+    const timer = endpoint.clock.after(DIAL_MS, () => late.abort(LATE));
     const signal = AbortSignal.any([late.signal, this.#closing.signal]);
     const expect = (peer: { readonly peerId: string }) => {
-      if (peer.peerId !== peerId) throw new Error("another peer is there");
+      if (peer.peerId !== peerId) throw ANOTHER;
     };
     try {
       for (const hostname of port === 0 ? [] : hosts) {
@@ -263,8 +266,10 @@ export class PeerLinks {
           if (this.#closing.signal.aborted) return await link.close();
           return this.#own(entry, link);
         } catch (error) {
-          const why = printable(String(error));
-          endpoint.log.debug("cannot reach a peer of a topic", { peerId, hostname, why });
+          const { log } = endpoint;
+          const what = { peerId, hostname, why: printable(String(error)) };
+          if (error instanceof PeerError) log.debug("cannot reach a peer of a topic", what);
+          else log.error("reaching a peer of a topic failed", what);
         }
       }
     } finally {
@@ -301,6 +306,10 @@ export class PeerLinks {
     return this.#parts.endpoint.clock.now();
   }
 }
+
+/** Why connecting is given up. */
+const LATE = new TimeoutError("No answer in time");
+const ANOTHER = new NotFoundError("no-peer", "Another peer is there");
 
 /** Where a connection comes from, without the port that its peer listens on. */
 function sourceOf({ peer: { peerId }, remote: { hostname } }: Link): Contact {

@@ -29,8 +29,8 @@ export class PeerQueue {
   readonly #bodies: Uint8Array[] = [];
   #link: Link | undefined;
   #bodyBytes = 0;
-  // Whether the connection has no room for the moment: its peer does not read as fast as we write.
-  #isFull = false;
+  // Connections that have no room for the moment: the peer does not read as fast as we write.
+  readonly #full = new WeakSet<Link>();
 
   /** Waits for a connection. */
   constructor(parts: PeerQueueParts) {
@@ -60,7 +60,6 @@ export class PeerQueue {
   /** What is said goes over this connection from now on; without one it waits. */
   use(link: Link | undefined): void {
     this.#link = link;
-    this.#isFull = false;
     this.#drain();
   }
 
@@ -87,7 +86,8 @@ export class PeerQueue {
 
   /** Whether what comes now can leave at once: nothing waits then. */
   get #isFree(): boolean {
-    return !this.#isFull && this.#link?.open === true;
+    const link = this.link;
+    return link !== undefined && !this.#full.has(link);
   }
 
   /** Writes what waits for as long as there is room. */
@@ -112,12 +112,11 @@ export class PeerQueue {
     const link = this.#link;
     try {
       const room = link?.forward(packet);
-      if (room === undefined) return;
-      this.#isFull = true;
+      if (link === undefined || room === undefined) return;
+      this.#full.add(link);
       void room.then(() => {
-        if (this.#link !== link) return;
-        this.#isFull = false;
-        this.#drain();
+        this.#full.delete(link);
+        if (this.#link === link) this.#drain();
       }, () => {}); // whoever breaks the connection is told
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;

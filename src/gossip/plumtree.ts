@@ -2,11 +2,12 @@
  * The way that messages take over the neighbours of a topic: to some the messages themselves are sent, to the others only
  * their ids, and which are which settles so that a message comes to everybody once. A state machine without I/O.
  *
- * Source: Plumtree (Leitao, Pereira, Rodrigues 2007), with the pull of gossipsub's IDONTWANT for large messages. What
- * differs: a message that does not come by itself is asked for at once, but the trees change only when it does not come at
- * all, and newcomers are told ids where messages have found their ways. So one tree serves all authors. A neighbour may
- * tell of so many ids in a while and no more are read, and one that promises messages which it does not give is known for
- * it (`scores.ts`).
+ * Source: Plumtree (Leitao, Pereira, Rodrigues 2007), with gossipsub's IDONTWANT for large messages. What differs: a
+ * message that does not come by itself in the time that messages lately took is asked for alone (`missing.ts`), and the
+ * trees change only when it does not come by itself later either (`repairMs`); of several authors who write at the same time
+ * one alone changes them (`leader.ts`); and newcomers are told ids where messages have found their ways. So one tree serves
+ * all authors. A neighbour may tell of so many ids in a while and no more are read, and one that promises messages which it
+ * does not give is known for it (`scores.ts`).
  *
  * @module
  */

@@ -23,6 +23,9 @@ import { TopicSubscription } from "./topic_subscription.ts";
 /** How long who neither reads nor publishes still takes part, in milliseconds: others may not have everything yet. */
 const LINGER_MS = 30_000;
 
+/** Peers of whom it is remembered that they do not let us in. */
+const MAX_REFUSALS = 256;
+
 /** Numbers of a life begin at its start in milliseconds, times this. */
 const NUMBERS_A_MS = 2_048;
 
@@ -134,8 +137,7 @@ export class Room {
       case "compared":
         return this.#ready.resolve();
       case "refused":
-        this.#refusals.add(event.peerId);
-        return log.warn("a peer does not let us take part", this.#about(event.peerId));
+        return this.#noteRefusal(event.peerId);
       case "up":
         if (this.topic.delivery === "best-effort") this.#ready.resolve();
         return log.debug("a neighbour came", this.#about(event.peerId));
@@ -155,6 +157,12 @@ export class Room {
       done.reject(new ClosedError("Cannot publish: gossip is closed"));
     }
     for (const subscription of [...this.#subscriptions]) subscription.close();
+  }
+
+  #noteRefusal(peerId: string): void {
+    if (this.#refusals.has(peerId) || this.#refusals.size >= MAX_REFUSALS) return;
+    this.#refusals.add(peerId);
+    this.#parts.endpoint.log.warn("a peer does not let us take part", this.#about(peerId));
   }
 
   #publishAll(): void {
@@ -217,7 +225,7 @@ export class Room {
 }
 
 /** A message with what was published in it. */
-export function withData(
+function withData(
   { topic, from, seq, createdMs, hops }: TopicMessage,
   data: unknown,
 ): GossipMessage {

@@ -1,12 +1,12 @@
 /**
  * Rumors between kith's own peers: signed by who wrote them, passed on in packets of service code 12.
  *
- * They go to neighbours, who are known by somebody else (membership, which has heard from the addresses it gives). A
+ * They go to neighbors, who are known by somebody else (membership, which has heard from the addresses it gives). A
  * message that does not fit a packet of 1,200 bytes goes over a connection where there is a way for that.
  *
  * **Searches** travel like rumors, so a question reaches peers that have never heard of the asker. Its answer is larger
  * and there may be many, so it never goes to an address only because a packet came from there or names it: it goes to the
- * asker's address as we know it from our neighbours, or else over a connection to the asker's peer id, which the asker's
+ * asker's address as we know it from our neighbors, or else over a connection to the asker's peer id, which the asker's
  * key opens and nobody else's. The question is signed: who asks in another's name cannot, and who asks much implodes at
  * its own door. Both ways are rationed for each asker and for all together.
  *
@@ -31,7 +31,7 @@ import { SERVICE_CODE, SOFT_DATAGRAM_BYTES } from "../wire/datagram.ts";
 import { decodeWireData, type WireData } from "../wire/message.ts";
 import { AuthorRates } from "./author_rates.ts";
 import { type GossipMessage, Rumor } from "./rumor.ts";
-import type { HeardRumor, RumorMillOptions, RumorNeighbour } from "./rumor_mill_options.ts";
+import type { HeardRumor, RumorMillOptions, RumorNeighbor } from "./rumor_mill_options.ts";
 import {
   encodeRumor,
   encodeRumorPacket,
@@ -49,7 +49,7 @@ import {
 import { assertFits, RumorSends } from "./rumor_sends.ts";
 import { Seen } from "./seen.ts";
 
-export type { HeardRumor, RumorMillOptions, RumorNeighbour } from "./rumor_mill_options.ts";
+export type { HeardRumor, RumorMillOptions, RumorNeighbor } from "./rumor_mill_options.ts";
 
 /** Packets of one source whose signature is checked: each message comes a few times, from whoever passes it on. */
 const PACKETS_PER_SOURCE: Readonly<RateOptions> = { perSecond: 200, burst: 400 };
@@ -66,7 +66,7 @@ const MESSAGES = {
   newcomers: { perSecond: 50, burst: 1_000 },
 };
 
-/** Answers to askers who are no neighbours: a connection each. */
+/** Answers to askers who are no neighbors: a connection each. */
 const STREAMED_ANSWERS: Readonly<RateOptions> = { perSecond: 4, burst: 16 };
 
 /** How long authors are remembered of whom nothing new comes, in milliseconds: a clock may be a day ahead. */
@@ -81,7 +81,7 @@ export class RumorMill implements AsyncDisposable {
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #envelopes: RumorEnvelopes;
-  readonly #rumor: Rumor<SignedText, RumorNeighbour>;
+  readonly #rumor: Rumor<SignedText, RumorNeighbor>;
   readonly #seen = new Seen();
   readonly #searches: RumorSearches;
   readonly #answers: SearchAnswers;
@@ -102,7 +102,7 @@ export class RumorMill implements AsyncDisposable {
    * range.
    */
   constructor(options: RumorMillOptions) {
-    const { udp, identity, neighbours, tuning = {}, clock = systemClock } = options;
+    const { udp, identity, neighbors, tuning = {}, clock = systemClock } = options;
     const { log = silentLogger, metrics = new Metrics() } = options;
     this.#options = options;
     this.#log = log;
@@ -112,7 +112,7 @@ export class RumorMill implements AsyncDisposable {
     this.#rumor = new Rumor({
       clock,
       remember: ({ message }, nowMs) => this.#remember(message, nowMs),
-      peers: neighbours,
+      peers: neighbors,
       keyOf: (neighbour) => neighbour.peerId,
       send: (message, to) => this.#pass(message, to),
     }, tuning);
@@ -131,7 +131,7 @@ export class RumorMill implements AsyncDisposable {
   }
 
   /**
-   * Tells a text to a few neighbours, who tell others.
+   * Tells a text to a few neighbors, who tell others.
    *
    * @returns how many it was sent to; 0 when there is no neighbour.
    * @throws {InvalidPacketError} `too-large` for more than 16 KiB; where nothing can be sent over connections, for what does
@@ -209,9 +209,9 @@ export class RumorMill implements AsyncDisposable {
     if (!this.#sources.take(source) || !this.#allSources.take("")) {
       return this.#drop("rate", formatAddress(from));
     }
-    const { neighbours } = this.#options;
-    const neighbour = neighbours().find(({ address }) => isSame(address, from));
-    const bringer = neighbour?.peerId ?? formatAddress(from);
+    const { neighbors } = this.#options;
+    const neighbor = neighbors().find(({ address }) => isSame(address, from));
+    const bringer = neighbor?.peerId ?? formatAddress(from);
     try {
       this.#take(readRumor(request), bringer, from);
     } catch (error) {
@@ -254,7 +254,7 @@ export class RumorMill implements AsyncDisposable {
 
   #pass(
     { message: { kind, bytes }, ttl }: GossipMessage<SignedText>,
-    to: readonly RumorNeighbour[],
+    to: readonly RumorNeighbor[],
   ): void {
     const payload = encodeRumor({ kind, ttl, envelope: bytes });
     const packet = encodeRumorPacket(payload);
@@ -279,12 +279,12 @@ export class RumorMill implements AsyncDisposable {
   }
 
   #answer(question: SignedText): void {
-    const { self, neighbours } = this.#options;
+    const { self, neighbors } = this.#options;
     const { author: asker, text } = question;
     const own = self();
     if (!own.username?.includes(text)) return;
     if (!this.#answers.take(idOf(question), asker)) return this.#drop("unanswered", asker);
-    const address = neighbours().find(({ peerId }) => peerId === asker)?.address;
+    const address = neighbors().find(({ peerId }) => peerId === asker)?.address;
     if (address === undefined && !this.#streamed.take("")) return this.#drop("unanswered", asker);
     const envelope = this.#envelopes.writeAnswer(question, own);
     const payload = encodeRumor({ kind: ":found", ttl: 0, envelope });

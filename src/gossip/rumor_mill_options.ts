@@ -14,7 +14,7 @@ import type { GossipMessage, RumorOptions } from "./rumor.ts";
 import type { RumorPort } from "./rumor_sends.ts";
 
 /** Who can be told. */
-export interface RumorNeighbour {
+export interface RumorNeighbor {
   /** Who it is, 40 lower-case hexadecimal digits. */
   readonly peerId: string;
   /** Where it takes packets, as it was found out and not only said. */
@@ -30,7 +30,7 @@ export interface RumorMillOptions {
   /** What is said of us to whoever searches for our name; its id is that of `identity`. */
   readonly self: () => RemotePeer;
   /** Who can be told. */
-  readonly neighbours: () => readonly RumorNeighbour[];
+  readonly neighbors: () => readonly RumorNeighbor[];
   /** Brings bytes to a peer's `RumorMill.receive` over a connection that proves it is that peer. @default none */
   readonly stream?: (peerId: string, payload: Uint8Array) => Promise<void>;
   /** Whether an author is listened to. @default everybody */

@@ -13,10 +13,9 @@
  * - `authored`: of the author, once its signature is proven, and once per message, however often it arrives.
  * - `rejected`: of the neighbour that passed it on. An author can send what only we refuse through an innocent one, so
  *   this costs the innocent its place at the most; and what a graylisted author wrote is to be noted of nobody.
- * - `broken`: of who announced it on its own link. A pause of its machine breaks promises too, so again it costs its
- *   place at the most. What is open when its link ends is not to be noted.
- * - `flooding`: of who sent it on its own link; the caps are to be on what a neighbour itself begins, and measured so
- *   that what piled up while nobody read it is not over them.
+ * - `broken`: of who announced or offered it on its own link. A pause of its machine breaks promises too, so again it
+ *   costs its place at the most.
+ * - `flooding`: of who sent one message on its own link more often than the trees do and an answer to a question explains.
  * - `useful`: of who was first. Another can be faster and take this gain away, but never more than the gain.
  * - a crowded network: those who came after the first few of it pay, so no latecomer moves one that is there; and it
  *   costs no more than the place either.

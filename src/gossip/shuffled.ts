@@ -21,3 +21,12 @@ export function* shuffled<Item>(
     yield item;
   }
 }
+
+/** At most so many of a list, each once, in an order that chance decides. @param count Rounded up; none for 0 and less. */
+export function draw<Item>(
+  list: readonly Item[],
+  count: number,
+  random: () => number,
+): Item[] {
+  return [...shuffled(list, random).take(Math.max(0, Math.ceil(count)))];
+}

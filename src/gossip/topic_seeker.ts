@@ -5,11 +5,11 @@
  */
 
 import type { Clock, Timer } from "../clock.ts";
-import type { Logger } from "../log.ts";
+import { type Logger, printable } from "../log.ts";
 import type { Address } from "../transport/transport.ts";
 import { type Contact, MAX_CONTACT_HOSTS } from "./contact.ts";
 import type { TopicDirectory } from "./gossip_options.ts";
-import { draw } from "./passive_view.ts";
+import { draw } from "./shuffled.ts";
 import type { Topic } from "./topic.ts";
 
 /** How long a look takes where nobody is found, in milliseconds. */
@@ -64,6 +64,7 @@ export class TopicSeeker {
   async look(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     await this.#looking; // it may not have heard of the newest topic
+    if (this.#closing.signal.aborted) return;
     this.#aloneMs = FIRST_MS;
     this.#timer?.cancel();
     await this.#begin();
@@ -116,7 +117,7 @@ export class TopicSeeker {
       // Whoever was found has not answered yet.
       if (this.#mayFind && !signal.aborted) await aborted(signal);
     } catch (error) {
-      log.warn("could not look for others in a topic", { why: String(error) });
+      log.warn("could not look for others in a topic", { why: printable(String(error)) });
     } finally {
       timer.cancel();
     }

@@ -6,7 +6,7 @@
 
 import type { Contact } from "../gossip/contact.ts";
 import { keyOf } from "../gossip/id_list.ts";
-import { draw } from "../gossip/passive_view.ts";
+import { draw } from "../gossip/shuffled.ts";
 import type { Address } from "../transport/transport.ts";
 import { formatAddress } from "../transport/transport.ts";
 import { GossipNode, type GossipNodeOptions } from "./gossip_node.ts";

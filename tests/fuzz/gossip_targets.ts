@@ -14,7 +14,7 @@ import {
   encodeSearchReply,
   parseGossip,
 } from "../../src/gossip/dialects/peerconnect_gossip_packets.ts";
-import { parseDigest, parseIds } from "../../src/gossip/digest.ts";
+import { parseDigest } from "../../src/gossip/digest.ts";
 import {
   EnvelopeReader,
   peekEnvelope,
@@ -123,11 +123,6 @@ export const GOSSIP_TARGETS: readonly FuzzTarget[] = [
     name: "topic's ids",
     corpus: [true, false].map((withHops) => encode(writeIds(ids(), withHops))),
     decode: (input) => readIds(decode(input), MAX_IDS),
-  },
-  {
-    name: "topic's ids by author",
-    corpus: [encode(writeIds(ids()))],
-    decode: (input) => parseIds(decode(input)),
   },
   {
     name: "topic's ranges",

@@ -20,7 +20,7 @@ class Clocks {
 
 function group(offsets: readonly number[]): { clock: Clocks; time: GroupClock } {
   const clock = new Clocks();
-  const time = new GroupClock(clock, { maxNeighbours: 100 });
+  const time = new GroupClock(clock, { maxNeighbors: 100 });
   offsets.forEach((offset, i) => time.heard(`peer ${i}`, clock.wallMs() + offset));
   return { clock, time };
 }
@@ -135,7 +135,7 @@ Deno.test("GroupClock refuses what is no time", () => {
     assertThrows(() => time.heard("a", 0, rttMs), TypeError, "rttMs");
   }
   assertEquals(time.size, 0);
-  for (const maxNeighbours of [0, 1.5, NaN]) {
-    assertThrows(() => new GroupClock(new Clocks(), { maxNeighbours }), RangeError);
+  for (const maxNeighbors of [0, 1.5, NaN]) {
+    assertThrows(() => new GroupClock(new Clocks(), { maxNeighbors }), RangeError);
   }
 });

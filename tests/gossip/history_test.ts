@@ -1,15 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { seededRandom } from "../../src/clock.ts";
 import { InvalidPacketError } from "../../src/errors.ts";
-import {
-  type DigestRow,
-  History,
-  type HistoryOptions,
-  type IdsByAuthor,
-  type Kept,
-  parseDigest,
-  parseIds,
-} from "../../src/gossip/history.ts";
+import { type DigestRow, type IdsByAuthor, parseDigest } from "../../src/gossip/digest.ts";
+import { History, type HistoryOptions, type Kept } from "../../src/gossip/history.ts";
 import { decode, encode } from "../../src/wire/msgpack.ts";
 import { concat, Generator } from "../fuzz/generate.ts";
 
@@ -339,63 +332,14 @@ Deno.test("parseDigest takes 512 rows within their bounds, and names what is bey
   assertEquals(error.details, { limit: "rows", max: 512, got: 513 });
 });
 
-const ID = Uint8Array.fromHex(ANN);
-const OTHER_ID = Uint8Array.fromHex(BOB);
-
-const BAD_IDS: readonly [string, unknown][] = [
-  ["no array", undefined],
-  ["no array", "x"],
-  ["bad author in group 0", [null]],
-  ["bad author in group 0", [[]]],
-  ["bad author in group 0", [[ANN, [1]]]],
-  ["bad author in group 0", [[new Uint8Array(19), [1]]]],
-  ["bad author in group 1", [[ID, [1]], [new Uint8Array(21), [1]]]],
-  ["no numbers in group 0", [[ID]]],
-  ["no numbers in group 0", [[ID, []]]],
-  ["no numbers in group 0", [[ID, "12"]]],
-  ["bad number in group 0", [[ID, [1, -1]]]],
-  ["bad number in group 0", [[ID, [1.5]]]],
-  ["bad number in group 0", [[ID, ["1"]]]],
-  ["bad number in group 0", [[ID, [2n ** 60n]]]],
-  ["bad number in group 1", [[ID, [1]], [OTHER_ID, [NaN]]]],
-  ["more than two items in group 0", [[ID, [1], 1]]],
-  ["the author of group 1 again", [[ID, [1]], [ID, [2]]]],
-];
-
-Deno.test("parseIds takes as many ids as it is told, and names what is beyond", () => {
-  const groups = [[ID, many(4_000)], [OTHER_ID, many(96)]];
-  assertEquals(parseIds(decode(encode(groups))), [[ANN, many(4_000)], [BOB, many(96)]]);
-  assertEquals(parseIds([]), []);
-  assertEquals(parseIds([[ID, [Number.MAX_SAFE_INTEGER]]], 1), [[ANN, [Number.MAX_SAFE_INTEGER]]]);
-  for (const [why, value] of BAD_IDS) {
-    const error = assertThrows(() => parseIds(value), InvalidPacketError);
-    assertEquals(error.code, "bad-message");
-    assert(error.message.endsWith(why), `${error.message}: ${why}`);
-  }
-  const tooMany: readonly [unknown, number, number][] = [
-    [[[ID, many(4_000)], [OTHER_ID, many(97)]], 4_096, 4_097],
-    [[[ID, [1]], [OTHER_ID, [1, 2]]], 2, 3],
-    [many(5_000), 4_096, 5_000],
-  ];
-  for (const [value, max, got] of tooMany) {
-    const error = assertThrows(() => parseIds(value, max), InvalidPacketError);
-    assertEquals([error.code, error.details], ["too-large", { limit: "ids", max, got }]);
-  }
-});
-
-Deno.test("parseDigest and parseIds: hostile values give an answer or InvalidPacketError", () => {
+Deno.test("parseDigest: hostile values give an answer or InvalidPacketError", () => {
   const generator = new Generator(20_261_121);
   const digest = encode([[1, 2, 3], [900, 2, MARKS - 1], [901, 70_000, 9]]);
-  const ids = encode([[ID, [1, 2, 2 ** 50]], [OTHER_ID, [9]]]);
   let parsed = 0;
   for (let round = 0; round < 4_000; round++) {
-    const bytes = round % 10 === 0
-      ? concat(encode(generator.value(3)))
-      : generator.mutate(round % 2 === 0 ? digest : ids);
+    const bytes = round % 10 === 0 ? concat(encode(generator.value(3))) : generator.mutate(digest);
     try {
-      const value = decode(bytes);
-      if (round % 2 === 0) parseDigest(value);
-      else parseIds(value, 100);
+      parseDigest(decode(bytes));
       parsed++;
     } catch (error) {
       assert(error instanceof InvalidPacketError, `${bytes.toHex()}: ${error}`);

@@ -124,6 +124,14 @@ Deno.test("PeerLinks keeps no more than is bounded for a neighbour that does not
   assert(links.waitingBytes <= 33 * MIB, `${links.waitingBytes}`);
   for (let n = 0; n < 5_000; n++) links.send(test(n), CONTACT, "control");
   const link = links.linkTo(BOB);
+  // Who speaks on another connection, too, does not have this one written to all the same.
+  const second = await served.endpoint.connect(SERVER);
+  const waiting = links.waitingBytes;
+  for (let n = 0; n < 20; n++) {
+    links.heard(second);
+    if (link !== undefined) links.heard(link);
+  }
+  assert(links.waitingBytes >= waiting - 4 * MIB, `${links.waitingBytes} of ${waiting}`);
   // Whoever publishes waits for it, but not for long.
   const room = links.room();
   assert(room !== undefined && link !== undefined);

@@ -25,7 +25,7 @@ import { CountingClock, identityOf, Journal, settle } from "../endpoint/fixture.
 
 /** A mill on its port, and whom it knows. */
 class Miller {
-  readonly neighbours: { peerId: string; address: Address }[] = [];
+  readonly neighbors: { peerId: string; address: Address }[] = [];
   readonly heard: HeardRumor[] = [];
   readonly identity: Identity;
   readonly metrics = new Metrics();
@@ -39,7 +39,7 @@ class Miller {
     clock: CountingClock,
     options: Partial<RumorMillOptions>,
   ) {
-    const { metrics, log, neighbours } = this;
+    const { metrics, log, neighbors } = this;
     this.identity = identityOf(name);
     const { id } = this.identity;
     const ports = { tcpPort: 3485, udpPort: endpoint.address.port };
@@ -47,7 +47,7 @@ class Miller {
       udp: { requests, send: (packet, to) => endpoint.sendPacket(packet, to) },
       identity: this.identity,
       self: () => ({ id, username: name, ip: "192.0.2.7", ...ports, status: 1 }),
-      neighbours: () => neighbours,
+      neighbors: () => neighbors,
       ...{ clock, metrics, log, ...options },
     });
     void this.#listen();
@@ -66,7 +66,7 @@ class Miller {
   }
 
   knows(...others: Miller[]): void {
-    this.neighbours.push(...others.map(({ peerId, address }) => ({ peerId, address })));
+    this.neighbors.push(...others.map(({ peerId, address }) => ({ peerId, address })));
   }
 
   count(name: string): number {
@@ -134,7 +134,7 @@ function packetOf(kind: RumorKind, envelope: Uint8Array, ttl = 6): Uint8Array {
   return encodeRumorPacket(encodeRumor({ kind, ttl, envelope }));
 }
 
-Deno.test("RumorMill tells neighbours, who pass it on with one hop less, not back and not to its author", async () => {
+Deno.test("RumorMill tells neighbors, who pass it on with one hop less, not back and not to its author", async () => {
   await using valley = new Valley();
   const [alice, bob, carol] = await Promise.all(["alice", "bob", "carol"].map((name) => {
     return valley.miller(name);
@@ -315,7 +315,7 @@ Deno.test("RumorMill takes answers that were asked for, signed for this question
   const self = { ...peer, status: 1 } as const;
   const sent = Promise.withResolvers<Uint8Array>();
   const ear = await valley.network.host("ear").datagram();
-  alice.neighbours.push({ peerId: identityOf("ear").peerId, address: ear.address });
+  alice.neighbors.push({ peerId: identityOf("ear").peerId, address: ear.address });
   const searching = Array.fromAsync(alice.mill.search("bob"));
   sent.resolve((await ear.receive())?.data.slice() ?? new Uint8Array());
   const { payload } = decodeDatagram(await sent.promise, { code: true, exact: true });

@@ -5,8 +5,8 @@
  *
  * | header             | kind              |                                                                   |
  * |--------------------|-------------------|-------------------------------------------------------------------|
- * | `gossip.neighbour` | request, by peers | the two tell each other rumors: `udpPort` of either, both ways    |
- * | `gossip.rumor`     | request, by peers | what cannot go in a packet, as `payload`                          |
+ * | `rumor.neighbor` | request, by peers | the two tell each other rumors: `udpPort` of either, both ways    |
+ * | `rumor.bring`     | request, by peers | what cannot go in a packet, as `payload`                          |
  *
  * @module
  */
@@ -18,14 +18,14 @@ import type { PeerInfo } from "./endpoint/handshake.ts";
 import { limitError } from "./endpoint/limits.ts";
 import type { Link } from "./endpoint/link.ts";
 import { ClosedError, InvalidPacketError, NotFoundError, PeerError } from "./errors.ts";
-import type { RumorNeighbour } from "./gossip/rumor_mill_options.ts";
+import type { RumorNeighbor } from "./gossip/rumor_mill_options.ts";
 import type { MemberInfo } from "./membership/member.ts";
 import type { Membership } from "./membership/membership.ts";
 import { within } from "./peer_lookout.ts";
 import type { Address } from "./transport/transport.ts";
 import type { MessageBody } from "./wire/message.ts";
 
-/** Neighbours that we asked to be it, and those that asked us: as many as answer a search. */
+/** Neighbors that we asked to be it, and those that asked us: as many as answer a search. */
 const MAX_LINKED = 64;
 
 /** Rumors on their way over connections at the same time; more get lost. */
@@ -40,8 +40,8 @@ const LISTED_MS = 500;
 /** Addresses of one peer that are tried. */
 const MAX_TRIED = 4;
 
-/** What {@linkcode Neighbours} need. */
-export interface NeighboursParts {
+/** What {@linkcode Neighbors} need. */
+export interface NeighborsParts {
   /** Connects, and is connected to. */
   readonly endpoint: Endpoint;
   /** Where we take packets. */
@@ -53,13 +53,13 @@ export interface NeighboursParts {
 }
 
 /** A neighbour by a connection. */
-interface Linked extends RumorNeighbour {
+interface Linked extends RumorNeighbor {
   readonly link: Link;
 }
 
 /** The neighbours of a peer in native rumors; see the module. */
-export class Neighbours implements AsyncDisposable {
-  readonly #parts: NeighboursParts;
+export class Neighbors implements AsyncDisposable {
+  readonly #parts: NeighborsParts;
   readonly #linked = new Map<string, Linked>();
   /** Connections that we opened. Where both sides did at once, each keeps its own: the other may know it by that. */
   readonly #ours = new Set<Link>();
@@ -70,18 +70,18 @@ export class Neighbours implements AsyncDisposable {
   #streams = 0;
 
   /** Has those of the group. @throws {TypeError} when there are neighbours already. */
-  constructor(parts: NeighboursParts) {
+  constructor(parts: NeighborsParts) {
     this.#parts = parts;
     const { endpoint } = parts;
     const greet = (body: MessageBody, call: RequestContext) => this.#welcome(body, linkOf(call));
     const take = (body: MessageBody, call: RequestContext) => this.#receive(body, linkOf(call));
     const access = "private";
-    this.#registrations.use(endpoint.handle("gossip.neighbour", greet, { access }));
-    this.#registrations.use(endpoint.handle("gossip.rumor", take, { access }));
+    this.#registrations.use(endpoint.handle("rumor.neighbor", greet, { access }));
+    this.#registrations.use(endpoint.handle("rumor.bring", take, { access }));
   }
 
   /** Whom to tell: members that have answered our packets, and who is connected for it. */
-  all(): RumorNeighbour[] {
+  all(): RumorNeighbor[] {
     const members = this.#listed().flatMap(({ peerId, addresses: [address] }) => {
       return address === undefined ? [] : [{ peerId, address }];
     });
@@ -108,7 +108,7 @@ export class Neighbours implements AsyncDisposable {
       void link.closed.then(() => this.#ours.delete(link));
       try {
         const body = { udpPort: udpAddress.port };
-        const answer = await link.request("gossip.neighbour", body, { signal });
+        const answer = await link.request("rumor.neighbor", body, { signal });
         this.#add(link, readUdpPort(answer));
       } catch (error) {
         await link.close();
@@ -143,7 +143,7 @@ export class Neighbours implements AsyncDisposable {
     await Promise.all([...this.#ours].map((link) => link.close()));
   }
 
-  /** The same as {@linkcode Neighbours.close}. */
+  /** The same as {@linkcode Neighbors.close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -186,13 +186,13 @@ export class Neighbours implements AsyncDisposable {
 
   async #bring(peerId: string, payload: Uint8Array, signal: AbortSignal): Promise<void> {
     const linked = this.#linked.get(peerId)?.link;
-    if (linked?.open) return void await linked.request("gossip.rumor", { payload }, { signal });
+    if (linked?.open) return void await linked.request("rumor.bring", { payload }, { signal });
     const member = this.#parts.membership()?.get(peerId);
     if (member?.state !== "alive") {
       throw new NotFoundError("no-peer", `Cannot bring a rumor to ${peerId}: it is not known here`);
     }
     await using link = await this.#connect(peerId, member.streamAddresses, signal);
-    await link.request("gossip.rumor", { payload }, { signal });
+    await link.request("rumor.bring", { payload }, { signal });
   }
 
   /** Connects to a peer at one of its addresses. @throws {PeerError} of the last that was tried. */
