@@ -6,7 +6,9 @@
 import { spawn } from "node:child_process";
 
 const IMPORT_MAP = "npm/import_map.json";
-const HALF = ["e2e", "discovery", "membership", "testing", "cli", "page"].map((name) => `tests/${name}`);
+const HALF = ["e2e", "discovery", "membership", "testing", "cli", "page"].map((name) =>
+  `tests/${name}`
+);
 
 const given = process.argv.slice(2);
 const runs = given.length > 0 ? [given] : [HALF, ["--doc", `--ignore=${HALF}`]];

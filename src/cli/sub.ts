@@ -92,8 +92,12 @@ function announce(peer: Peer, topic: string, output: Output): void {
   const udp = peer.udpAddress?.port;
   const [status] = peer.gossip.topics();
   const neighbors = status?.neighbors ?? [];
-  const others = neighbors.length === 0
+  const refused = status?.refusals ?? 0;
+  const nobody = refused === 0
     ? "nobody else yet"
+    : `nobody else yet; ${refused} did not let us in, who may invite with --scope topic:NAME`;
+  const others = neighbors.length === 0
+    ? nobody
     : `with ${neighbors.map((id) => id.slice(0, 8)).join(", ")}`;
   output.result(
     { event: "ready", peerId, name, tcp, udp, topic, neighbors },

@@ -5,7 +5,7 @@
  */
 
 import type { PeerEvent, PeerTable } from "../endpoint/peer_table.ts";
-import { PeerError } from "../errors.ts";
+import { NotFoundError, PeerError } from "../errors.ts";
 import { describeEvent } from "../membership/description.ts";
 import type { PeerConnectRumor } from "../gossip/dialects/peerconnect_gossip.ts";
 import type { GossipMessage } from "../gossip/gossip_options.ts";
@@ -162,8 +162,21 @@ function parseTags(options: Options): Record<string, string> {
 function parseShared(options: Options): { shareFrom?: string } {
   const shareFrom = options.text("share-from");
   if (shareFrom === undefined) return {};
-  if (options.has("page")) return { shareFrom };
+  if (options.has("page")) return { shareFrom: existing(shareFrom) };
   throw new UsageError("Option --share-from is for --page");
+}
+
+/** A folder that is there. @throws {NotFoundError} `no-path` when it is not. */
+function existing(folder: string): string {
+  try {
+    if (Deno.statSync(folder).isDirectory) return folder;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  throw new NotFoundError(
+    "no-path",
+    `There is no folder "${printable(folder, 200)}" to share from`,
+  );
 }
 
 function showMesh(event: MeshEvent, output: Output): void {

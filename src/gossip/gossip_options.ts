@@ -126,6 +126,8 @@ export interface TopicStatus {
   readonly keptBytes: number;
   /** Who reads it here. */
   readonly subscriptions: number;
+  /** How many peers have said that we may not take part. */
+  readonly refusals: number;
   /** What is promised of it here. */
   readonly delivery: Delivery;
 }

@@ -97,6 +97,7 @@ export class Room {
       kept: history.size,
       keptBytes: history.bytes,
       subscriptions: this.#subscriptions.size,
+      refusals: this.#refusals.size,
       delivery,
     };
   }
