@@ -54,6 +54,9 @@ const ANSWERED: Readonly<RateOptions> = { perSecond: 2, burst: 16 };
 /** Pages of one peer that the next is asked for at once: all that is kept as a rule. */
 const TURNED: Readonly<RateOptions> = { perSecond: 1, burst: 32 };
 
+/** Who does not answer is followed by another at once so often in a row. */
+const MOST_UNANSWERED = 5;
+
 /** One comparison in so many is made with somebody who is no neighbour, in case all neighbours keep something back. */
 const ELSEWHERE = 4;
 
@@ -71,6 +74,8 @@ export interface ComparerPorts {
   isSeen(id: MessageId): boolean;
   /** Somebody did not give what it offered. */
   blame(peerId: string): void;
+  /** Somebody who is no neighbour keeps what is missing here: it would be a better neighbour than some. */
+  stranger(peerId: string): void;
   /** What we asked for was compared, and came. @param isEqual Whether nothing that it keeps is missing here now. */
   compared(peerId: string, isEqual: boolean): void;
 }
@@ -116,6 +121,9 @@ export class Comparer {
   readonly #turned: TokenBuckets;
   #next: { readonly atMs: number; readonly afterMs: number };
   #changed = false;
+  // Whether the last who was asked said nothing, and how many have in a row.
+  #isUnanswered = false;
+  #unanswered = 0;
 
   /** Compares what is kept in `history`. */
   constructor(
@@ -183,15 +191,18 @@ export class Comparer {
   /** Compares with somebody when it is time: to be called now and then. */
   tick(): void {
     const nowMs = this.#ports.clock.now();
-    for (const [peerId, { untilMs }] of this.#expected) {
-      if (untilMs <= nowMs) this.#expected.delete(peerId);
+    for (const [peerId, { untilMs, isAnswer }] of this.#expected) {
+      if (untilMs > nowMs) continue;
+      this.#expected.delete(peerId);
+      if (isAnswer) this.#tryElsewhere();
     }
     for (const [peerId, untilMs] of this.#shunned) {
       if (untilMs <= nowMs) this.#shunned.delete(peerId);
     }
     for (const [peerId, { untilMs }] of this.#pages) if (untilMs <= nowMs) this.#giveUp(peerId);
     if (nowMs < this.#next.atMs) return;
-    const isElsewhere = this.#ports.clock.random() * ELSEWHERE < 1;
+    const isElsewhere = this.#isUnanswered || this.#ports.clock.random() * ELSEWHERE < 1;
+    this.#isUnanswered = false;
     const peerId = this.#ports.somebody(!isElsewhere) ?? this.#ports.somebody(isElsewhere);
     if (peerId !== undefined && !this.#shunned.has(peerId)) this.compare(peerId);
     const { compareMs } = this.#tuning;
@@ -249,12 +260,14 @@ export class Comparer {
     this.#expected.delete(from);
     if (expected === undefined || expected.untilMs <= this.#ports.clock.now()) return;
     if (this.#shunned.has(from)) return;
+    this.#unanswered = 0;
     const { ranges, buckets, isAll } = offer;
     const { lacked, hasMore } = this.#lackedOf(ranges);
     const { isAnswer } = expected;
     const isWanted = this.#want(lacked, from, { hasMore: hasMore || !isAll, isAnswer });
     if (lacked.length > 0) this.#hurry();
     if (!isAnswer) return;
+    if (lacked.length > 0 && !this.#ports.isNeighbor(from)) this.#ports.stranger(from);
     if (buckets !== undefined) this.#offer(buckets, ranges, from);
     if (!isWanted) this.#ports.compared(from, lacked.length === 0 && isAll);
   }
@@ -304,6 +317,14 @@ export class Comparer {
     });
     const { ranges, isWhole: isAll } = rangesOf(lacked);
     if (ranges.length > 0) this.#send({ kind: "offer", ranges, buckets: undefined, isAll }, to);
+  }
+
+  /** Somebody does not answer: perhaps none of the neighbours does, who may all keep everything back. */
+  #tryElsewhere(): void {
+    this.#unanswered++;
+    if (this.#unanswered > MOST_UNANSWERED || this.#ports.somebody(false) === undefined) return;
+    this.#isUnanswered = true;
+    this.#next = this.#after(0);
   }
 
   /** Not all of a page came: others may give the rest, or the same who had no room for it. */

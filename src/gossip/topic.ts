@@ -171,6 +171,10 @@ export class Topic {
         isNeighbor: (peerId) => this.view.has(peerId),
         isSeen,
         blame: (peerId) => this.#blame(peerId, "broken"),
+        stranger: (peerId) => {
+          const contact = this.view.contactOf(peerId);
+          if (contact !== undefined) this.view.mix(contact);
+        },
         compared: (peerId, isEqual) => ports.emit(name, { type: "compared", peerId, isEqual }),
       }, tuning)
       : undefined;

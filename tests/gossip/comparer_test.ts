@@ -359,3 +359,18 @@ Deno.test("Comparer brings everything to everybody in the end, though most packe
     simulation.close();
   }
 });
+
+Deno.test("Comparer asks somebody who is no neighbour where neighbours do not answer, and tells who had more", async () => {
+  const glass = new CompareGlass();
+  [glass.neighbors, glass.others] = [["mute"], ["honest"]];
+  glass.strangers.add("honest");
+  for (let ms = 0; ms < 60_000; ms += 250) {
+    await glass.time.advance(250);
+    glass.comparer.tick();
+  }
+  const asked = glass.mail.of("compare").map(({ to }) => to);
+  const first = asked.indexOf("mute");
+  assertEquals([first >= 0, asked[first + 1]], [true, "honest"], `${asked}`);
+  glass.offer("honest", 0, 9);
+  assertEquals(glass.better, ["honest"]);
+});

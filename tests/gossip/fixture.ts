@@ -247,6 +247,7 @@ export class CompareGlass {
   readonly comparer: Comparer;
   readonly seen = new Set<string>();
   readonly compared: string[] = [];
+  readonly better: string[] = [];
   readonly blamed: string[] = [];
   /** Whom it can compare with, the neighbours and the others. */
   neighbors: string[] = [];
@@ -262,6 +263,7 @@ export class CompareGlass {
       somebody: (isNeighbor) => (isNeighbor ? this.neighbors : this.others)[0],
       isSeen: ({ author, seq }) => this.seen.has(keyOf(author, seq)),
       blame: (peerId) => this.blamed.push(peerId),
+      stranger: (peerId) => this.better.push(peerId),
       compared: (peerId, isEqual) => this.compared.push(`${peerId} ${isEqual}`),
     }, { ...GOSSIP_DEFAULTS, ...tuning });
   }

