@@ -15,20 +15,16 @@ export class Latest<Value> {
     this.#count = count;
   }
 
-  /** How many entries there are. */
-  get size(): number {
-    return this.#young.size + this.#old.size;
-  }
-
   /** What was set for a key, as long as it is kept. */
   get(key: string): Value | undefined {
+    // Looking for a key costs even where there is nothing.
+    if (this.#young.size + this.#old.size === 0) return undefined;
     return this.#young.get(key) ?? this.#old.get(key);
   }
 
   /** Sets what a key has. */
   set(key: string, value: Value): void {
-    this.#old.delete(key);
-    this.#young.set(key, value);
+    this.#young.set(key, value); // which is found before an old one
     if (this.#young.size < this.#count) return;
     this.#old = this.#young;
     this.#young = new Map();

@@ -66,7 +66,7 @@ export class Missing {
   #waiting: Entry[] = [];
   #asked: Entry[] = [];
   // How far the messages of an author have come, and when.
-  readonly #progress = new Map<string, { readonly seq: number; readonly atMs: number }>();
+  readonly #progress = new Map<string, { seq: number; atMs: number }>();
   #timer: Timer | undefined;
 
   /** Nothing is missing. */
@@ -100,14 +100,13 @@ export class Missing {
   }
 
   /** A message has come. @returns who else has it and when it was first heard of, if it was. */
-  came({ author, seq }: MessageId): Pick<Entry, "announcers" | "heardMs"> | undefined {
-    this.#progress.delete(author);
-    this.#progress.set(author, { seq, atMs: this.#parts.clock.now() });
-    if (this.#progress.size > MAX_AUTHORS) {
-      const [oldest] = this.#progress.keys();
-      if (oldest !== undefined) this.#progress.delete(oldest);
-    }
-    return this.drop({ author, seq });
+  came(id: MessageId, nowMs: number): Pick<Entry, "announcers" | "heardMs"> | undefined {
+    const progress = this.#progress.get(id.author);
+    if (progress !== undefined) {
+      progress.seq = id.seq;
+      progress.atMs = nowMs;
+    } else this.#begin(id, nowMs);
+    return this.drop(id);
   }
 
   /** A message is not wanted any more. @returns what was known of it. */
@@ -125,6 +124,14 @@ export class Missing {
     this.#counts.clear();
     this.#waiting = [];
     this.#asked = [];
+  }
+
+  /** Takes note of an author of whom nothing came before, at the price of the one who began first. */
+  #begin({ author, seq }: MessageId, atMs: number): void {
+    this.#progress.set(author, { seq, atMs });
+    if (this.#progress.size <= MAX_AUTHORS) return;
+    const [first] = this.#progress.keys();
+    if (first !== undefined) this.#progress.delete(first);
   }
 
   #remove({ id, by }: Entry): void {

@@ -112,12 +112,13 @@ export class PeerLinks {
   /** Sends a packet, as soon as that can be. */
   send(packet: Uint8Array, to: Contact, kind: "control" | "body"): void {
     if (this.#isClosed) return;
-    const entry = this.#entryOf(to);
+    const entry = this.#entries.get(to.peerId) ?? this.#entryOf(to);
     const { queue } = entry;
     entry.isUsed = true;
-    if (kind === "control") queue.sendControl(packet);
-    else queue.sendBody(packet);
-    if (queue.link === undefined) this.#dialLater(entry);
+    const hasLeft = kind === "control" ? queue.sendControl(packet) : queue.sendBody(packet);
+    if (hasLeft || queue.link !== undefined) return;
+    this.#entryOf(to); // where it is may be news
+    this.#dialLater(entry);
   }
 
   /** Connects to who is at an address, to learn who that is. @returns where it can be reached. */

@@ -31,6 +31,7 @@ export class PeerQueue {
   #bodyBytes = 0;
   // Connections that have no room for the moment: the peer does not read as fast as we write.
   readonly #full = new WeakSet<Link>();
+  #isFull = false;
 
   /** Waits for a connection. */
   constructor(parts: PeerQueueParts) {
@@ -60,23 +61,33 @@ export class PeerQueue {
   /** What is said goes over this connection from now on; without one it waits. */
   use(link: Link | undefined): void {
     this.#link = link;
+    this.#isFull = link !== undefined && this.#full.has(link);
     this.#drain();
   }
 
-  /** Sends a packet of the overlay or the trees. */
-  sendControl(packet: Uint8Array): void {
-    if (this.#isFree) this.#write(packet);
-    else if (this.#control.length < MAX_WAITING_CONTROL) this.#control.push(packet);
+  /** Sends a packet of the overlay or the trees. @returns whether it has left; else it waits, or got lost. */
+  sendControl(packet: Uint8Array): boolean {
+    if (this.#isFree) {
+      this.#write(packet);
+      return true;
+    }
+    if (this.#control.length < MAX_WAITING_CONTROL) this.#control.push(packet);
     else this.#parts.unsent.add();
+    return false;
   }
 
-  /** Sends a message. */
-  sendBody(packet: Uint8Array): void {
-    if (this.#isFree) return this.#write(packet);
+  /** Sends a message. @returns the same. */
+  sendBody(packet: Uint8Array): boolean {
+    if (this.#isFree) {
+      this.#write(packet);
+      return true;
+    }
     // Who asks before it sends is refused at half of that.
-    if (this.#bodyBytes >= 2 * MAX_WAITING_BYTES) return this.#parts.unsent.add();
-    this.#bodies.push(packet);
-    this.#bodyBytes += packet.length;
+    if (this.#bodyBytes < 2 * MAX_WAITING_BYTES) {
+      this.#bodies.push(packet);
+      this.#bodyBytes += packet.length;
+    } else this.#parts.unsent.add();
+    return false;
   }
 
   /** Forgets what waits. */
@@ -86,8 +97,7 @@ export class PeerQueue {
 
   /** Whether what comes now can leave at once: nothing waits then. */
   get #isFree(): boolean {
-    const link = this.link;
-    return link !== undefined && !this.#full.has(link);
+    return !this.#isFull && this.#link?.open === true;
   }
 
   /** Writes what waits for as long as there is room. */
@@ -114,9 +124,12 @@ export class PeerQueue {
       const room = link?.forward(packet);
       if (link === undefined || room === undefined) return;
       this.#full.add(link);
+      this.#isFull = true;
       void room.then(() => {
         this.#full.delete(link);
-        if (this.#link === link) this.#drain();
+        if (this.#link !== link) return;
+        this.#isFull = false;
+        this.#drain();
       }, () => {}); // whoever breaks the connection is told
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;

@@ -92,6 +92,15 @@ interface Way {
   readonly wasAsked: boolean;
 }
 
+/** A message that comes: of whom, when, and what was known of it. */
+interface Coming {
+  readonly from: string;
+  readonly nowMs: number;
+  readonly heardOf:
+    | { readonly announcers: readonly Announcer[]; readonly heardMs: number }
+    | undefined;
+}
+
 /** A neighbour that gave what did not come by itself: it is sent to by it if it does not come at all. */
 interface Repair {
   readonly key: string;
@@ -195,12 +204,13 @@ export class Plumtree {
   pass(message: Passing, from?: string): void {
     const id = idOf(message);
     const key = keyOf(id.author, id.seq);
-    const heardOf = this.#missing.came(id);
+    const nowMs = this.#ports.clock.now();
+    const heardOf = this.#missing.came(id, nowMs);
     let wasAsked = false;
     if (from !== undefined) {
       const isLarge = message.bytes.length >= this.#tuning.bigBytes;
-      if (isLarge && this.#mayRepeat) this.#decline(id, from);
-      wasAsked = this.#cameBy(key, message, from, heardOf);
+      if (isLarge && this.#mayRepeat(nowMs)) this.#decline(id, from);
+      wasAsked = this.#cameBy(key, message, { from, nowMs, heardOf });
     }
     let packet: Uint8Array | undefined; // encoded once, whoever it is for
     for (const [peerId, neighbor] of this.#neighbors) {
@@ -228,7 +238,7 @@ export class Plumtree {
   announce(message: Passing, except: string): void {
     const id = idOf(message);
     this.#promises.drop(keyOf(id.author, id.seq));
-    this.#missing.came(id);
+    this.#missing.came(id, this.#ports.clock.now());
     for (const peerId of this.#neighbors.keys()) {
       if (peerId !== except) this.#untold.add(peerId, id);
     }
@@ -321,8 +331,8 @@ export class Plumtree {
   }
 
   /** Whether what comes may come twice: where nothing does, telling who need not send costs and is no use. */
-  get #mayRepeat(): boolean {
-    return !this.#isSettled || this.#ports.clock.now() < this.#repeatingUntilMs;
+  #mayRepeat(nowMs: number): boolean {
+    return !this.#isSettled || nowMs < this.#repeatingUntilMs;
   }
 
   /** Where messages may not come because somebody is dead they are not waited for. */
@@ -331,13 +341,7 @@ export class Plumtree {
   }
 
   /** Takes note of how a message came. @returns whether it had to be asked for. */
-  #cameBy(
-    key: string,
-    message: Passing,
-    from: string,
-    heardOf: { readonly announcers: readonly Announcer[]; readonly heardMs: number } | undefined,
-  ): boolean {
-    const nowMs = this.#ports.clock.now();
+  #cameBy(key: string, message: Passing, { from, nowMs, heardOf }: Coming): boolean {
     const neighbor = this.#neighbors.get(from);
     const wasAsked = this.#promises.came(key, from, nowMs);
     this.#isSettled = true;

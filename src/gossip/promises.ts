@@ -40,6 +40,7 @@ export class Promises {
 
   /** A message came from somebody. @returns whether it was asked for it. */
   came(key: string, from: string, nowMs: number): boolean {
+    if (this.#open.size === 0) return false;
     const promised = this.#open.get(key);
     this.#open.delete(key);
     if (promised?.peerId !== from) return false;
