@@ -26,6 +26,7 @@ async function openPage(url: string): Promise<[data: PageClient, signal: PageCli
 Deno.test("up prints rumors of both kinds, shows a page what comes, and lets it decide and send what is shared", async () => {
   await using scratch = await Scratch.make();
   const file = await scratch.write("notes.txt", "hello");
+  await scratch.write("share/notes.txt", "shared");
   const page = ["--page", "--share-from", scratch.path("share"), "--dir", scratch.path("inbox")];
   await using bob = await Up.start(["--name", "bob", "--dialect", "peerconnect", ...page]);
   const { page: url } = await bob.kith.event("ready");
