@@ -214,6 +214,24 @@ export {
   type TopicVerdict,
 } from "./src/gossip/mod.ts";
 export {
+  type Contact as DhtContact,
+  Dht,
+  DHT_CAPABILITY,
+  DHT_DEFAULTS,
+  type DhtEntry,
+  type DhtGetOptions,
+  type DhtMode,
+  type DhtOptions,
+  type DhtProvider,
+  type DhtPut,
+  type DhtPutOptions,
+  type DhtStat,
+  type DhtTuning,
+  type DhtValue,
+  type LookupEvent,
+  type QuotaOptions,
+} from "./src/dht/mod.ts";
+export {
   MAX_PAGE_SOCKETS,
   MAX_WAITING_MESSAGES,
   Page,

@@ -17,6 +17,7 @@ import { cpus } from "node:os";
 import { seededRandom } from "../src/clock.ts";
 import { allocationQuestions } from "./cases/allocation.ts";
 import { codecQuestions } from "./cases/codec.ts";
+import { dhtQuestions } from "./cases/dht.ts";
 import { encryptedQuestions } from "./cases/encrypted.ts";
 import { fileQuestion } from "./cases/file.ts";
 import { gossipQuestions } from "./cases/gossip.ts";
@@ -36,6 +37,7 @@ const questions: readonly Question[] = [
   ...encryptedQuestions,
   fileQuestion,
   ...gossipQuestions,
+  ...dhtQuestions,
   ...allocationQuestions,
 ];
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Dht } from "./dht/dht.ts";
 import type { Discovery, FindOptions } from "./discovery/discovery.ts";
 import type { FoundPeer } from "./discovery/search.ts";
 import { findAll } from "./discovery/find_all.ts";
@@ -29,6 +30,8 @@ import type {
 } from "./peer_options.ts";
 import type { PageOptions } from "./page/options.ts";
 import { Page } from "./page/page.ts";
+import { openDht } from "./peer_dht.ts";
+import { locate, lookBeyond, type Whereabouts } from "./peer_whereabouts.ts";
 import { openGossip } from "./peer_gossip.ts";
 import { membershipParts } from "./peer_membership.ts";
 import { pageParts } from "./peer_page.ts";
@@ -104,6 +107,7 @@ export class Peer implements AsyncDisposable {
   readonly #parts: AsyncDisposableStack;
   readonly #rumors: PeerRumors;
   #membership: Membership | undefined;
+  #dht: Dht | undefined;
 
   private constructor(parts: PeerParts, options: PeerOptions, stack: AsyncDisposableStack) {
     this.identity = parts.identity;
@@ -122,6 +126,7 @@ export class Peer implements AsyncDisposable {
     const needs = { ...parts, options, membership: () => this.#membership };
     this.gossip = stack.use(openGossip(needs));
     this.#rumors = stack.use(new PeerRumors(needs));
+    parts.reach.lookWith((...asked) => this.#lookBeyond(...asked));
   }
 
   /**
@@ -165,6 +170,15 @@ export class Peer implements AsyncDisposable {
     return this.#membership;
   }
 
+  /** Values and peers that are found without a server. It takes part once it has joined, or is asked for something. */
+  get dht(): Dht {
+    return this.#dht ??= this.#parts.use(openDht({
+      ...this.#all,
+      options: this.#options,
+      membership: () => this.#membership,
+    }));
+  }
+
   /** What happened, how often. */
   get metrics(): Metrics {
     return this.endpoint.metrics;
@@ -176,8 +190,20 @@ export class Peer implements AsyncDisposable {
   }
 
   /** Peers around, as they are found. */
-  find(options?: FindOptions): AsyncGenerator<FoundPeer, void, void> {
-    return this.discovery.find(options);
+  find(options?: FindOptions): AsyncGenerator<FoundPeer, void, void>;
+  /**
+   * Where a peer accepts connections, wherever it is: among those that we are connected to, in the group, in the DHT.
+   *
+   * @param peerId 40 hexadecimal digits. @returns `undefined` when nobody knows it. @throws {TypeError} for no peer id.
+   */
+  find(peerId: string, options?: { signal?: AbortSignal }): Promise<Whereabouts | undefined>;
+  find(
+    what: string | FindOptions = {},
+    options: { signal?: AbortSignal } = {},
+  ): AsyncGenerator<FoundPeer, void, void> | Promise<Whereabouts | undefined> {
+    if (typeof what !== "string") return this.discovery.find(what);
+    const { endpoint, membership } = this;
+    return locate(what, { endpoint, membership, dht: () => this.dht }, options);
   }
 
   /** Peers of the other programs whose dialects it speaks, as they are found; nothing about them is proven. */
@@ -380,6 +406,13 @@ export class Peer implements AsyncDisposable {
 
   get #dialectsServed(): readonly Dialect[] {
     return this.#options.dialects ?? [];
+  }
+
+  /** The DHT helps where it is used already, or there is somebody to get to know it by. */
+  async #lookBeyond(target: string, gateways: readonly Address[], signal: AbortSignal) {
+    const { seeds = [] } = this.#options;
+    if (this.#dht === undefined && gateways.length + seeds.length === 0) return [];
+    return await lookBeyond(this.dht, target, gateways, signal);
   }
 
   async #connectPeerpy(

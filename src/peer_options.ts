@@ -5,6 +5,7 @@
  */
 
 import type { Clock } from "./clock.ts";
+import type { DhtOptions } from "./dht/dht_options.ts";
 import type { LocalInterface } from "./discovery/interfaces.ts";
 import type { AccessLevel } from "./endpoint/access_levels.ts";
 import type { EndpointLimits } from "./endpoint/endpoint.ts";
@@ -46,6 +47,8 @@ export interface PeerOptions {
   network?: string | Network;
   /** Who may reach handlers that do not say. @default {"public"} */
   access?: AccessLevel;
+  /** How it takes part in the DHT, once it is used. @default as a node that others ask, too */
+  dht?: DhtOptions;
   /** Invites and API keys, each of which is shown to the peer that made it, when it connects to that. @default {[]} */
   tokens?: readonly string[];
   /** Address to listen on and interface to look on. @default all */

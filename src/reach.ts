@@ -4,9 +4,7 @@
  * @module
  */
 
-import type { Timer } from "./clock.ts";
 import type { Discovery } from "./discovery/discovery.ts";
-import type { FoundPeer } from "./discovery/search.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
 import type { PeerInfo } from "./endpoint/handshake.ts";
 import type { Link } from "./endpoint/link.ts";
@@ -16,24 +14,26 @@ import { connectWeb } from "./endpoint/web.ts";
 import { ClosedError, NotFoundError, PeerError } from "./errors.ts";
 import { printable } from "./log.ts";
 import {
+  type Fits,
+  fits,
+  LATE,
+  type LookBeyond,
+  notFound,
+  ReachSearch,
+  throwUnlessLate,
+} from "./reach_search.ts";
+import {
   type Address,
   type Connection,
   formatAddress,
   parseAddress,
   type Transport,
 } from "./transport/transport.ts";
-import { looksLikeId } from "./secure/trust_entry.ts";
 import type { Trust } from "./secure/trust.ts";
 import type { MessageBody } from "./wire/message.ts";
 
 /** How long to look for a peer and connect to it unless told otherwise. */
 export const CONNECT_TIMEOUT_MS = 10_000;
-
-/** How long to go on looking after a match by name or prefix, for a second one that would make it ambiguous. */
-const AMBIGUITY_MS = 200;
-
-/** Peers that an error names at most. */
-const MAX_NAMED = 8;
 
 /** How to reach a peer. */
 export interface ReachOptions {
@@ -66,7 +66,7 @@ export interface ReachParts {
 /** Finds peers and connects to them. */
 export class Reach implements AsyncDisposable {
   readonly #endpoint: Endpoint;
-  readonly #discovery: Discovery;
+  readonly #search: ReachSearch;
   readonly #transport: Transport;
   readonly #hostname: string | undefined;
   readonly #proveAddresses: boolean;
@@ -78,12 +78,17 @@ export class Reach implements AsyncDisposable {
   /** Looks with what it is given. */
   constructor(parts: ReachParts) {
     this.#endpoint = parts.endpoint;
-    this.#discovery = parts.discovery;
+    this.#search = new ReachSearch({ ...parts, clock: parts.endpoint.clock });
     this.#transport = parts.transport;
     this.#hostname = parts.hostname;
     this.#proveAddresses = parts.proveAddresses;
     this.#trust = parts.trust;
     this.#udp = parts.udp;
+  }
+
+  /** From now on peers are looked for with this help, too, where discovery does not find them. */
+  lookWith(lookBeyond: LookBeyond): void {
+    this.#search.lookBeyond = lookBeyond;
   }
 
   /**
@@ -106,8 +111,8 @@ export class Reach implements AsyncDisposable {
       // Whose the name is known to be is meant, and nobody whose name or id happens to fit.
       const holder = this.#trust.holderOf(target);
       const isMeant: Fits = holder === undefined ? fits : ({ peerId }) => peerId === holder;
-      if (peers.length > 0) return await this.#connectTo(target, peers, isMeant, signal);
-      const found = await this.#lookFor(target, signal);
+      if (peers.length > 0) return await this.#connectBy(target, peers, isMeant, signal);
+      const found = await this.#search.around(target, isMeant, signal);
       // What is announced is a claim: the peer itself must say that it is the one.
       const isFound: Fits = (peer) => peer.peerId === found.peerId && isMeant(peer, target);
       return await this.#connectTo(target, found.addresses, isFound, signal);
@@ -147,7 +152,7 @@ export class Reach implements AsyncDisposable {
     const address = parseAddress(target.replace(/^udp:\/\//, ""));
     if (address === undefined) throw noAddress(target);
     const { timeoutMs, signal } = options;
-    const udp = await this.#openUdp();
+    const udp = await this.openUdp();
     return await udp.request(address, header, body, {
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(signal === undefined ? {} : { signal }),
@@ -160,8 +165,12 @@ export class Reach implements AsyncDisposable {
     await (await this.#ownUdp?.catch(() => undefined))?.close();
   }
 
-  /** The port to ask from. One that was opened for asking alone answers nobody. */
-  async #openUdp(): Promise<UdpPort> {
+  /**
+   * The port to ask from: the peer's, or where it has none one that was opened for asking alone and answers nobody.
+   *
+   * @throws {ClosedError} when the peer is closed. Further as `UdpPort.open`.
+   */
+  async openUdp(): Promise<UdpPort> {
     if (this.#udp !== undefined) return this.#udp;
     if (this.#closed) throw new ClosedError("Cannot request: the peer is closed");
     const [transport, hostname] = [this.#transport, this.#hostname];
@@ -190,36 +199,22 @@ export class Reach implements AsyncDisposable {
     }
   }
 
-  async #lookFor(target: string, signal: AbortSignal): Promise<FoundPeer> {
-    const holder = this.#trust.holderOf(target);
-    const matches = new Map<string, FoundPeer>();
-    const others = new Set<string>();
-    const enough = new AbortController();
-    let timer: Timer | undefined;
+  /** Connects to the peer at one of these addresses, or to one that those who are there know of. */
+  async #connectBy(
+    target: string,
+    gateways: readonly Address[],
+    isMeant: Fits,
+    signal: AbortSignal,
+  ): Promise<Link> {
     try {
-      const searching = AbortSignal.any([signal, enough.signal]);
-      for await (const found of this.#discovery.find({ signal: searching })) {
-        if (!fits(found, target)) {
-          if (others.size < MAX_NAMED) others.add(printable(found.name || found.peerId, 40));
-          continue;
-        }
-        if (found.peerId === target.toLowerCase() || found.peerId === holder) return found;
-        if (matches.size > MAX_NAMED) continue;
-        if (matches.size === 0) {
-          timer = this.#endpoint.clock.after(AMBIGUITY_MS, () => enough.abort());
-        }
-        matches.set(found.peerId, found);
-      }
-    } finally {
-      timer?.cancel();
+      return await this.#connectTo(target, gateways, isMeant, signal);
+    } catch (error) {
+      if (!(error instanceof NotFoundError) || signal.aborted) throw error;
+      const found = await this.#search.beyond(target, isMeant, gateways, signal);
+      if (found === undefined) throw error;
+      const isFound: Fits = (peer) => peer.peerId === found.peerId;
+      return await this.#connectTo(target, found.addresses, isFound, signal);
     }
-    throwUnlessLate(signal);
-    const [match] = matches.values();
-    if (match !== undefined && matches.size === 1) return match;
-    if (matches.size > 1) throw ambiguous(target, [...matches.keys()]);
-    const { asked, obstacle } = this.#discovery;
-    if (asked.length === 0 && obstacle !== undefined) throw obstacle;
-    throw notFound(target, asked, [...others]);
   }
 
   async #connectTo(
@@ -283,50 +278,9 @@ export function provenOf(
   return { peerId, name, publicKey };
 }
 
-/** Why our own deadline aborts, to tell it from a caller's signal. */
-const LATE = new Error("the time is over");
-
 /** Why a connection is given up that leads to somebody else. */
 const ANOTHER = new Error("another peer is there");
 
-function throwUnlessLate(signal: AbortSignal): void {
-  if (signal.aborted && signal.reason !== LATE) throw signal.reason;
-}
-
 function noAddress(target: string): TypeError {
   return new TypeError(`"${printable(target, 80)}" is no HOST:PORT`);
-}
-
-/** Whether a peer is the one that a target means. */
-type Fits = (peer: { peerId: string; name: string }, target: string) => boolean;
-
-/** As {@linkcode Fits}; what is long enough to be the beginning of an id means nobody who merely calls itself that. */
-function fits(peer: { peerId: string; name: string }, target: string): boolean {
-  const id = target.toLowerCase();
-  const isId = /^[0-9a-f]{4,40}$/.test(id) && peer.peerId.startsWith(id);
-  return isId || (peer.name === target && target !== "" && !looksLikeId(target));
-}
-
-function notFound(
-  target: string,
-  tried: readonly string[],
-  found: readonly string[],
-): NotFoundError {
-  const where = tried.length > 0 ? `tried ${tried.join("; ")}` : "there was no way to look";
-  const others = found.length > 0 ? `; others answered: ${found.join(", ")}` : "";
-  return new NotFoundError(
-    "no-peer",
-    `Cannot reach peer "${printable(target, 80)}": ${where}${others}`,
-    { details: { tried, found } },
-  );
-}
-
-function ambiguous(target: string, peerIds: readonly string[]): NotFoundError {
-  const shown = peerIds.slice(0, MAX_NAMED);
-  const count = peerIds.length > MAX_NAMED ? `more than ${MAX_NAMED}` : peerIds.length;
-  return new NotFoundError(
-    "no-peer",
-    `"${printable(target, 80)}" is not one peer but ${count}: ${shown.join(", ")}; use the peer id`,
-    { details: { found: shown } },
-  );
 }

@@ -99,5 +99,9 @@ export {
   RequestsDispatcher,
   type RequestsDispatcherOptions,
 } from "./requests_dispatcher.ts";
-export { RequestsEndPoint, type RequestsEndPointOptions } from "./requests_endpoint.ts";
+export {
+  type BareHandler,
+  RequestsEndPoint,
+  type RequestsEndPointOptions,
+} from "./requests_endpoint.ts";
 export { UdpPort, type UdpPortOptions } from "./udp_port.ts";

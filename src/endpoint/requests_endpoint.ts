@@ -10,6 +10,11 @@
  * length and so with a 0: {@linkcode UNCODED} stands for the code. What is malformed is counted and dropped, and so is
  * what nobody takes.
  *
+ * Plain Kademlia's packets are no messages and share the first bytes 00 and 01 with PeerConnect's. They are told apart in
+ * this order: what is native, what is as long as a packet of PeerConnect says and holds an array, what the handler of bare
+ * packets takes, what has no code, the rest. A Kademlia packet with a random id passes for one of PeerConnect's three times
+ * in 10^12.
+ *
  * Source: the PeerConnect requests module, `RequestsEndPoint`.
  *
  * @module
@@ -47,8 +52,19 @@ const UNCODED_HEADER_BYTES = 4;
 /** What a message begins with in MessagePack: an array of five. */
 const MESSAGE_BYTE = 0x95;
 
+/** The largest service code of PeerConnect's. */
+const MAX_PEERCONNECT_CODE = 2;
+
 /** Pause after an error of the socket, which may stay for a while. */
 const RECEIVE_PAUSE_MS = 100;
+
+/**
+ * Takes a packet that is no message, which it may look at until it returns. It has no turns and no slots: whatever it does
+ * must cost little, and it must not throw.
+ *
+ * @returns whether the packet is one of its own.
+ */
+export type BareHandler = (datagram: Datagram) => boolean;
 
 /** What a {@linkcode RequestsEndPoint} needs. */
 export interface RequestsEndPointOptions {
@@ -106,6 +122,7 @@ export class RequestsEndPoint implements AsyncDisposable {
   readonly #receiving: Promise<void>;
   // All of the buffer that the socket receives into: as long as it stays the same, the decoder need not be set up anew.
   #buffer = new Uint8Array(0);
+  #bare: BareHandler | undefined;
 
   private constructor(socket: DatagramSocket, options: RequestsEndPointOptions) {
     const { dispatcher, turns = new Turns(), clock = systemClock } = options;
@@ -157,6 +174,23 @@ export class RequestsEndPoint implements AsyncDisposable {
     return this.#socket.send(packet, to);
   }
 
+  /**
+   * Gives packets that are no messages to a handler; see the module for which. @returns what ends that.
+   *
+   * @throws {TypeError} when they have one already.
+   */
+  takeBare(handler: BareHandler): Disposable {
+    if (this.#bare !== undefined) {
+      throw new TypeError("Cannot take bare packets: they have a handler already");
+    }
+    this.#bare = handler;
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#bare === handler) this.#bare = undefined;
+      },
+    };
+  }
+
   /** Closes the port; nothing more is received or sent. Harmless when closed. */
   async close(): Promise<void> {
     this.#closing.abort(new ClosedError("The port for requests is closed"));
@@ -187,7 +221,9 @@ export class RequestsEndPoint implements AsyncDisposable {
     this.#turns.leave();
   }
 
-  #take({ data, from }: Datagram): void {
+  #take(datagram: Datagram): void {
+    if (this.#bare !== undefined && mayBeBare(datagram.data) && this.#bare(datagram)) return;
+    const { data, from } = datagram;
     const rootCode = codeOf(data);
     if (rootCode !== undefined && !this.#dispatcher.has(rootCode)) {
       this.#metrics.counter("requests.unknown-code").add();
@@ -248,6 +284,15 @@ function codeOf(packet: Uint8Array): number | undefined {
 function isUncoded(packet: Uint8Array): boolean {
   const { 1: a = 0, 2: b = 0, 3: c = 0, 4: next, length } = packet;
   return next === MESSAGE_BYTE && (a << 16 | b << 8 | c) === length - UNCODED_HEADER_BYTES;
+}
+
+/** Whether a packet may be no message: it is neither native nor does it look like one of PeerConnect's. */
+function mayBeBare(packet: Uint8Array): boolean {
+  const { 0: code = 0, 5: first } = packet;
+  if (isNative(code)) return false;
+  // The two longer forms of an array no original writes, but all read them.
+  const holdsArray = first === MESSAGE_BYTE || first === 0xdc || first === 0xdd;
+  return !(code <= MAX_PEERCONNECT_CODE && holdsArray && isExact(packet));
 }
 
 function isNative(code = 0): boolean {

@@ -51,6 +51,7 @@ export function subnetOf(hostname: string): string | undefined {
 
 /** Whether an address is this machine's own: 127.0.0.0/8, `::1`, or the name `localhost`. */
 export function isLoopback(hostname: string): boolean {
+  if (IPV4.test(hostname)) return hostname.startsWith("127."); // as sockets write it
   return isOwn(hostname, groupsOf(hostname));
 }
 
@@ -59,6 +60,7 @@ export function packetSource({ hostname, port }: Address): string {
   return isLoopback(hostname) ? formatAddress({ hostname, port }) : hostname;
 }
 
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 const IPV4_TAIL = /(?<![\d.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/;
 const GROUPS = 8;
 

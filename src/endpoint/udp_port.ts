@@ -12,7 +12,7 @@ import type { DatagramRequestOptions } from "./datagram_outgoing.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { RequestsDispatcher } from "./requests_dispatcher.ts";
-import { RequestsEndPoint } from "./requests_endpoint.ts";
+import { type BareHandler, RequestsEndPoint } from "./requests_endpoint.ts";
 
 /** How to open a {@linkcode UdpPort}. */
 export interface UdpPortOptions {
@@ -89,6 +89,11 @@ export class UdpPort implements AsyncDisposable {
   /** Sends a whole packet, as `encodeDatagram` makes it. @throws {TransportError | ClosedError} when it cannot leave. */
   send(packet: Uint8Array, to: Address): Promise<void> {
     return this.#port.sendPacket(packet, to);
+  }
+
+  /** Gives packets that are no messages to a handler. @throws {TypeError} as `RequestsEndPoint.takeBare`. */
+  takeBare(handler: BareHandler): Disposable {
+    return this.#port.takeBare(handler);
   }
 
   /** Closes the port; requests that wait are rejected. Harmless when closed. */

@@ -1,0 +1,379 @@
+/**
+ * The DHT of a peer: values and peers that are found without a server, at any size.
+ *
+ * @module
+ */
+
+import { ClosedError, PeerError, RemoteError } from "../errors.ts";
+import { printable } from "../log.ts";
+import { encode } from "../wire/msgpack.ts";
+import type { Contact } from "./contact.ts";
+import type {
+  DhtEntry,
+  DhtGetOptions,
+  DhtMode,
+  DhtOptions,
+  DhtParts,
+  DhtProvider,
+  DhtPut,
+  DhtPutOptions,
+  DhtStat,
+  DhtValue,
+} from "./dht_options.ts";
+import { DhtNode } from "./dht_node.ts";
+import type { LookupEvent } from "./lookup_events.ts";
+import { NativeWire } from "./native_wire.ts";
+import { fromKey, type NodeId, toKey } from "./node_id.ts";
+import { place, type Placed } from "./placing.ts";
+import { Promotion } from "./promotion.ts";
+import { providerOf, providerValue } from "./provider.ts";
+import { read } from "./reading.ts";
+import {
+  type DhtRecord,
+  immutableRecord,
+  MAX_LIFETIME_S,
+  plainKey,
+  plainRecord,
+  type Scope,
+  signedKey,
+  signedRecord,
+} from "./record.ts";
+import { DhtSeeker } from "./seeker.ts";
+import { statOf } from "./stat.ts";
+import { valueOf } from "./value.ts";
+
+/** How long what says that somebody provides something lasts, in seconds. */
+const PROVIDER_TTL_S = 7_200;
+
+/** A key as text. */
+const KEY = /^[0-9a-fA-F]{40}$/;
+
+/**
+ * The DHT of a peer; see the module.
+ *
+ * Values are anything MessagePack can write, up to 64 KiB. What is put under a name is signed: several can put something
+ * under the same one, each in a place of its own, and only its author can change it.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options = { hostname: "127.0.0.1", port: 0, announce: false };
+ * await using bob = await Peer.open(options);
+ * await bob.dht.join();
+ *
+ * const seeds = bob.address === undefined ? [] : [bob.address];
+ * await using alice = await Peer.open({ ...options, seeds });
+ * await alice.dht.join();
+ * await alice.dht.put("greeting", "hello");
+ *
+ * const found = await bob.dht.get("greeting");
+ * assertEquals([found?.value, found?.author], ["hello", alice.peerId]);
+ * ```
+ */
+export class Dht implements AsyncDisposable {
+  readonly #parts: DhtParts;
+  readonly #node: DhtNode;
+  readonly #wire: NativeWire;
+  readonly #seeker: DhtSeeker;
+  readonly #promotion: Promotion;
+  readonly #ttlS: number;
+  #lastSeq = 0;
+  #joining: Promise<void> | undefined;
+  #isClosed = false;
+
+  /** Takes part as soon as somebody joins or asks for something. */
+  constructor(parts: DhtParts, options: DhtOptions = {}) {
+    const { endpoint, udp, identity, hosts, storage, allowPlain } = parts;
+    const { clock, log, metrics } = endpoint;
+    const { mode = "server", tuning = {} } = options;
+    this.#parts = parts;
+    this.#promotion = new Promotion({
+      clock,
+      mode: parts.canServe() ? mode : "client",
+      promote: () => this.#wire.serve(),
+    });
+    this.#wire = new NativeWire({
+      ...{ endpoint, udp, identity, hosts, allowPlain },
+      isServer: () => this.#promotion.isServer,
+      answer: (question, asker) => this.#node.answer(question, asker),
+    });
+    const renew = (record: DhtRecord) => this.#renew(record);
+    const common = { storage, clock, log, metrics, wire: this.#wire, renew };
+    this.#node = new DhtNode({ ...common, self: identity.id }, tuning);
+    this.#ttlS = this.#node.tuning.ttlS;
+    const { seeds, directory, known } = parts;
+    this.#seeker = new DhtSeeker({ clock, endpoint, node: this.#node, seeds, directory, known });
+  }
+
+  /** Whether others ask it, or it only asks. */
+  get mode(): DhtMode {
+    return this.#promotion.isServer ? "server" : "client";
+  }
+
+  /**
+   * Takes part from now on: looks for nodes among those of former times, in the group, at the peer's seeds, and by
+   * discovery; or, where it is told of any, only there. Harmless when it does already.
+   *
+   * @returns how many nodes are known.
+   */
+  async join({ nodes = [], peers = [] }: DhtEntry = {}): Promise<number> {
+    this.#assertOpen();
+    this.#promotion.begin();
+    this.#node.start();
+    if (nodes.length + peers.length > 0) {
+      await this.#seeker.meet(peers);
+      await this.#node.join(nodes);
+    } else {
+      this.#joining ??= this.#seeker.look();
+      await this.#joining;
+    }
+    return this.#node.table.size;
+  }
+
+  /**
+   * Puts a value under a name, signed by us.
+   *
+   * @param value What MessagePack can write, at most 64 KiB.
+   * @returns where it is, and who keeps it.
+   * @throws {RangeError} when the name has more than 255 bytes, the value more than 64 KiB, or a number is out of range.
+   * @throws {TypeError} for a name with control characters, and for what MessagePack cannot write.
+   * @throws {NotFoundError} `no-peer` when nobody is there.
+   * @throws {RemoteError} when all refuse: `not-allowed` where a newer one is there, or another than `cas` says.
+   */
+  async put(name: string, value: unknown, options: DhtPutOptions = {}): Promise<DhtPut> {
+    const { own = false, plain = false, cas, ttlS = this.#ttlS } = options;
+    assertTtl(ttlS);
+    const atLeast = cas === undefined ? 0 : cas + 1;
+    const record = plain
+      ? this.#plainRecord(name, value)
+      : this.#sign(own ? "own" : "shared", name, encode(value), { ttlS, atLeast });
+    return await this.#put(record, { ...options, isRenewed: options.ttlS === undefined });
+  }
+
+  /**
+   * Puts a value that its key is the hash of, so that nobody can change it. @returns its key in `key`, and who keeps it.
+   *
+   * @throws as {@linkcode Dht.put}.
+   */
+  async store(
+    value: unknown,
+    options: Omit<DhtPutOptions, "own" | "plain" | "cas"> = {},
+  ): Promise<DhtPut> {
+    if (options.ttlS !== undefined) assertTtl(options.ttlS);
+    const isRenewed = options.ttlS === undefined;
+    return await this.#put(immutableRecord(encode(value)), { ...options, isRenewed });
+  }
+
+  /**
+   * The value of a name: `author`'s, or where nobody is named our own, else that of the author who comes first by id;
+   * `others` has those of everybody else.
+   *
+   * @param options With `own`, what its author put with `own`; with `plain`, what was put with `plain`.
+   * @returns `undefined` where there is none.
+   */
+  async get(name: string, options: DhtGetOptions = {}): Promise<DhtValue | undefined> {
+    const { author, own = author !== undefined, plain = false } = options;
+    await this.#ready();
+    const key = plain
+      ? plainKey(name)
+      : signedKey(own ? "own" : "shared", name, author ?? this.#parts.identity.peerId);
+    return valueOf(await read(this.#node, key, options), author ?? this.#parts.identity.peerId);
+  }
+
+  /** The value of a key, as {@linkcode Dht.store} gives it. @returns `undefined` where there is none. @throws {TypeError} */
+  async fetch(key: string, options: Omit<DhtGetOptions, "author" | "own" | "plain"> = {}): Promise<
+    DhtValue | undefined
+  > {
+    await this.#ready();
+    return valueOf(await read(this.#node, idOf(key), options), this.#parts.identity.peerId);
+  }
+
+  /**
+   * Says that this peer has something of that name, until {@linkcode Dht.withdraw} or for two hours after it is closed.
+   *
+   * @param data What to say about it, at most 512 bytes in MessagePack. @default nothing
+   * @throws as {@linkcode Dht.put}. @throws {TypeError} for a client, which nobody can reach.
+   */
+  async provide(
+    name: string,
+    data?: unknown,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<DhtPut> {
+    const { endpoint, hosts, udp } = this.#parts;
+    if (endpoint.address === undefined) {
+      throw new TypeError("Cannot provide: a client is not reached");
+    }
+    const place = { hosts: hosts(), tcpPort: endpoint.address.port, udpPort: udp.address.port };
+    const life = { ttlS: PROVIDER_TTL_S };
+    const record = this.#sign("provider", name, providerValue(place, data), life);
+    return await this.#put(record, { ...options, ...life, isRenewed: true });
+  }
+
+  /** Takes back that we have something: it is not said again. Harmless where it was not said. */
+  withdraw(name: string): void {
+    const { peerId: slot } = this.#parts.identity;
+    this.#node.keeper.remove({ key: signedKey("provider", name, slot), slot });
+  }
+
+  /** Those who have something of that name, at most 64, in no order. What they say of themselves is signed by them. */
+  async providers(
+    name: string,
+    options: Omit<DhtGetOptions, "author"> = {},
+  ): Promise<DhtProvider[]> {
+    await this.#ready();
+    const key = signedKey("provider", name, this.#parts.identity.peerId);
+    const { records } = await read(this.#node, key, options);
+    return records.flatMap((record) => providerOf(record) ?? []);
+  }
+
+  /**
+   * Where a peer is that has a node of the DHT. @returns `undefined` where it is not found.
+   *
+   * @param peerId 40 hexadecimal digits.
+   */
+  async find(peerId: string, options: { signal?: AbortSignal } = {}): Promise<Contact | undefined> {
+    await this.#ready();
+    const known = this.#node.table.get(peerId);
+    if (known !== undefined) return known;
+    for await (const event of this.#node.lookup(idOf(peerId), { ...options, settle: 3 })) {
+      if (event.type === "answered" && event.contact.key === peerId) return event.contact;
+    }
+    return undefined;
+  }
+
+  /** What happens while a key, or a name's, is looked for: who is asked, by whom it was named, and what it answers. */
+  async *trace(
+    target: string,
+    options: { signal?: AbortSignal; type?: "find-node" | "find-value" } = {},
+  ): AsyncGenerator<LookupEvent, void, void> {
+    const { type = "find-value" } = options;
+    await this.#ready();
+    const key = KEY.test(target)
+      ? idOf(target)
+      : signedKey("shared", target, this.#parts.identity.peerId);
+    yield* this.#node.lookup(key, { ...options, type });
+  }
+
+  /** What the node knows and keeps. */
+  stat(): DhtStat {
+    return statOf(this.#node, this.mode);
+  }
+
+  /** Takes part no more. Harmless when closed. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#promotion.close();
+    await this.#seeker.close();
+    await this.#node.close();
+    this.#wire[Symbol.dispose]();
+    this.#parts.storage[Symbol.dispose]();
+  }
+
+  /** The same as {@linkcode Dht.close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #put(
+    record: DhtRecord,
+    options: DhtPutOptions & { readonly isRenewed: boolean },
+  ): Promise<DhtPut> {
+    const { ttlS = this.#ttlS, cas, signal, isRenewed } = options;
+    await this.#ready();
+    const placed = await place(this.#node, record, { ttlS, cas, signal });
+    assertWon(record, placed, cas);
+    if (isRenewed) this.#keepOwn(record, ttlS);
+    const { holders, unconfirmed, silent, refusals, hops } = placed;
+    return {
+      key: toKey(record.key),
+      seq: record.kind === "signed" ? record.seq : undefined,
+      holders: holders.length,
+      unconfirmed,
+      refused: refusals.length,
+      silent,
+      hops,
+    };
+  }
+
+  /** What we put we keep, so that it is put again. */
+  #keepOwn(record: DhtRecord, ttlS: number): void {
+    if (this.mode !== "server") return;
+    try {
+      this.#node.keeper.put(record, { source: "", subnet: undefined, ttlS, own: true });
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      this.#parts.endpoint.log.warn("what was put will not be put again", {
+        why: printable(error.message),
+      });
+    }
+  }
+
+  #plainRecord(name: string, value: unknown): DhtRecord {
+    if (this.#parts.allowPlain) return plainRecord(plainKey(name), encode(value));
+    throw new TypeError(
+      "Cannot put a value that nobody signs: in the open network anybody could change it",
+    );
+  }
+
+  #sign(
+    scope: Scope,
+    name: string,
+    value: Uint8Array,
+    { ttlS, atLeast = 0 }: { readonly ttlS: number; readonly atLeast?: number },
+  ): DhtRecord {
+    const { identity, endpoint: { clock } } = this.#parts;
+    const wallMs = Math.floor(clock.wallMs());
+    this.#lastSeq = Math.max(wallMs, this.#lastSeq + 1, atLeast);
+    const expiresS = Math.ceil(wallMs / 1_000) + ttlS;
+    return signedRecord({ scope, name, value, seq: this.#lastSeq, expiresS }, identity);
+  }
+
+  #renew(record: DhtRecord): DhtRecord {
+    if (record.kind !== "signed" || record.slot !== this.#parts.identity.peerId) return record;
+    const { scope, name, value, seq } = record;
+    const ttlS = scope === "provider" ? PROVIDER_TTL_S : this.#ttlS;
+    return this.#sign(scope, name, value, { ttlS, atLeast: seq + 1 });
+  }
+
+  async #ready(): Promise<void> {
+    this.#assertOpen();
+    if (this.#node.table.size === 0) await this.join();
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw new ClosedError("The DHT of this peer is closed");
+  }
+}
+
+/** Of several who put something else at once, where one version was there, at most one is told that it succeeded. */
+function assertWon(
+  record: DhtRecord,
+  { holders, refusals }: Placed,
+  cas: number | undefined,
+): void {
+  if (cas === undefined || holders.length > refusals.length) return;
+  const [first] = refusals;
+  const seq = first?.details.seq;
+  throw new RemoteError(
+    "not-allowed",
+    `Somebody else was faster: version ${cas} is not there any more`,
+    {
+      details: { key: toKey(record.key), ...(seq === undefined ? {} : { seq }) },
+    },
+  );
+}
+
+function assertTtl(ttlS: number): void {
+  if (Number.isInteger(ttlS) && ttlS >= 1 && ttlS <= MAX_LIFETIME_S) return;
+  throw new RangeError(
+    `ttlS must be a whole number of 1 to ${MAX_LIFETIME_S}: current value is ${ttlS}`,
+  );
+}
+
+function idOf(key: string): NodeId {
+  if (KEY.test(key)) return fromKey(key.toLowerCase());
+  throw new TypeError(`Cannot look for "${printable(key, 64)}": a key has 40 hexadecimal digits`);
+}
