@@ -2,8 +2,9 @@
 
 /**
  * The main job, end to end: two peers in two processes find each other, one calls the other, writes to it, publishes in a
- * topic, which a third who comes late reads as well, and sends it a folder, of which every file is compared. Exit status 0
- * only when the answer is right and every hash matches. Uses 127.0.0.1 alone and leaves nothing behind.
+ * topic, which a third who comes late reads as well, puts a value into the DHT, which the third gets when it is gone, and
+ * sends a folder, of which every file is compared. Exit status 0 only when the answer is right and every hash matches. Uses
+ * 127.0.0.1 alone and leaves nothing behind.
  *
  * `npm run demo`, or `deno task demo`.
  */
@@ -75,6 +76,15 @@ async function main(): Promise<number> {
       throw new Error(`carol missed it: ${JSON.stringify(missed)}`);
     }
     console.log(`carol  came later, and read: ${missed.data}`);
+
+    const greeting = "hello, whoever asks";
+    const [put] = await all(start("dht", ["put", "greeting", greeting], dir));
+    // Carol is another peer, and alice's process has ended.
+    const [got] = await all(start("dht", ["get", "greeting", "--ephemeral"], dir));
+    if (got?.value !== greeting || got.seq !== put?.seq) {
+      throw new Error(`carol got something else: ${JSON.stringify(got)}`);
+    }
+    console.log(`carol  got what alice put into the DHT, in ${got.rttMs} ms: ${got.value}`);
 
     const sent = await all(start("send", [`${dir}/album`, "--to", "bob", "--name", "alice"], dir));
     const done = sent.find(({ event }) => event === "done");

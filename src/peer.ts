@@ -5,6 +5,9 @@
  */
 
 import type { Dht } from "./dht/dht.ts";
+import type { KademliaWire } from "./dht/dialects/kademlia.ts";
+import type { KademliaNetwork } from "./dht/dialects/network.ts";
+import type { PeerConnectNetwork } from "./dht/dialects/peerconnect_network.ts";
 import type { Discovery, FindOptions } from "./discovery/discovery.ts";
 import type { FoundPeer } from "./discovery/search.ts";
 import { findAll } from "./discovery/find_all.ts";
@@ -33,6 +36,7 @@ import { Page } from "./page/page.ts";
 import { openDht } from "./peer_dht.ts";
 import { locate, lookBeyond, type Whereabouts } from "./peer_whereabouts.ts";
 import { openGossip } from "./peer_gossip.ts";
+import { type KademliaDialect, PeerKademlia } from "./peer_kademlia.ts";
 import { membershipParts } from "./peer_membership.ts";
 import { pageParts } from "./peer_page.ts";
 import { openParts, type PeerParts } from "./peer_parts.ts";
@@ -106,6 +110,7 @@ export class Peer implements AsyncDisposable {
   readonly #udp: UdpPort | undefined;
   readonly #parts: AsyncDisposableStack;
   readonly #rumors: PeerRumors;
+  readonly #kademlia: PeerKademlia;
   #membership: Membership | undefined;
   #dht: Dht | undefined;
 
@@ -126,6 +131,7 @@ export class Peer implements AsyncDisposable {
     const needs = { ...parts, options, membership: () => this.#membership };
     this.gossip = stack.use(openGossip(needs));
     this.#rumors = stack.use(new PeerRumors(needs));
+    this.#kademlia = stack.use(new PeerKademlia(needs));
     parts.reach.lookWith((...asked) => this.#lookBeyond(...asked));
   }
 
@@ -244,6 +250,19 @@ export class Peer implements AsyncDisposable {
   rumors(dialect: RumorDialect): Rumors<HeardRumor> | Rumors<PeerConnectRumor>;
   rumors(dialect: RumorDialect = "native"): Rumors<HeardRumor> | Rumors<PeerConnectRumor> {
     return this.#rumors.of(dialect);
+  }
+
+  /**
+   * The network of the Python library's nodes of Kademlia, of which the peer is one where dialect `kademlia` is on: to join
+   * it, somebody has to know one of them.
+   *
+   * @throws {TypeError} for a client, and for a dialect that is not on.
+   */
+  kademlia(dialect?: "kademlia"): KademliaNetwork<KademliaWire>;
+  /** That of PeerConnect's nodes, where dialect `peerconnect` is on: its discovery finds some. */
+  kademlia(dialect: "peerconnect"): PeerConnectNetwork;
+  kademlia(dialect: KademliaDialect = "kademlia"): KademliaNetwork | PeerConnectNetwork {
+    return this.#kademlia.of(dialect);
   }
 
   /**

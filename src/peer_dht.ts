@@ -37,7 +37,7 @@ export function openDht(needs: DhtNeeds): Dht {
     identity,
     udp: udp ?? lazyPort(needs),
     hosts: () => hostsIfAllowed(options),
-    storage: canServe && dht.mode !== "client" ? storageOf(needs) : new MemoryStorage(),
+    storage: canServe && dht.mode !== "client" ? openStorage(needs, FILE) : new MemoryStorage(),
     allowPlain: isSecret,
     canServe: () => canServe,
     seeds: seeds.flatMap(addressOf),
@@ -56,10 +56,13 @@ function lazyPort({ reach }: PeerParts): DhtPort {
 }
 
 /** What a peer without a home keeps ends with it, and so does what a second one under the same home keeps. */
-function storageOf({ options: { home }, endpoint: { log } }: DhtNeeds): DhtStorage {
+export function openStorage(
+  { options: { home }, endpoint: { log } }: Pick<DhtNeeds, "options" | "endpoint">,
+  file: string,
+): DhtStorage {
   if (home === undefined) return new MemoryStorage();
   try {
-    return SqliteStorage.open(home, FILE, { log });
+    return SqliteStorage.open(home, file, { log });
   } catch (error) {
     if (!(error instanceof UnsupportedError)) throw error;
     log.warn("values of the DHT are kept in memory only", { why: printable(error.message) });

@@ -83,6 +83,7 @@ export async function openForeign(
   const { dialects = [] } = parts.options;
   const opened: ForeignDiscovery[] = [];
   for (const dialect of dialects) {
+    if (dialect === "kademlia") continue; // its nodes are found by asking nodes
     try {
       opened.push(stack.use(await OPENERS[dialect](parts, stack)));
     } catch (error) {
@@ -140,9 +141,15 @@ async function openMdns(parts: FindingParts): Promise<Mdns> {
   return await Mdns.open({ transport: plain, clock, log, metrics, interfaces, ...announce });
 }
 
+/** Dialects whose programs look for each other. */
+type FoundDialect = Exclude<Dialect, "kademlia">;
+
 /** How to open each. */
 const OPENERS: Readonly<
-  Record<Dialect, (parts: FindingParts, stack: AsyncDisposableStack) => Promise<ForeignDiscovery>>
+  Record<
+    FoundDialect,
+    (parts: FindingParts, stack: AsyncDisposableStack) => Promise<ForeignDiscovery>
+  >
 > = { peerconnect: openPeerConnect, witch: openWitch, peerpy: openPeerpy };
 
 async function openPeerConnect(

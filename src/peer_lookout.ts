@@ -127,7 +127,7 @@ export class Lookout<Candidate> {
       await work;
     } catch (error) {
       const level = error instanceof PeerError ? "debug" : "error"; // else it is our own fault
-      this.#parts.log[level]("nobody to tell rumors", { why: printable(String(error)) });
+      this.#parts.log[level]("somebody could not be met", { why: printable(String(error)) });
     }
   }
 }

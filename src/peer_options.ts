@@ -28,10 +28,10 @@ export const AGENT: string = `kith/${VERSION}`;
 export const CAPABILITIES: readonly string[] = ["transfer/1"];
 
 /** A protocol of another program, spoken only when asked to: it is plain text, and nobody proves who they are. */
-export type Dialect = "peerconnect" | "witch" | "peerpy";
+export type Dialect = "peerconnect" | "witch" | "peerpy" | "kademlia";
 
 /** Every dialect there is. */
-export const DIALECTS: readonly Dialect[] = ["peerconnect", "witch", "peerpy"];
+export const DIALECTS: readonly Dialect[] = ["peerconnect", "witch", "peerpy", "kademlia"];
 
 /** How to open a {@linkcode Peer}; every field has a default. */
 export interface PeerOptions {

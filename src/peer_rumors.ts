@@ -11,8 +11,6 @@
 import type { Clock } from "./clock.ts";
 import { PeerConnectDiscovery } from "./discovery/dialects/peerconnect.ts";
 import type { ForeignPeer } from "./discovery/foreign.ts";
-import { sharedBits } from "./discovery/interface_network.ts";
-import { isLoopback } from "./endpoint/limits.ts";
 import type { UdpPort } from "./endpoint/udp_port.ts";
 import { PeerConnectGossip, type PeerConnectRumor } from "./gossip/dialects/peerconnect_gossip.ts";
 import { type HeardRumor, RumorMill } from "./gossip/rumor_mill.ts";
@@ -23,8 +21,8 @@ import { type LookOptions, Lookout } from "./peer_lookout.ts";
 import { Neighbors } from "./peer_neighbors.ts";
 import type { PeerOptions } from "./peer_options.ts";
 import type { PeerParts } from "./peer_parts.ts";
+import { hostFacing, recordOf } from "./peer_record.ts";
 import { type Address, formatAddress } from "./transport/transport.ts";
-import { PEER_STATUS, type RemotePeer } from "./wire/remote_peer.ts";
 
 /** How long a node is believed to be there, in milliseconds: four looks. */
 const NODE_MS = 250_000;
@@ -192,7 +190,7 @@ function openNative(needs: RumorNeeds, udp: UdpPort): OpenRumors<HeardRumor> {
   });
   const mill = new RumorMill({
     ...{ udp, identity, clock, log, metrics, admits },
-    self: () => describe(needs, udp, hostsIfAllowed(options)[0] ?? ""),
+    self: () => recordOf(needs, udp, hostsIfAllowed(options)[0] ?? ""),
     neighbors: () => neighbors.all(),
     stream: (peerId, payload) => neighbors.bring(peerId, payload),
   });
@@ -225,7 +223,7 @@ function openPeerConnect(needs: RumorNeeds, udp: UdpPort): OpenRumors<PeerConnec
   const nodes = new Nodes(clock);
   const gossip = new PeerConnectGossip({
     ...{ udp, clock, log, metrics },
-    self: ({ hostname }) => describe(needs, udp, hostFacing(hostname, options)),
+    self: ({ hostname }) => recordOf(needs, udp, hostFacing(hostname, options)),
     nodes: () => nodes.all(),
   });
   const lookout = new Lookout<ForeignPeer>({
@@ -247,31 +245,6 @@ function openPeerConnect(needs: RumorNeeds, udp: UdpPort): OpenRumors<PeerConnec
       await gossip.close();
     },
   });
-}
-
-/** What we say of ourselves: to nobody a name that was not given, nor for one who is not to be found. */
-function describe(
-  { identity, endpoint, options: { announce = true } }: RumorNeeds,
-  udp: UdpPort,
-  ip: string,
-): RemotePeer {
-  const { address, self: { name } } = endpoint;
-  return {
-    id: identity.id,
-    username: announce && name !== "" ? name : null,
-    ip,
-    tcpPort: address?.port ?? 0,
-    udpPort: udp.address.port,
-    status: PEER_STATUS.online,
-  };
-}
-
-/** Of our addresses the one that is most like the asker's, which it will reach if any. */
-function hostFacing(asker: string, options: PeerOptions): string {
-  const own = hostsIfAllowed(options);
-  if (isLoopback(asker)) return own.find(isLoopback) ?? "127.0.0.1";
-  const [best = ""] = own.toSorted((a, b) => sharedBits(asker, b) - sharedBits(asker, a));
-  return best;
 }
 
 function isIPv6({ hostname }: Address): boolean {

@@ -32,5 +32,6 @@ function roundsNode({ identity, dht }: Peer) {
     put: async (value: Uint8Array) => Uint8Array.fromHex((await dht.store(value)).key),
     get: async (key: Uint8Array) => (await dht.fetch(key.toHex()))?.value as Uint8Array | undefined,
     kept: () => dht.stat().records,
+    settled: () => dht.flush(),
   };
 }

@@ -31,6 +31,7 @@ const K = 20;
  * @property {(value: Uint8Array) => Promise<Uint8Array>} put stores a value under its hash, which comes back
  * @property {(key: Uint8Array) => Promise<Uint8Array | undefined>} get asks others for a value
  * @property {() => number} kept how many values it keeps
+ * @property {() => Promise<void>} [settled] sends what it has put and has not sent yet
  */
 
 /**
@@ -60,6 +61,7 @@ async function putAll(nodes, count) {
   const keys = [];
   const startedAt = performance.now();
   for (const [at, value] of values.entries()) keys.push(await nodes[at % nodes.length].put(value));
+  await Promise.all(nodes.map((node) => node.settled?.()));
   return { values, keys, seconds: secondsSince(startedAt) };
 }
 

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { DhtOptions } from "../dht/dht_options.ts";
+import { FOREIGN_DIALECTS } from "../discovery/foreign.ts";
 import { interfaceFilter } from "../discovery/interface_filter.ts";
 import { ACCESS_LEVELS } from "../endpoint/access_levels.ts";
 import { loadLimits } from "../endpoint/limits_file.ts";
@@ -35,7 +37,13 @@ export function openIdentity(
 /** A peer as the options ask for it. */
 export async function openPeer(
   invocation: Invocation,
-  more: { clientOnly: boolean; anonymous?: boolean; web?: boolean; seeds?: boolean },
+  more: {
+    clientOnly: boolean;
+    anonymous?: boolean;
+    web?: boolean;
+    seeds?: boolean;
+    dht?: DhtOptions;
+  },
 ): Promise<Peer> {
   const { options, output } = invocation;
   const { identity, home } = more.anonymous
@@ -55,6 +63,7 @@ export async function openPeer(
     access: options.choice("access", ACCESS_LEVELS) ?? "public",
     tokens: more.anonymous ? [] : presentedTokens(options),
     clientOnly: more.clientOnly,
+    dht: more.dht ?? {},
     name: parseName(options),
     hostname: options.text("host"),
     port: options.port("port"),
@@ -62,7 +71,7 @@ export async function openPeer(
     discoveryPort: discoveryPort(options),
     web: more.web ?? false,
     httpPort: options.port("http-port"),
-    dialects: parseDialects(options),
+    dialects: parseDialects(options, more.clientOnly ? FOREIGN_DIALECTS : DIALECTS),
     project: options.text("project"),
     onlyInterfaces,
     seeds: more.seeds ? addressesOf(options) : [],
@@ -93,16 +102,16 @@ function parseName(options: Options): string {
   );
 }
 
-/** The dialects to serve, as the options ask for them. @throws {UsageError} when one is unknown. */
-function parseDialects(options: Options): readonly Dialect[] {
+/** The dialects to serve, or to look for others by, as the options ask for them. @throws {UsageError} for others. */
+function parseDialects(options: Options, all: readonly Dialect[]): readonly Dialect[] {
   const list = options.text("dialect");
   if (list === undefined || list === "native") return [];
-  if (list === "all") return DIALECTS;
+  if (list === "all") return all;
   return list.split(",").map((name) => {
-    const dialect = DIALECTS.find((known) => known === name);
+    const dialect = all.find((known) => known === name);
     if (dialect !== undefined) return dialect;
     throw new UsageError(
-      `Option --dialect must be all or some of ${DIALECTS.join(",")}: it is ${printable(list, 60)}`,
+      `Option --dialect must be all or some of ${all.join(",")}: it is ${printable(list, 60)}`,
     );
   });
 }

@@ -67,6 +67,11 @@ export class Output {
   }
 }
 
+/** Milliseconds to the microsecond: more digits say nothing. */
+export function roundMs(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000;
+}
+
 /** `12.3 MB`, in steps of 1000. */
 export function formatBytes(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];

@@ -8,6 +8,7 @@ import { sleep, systemClock } from "../clock.ts";
 import { openCallee } from "./caller.ts";
 import { requestOptions } from "./open_peer.ts";
 import { UsageError } from "./options.ts";
+import { roundMs } from "./output.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** Between two pings. */
@@ -22,7 +23,7 @@ export async function run(invocation: Invocation): Promise<void> {
   await using callee = await openCallee(invocation, target);
   for (let sent = 0; sent < count; sent++) {
     if (sent > 0) await sleep(systemClock, PAUSE_MS, { signal });
-    const rttMs = Math.round(await callee.ping(requestOptions(options, signal)) * 1_000) / 1_000;
+    const rttMs = roundMs(await callee.ping(requestOptions(options, signal)));
     output.result({ rttMs }, `${callee.label} answered in ${rttMs.toFixed(2)} ms`);
   }
 }

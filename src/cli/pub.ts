@@ -4,31 +4,20 @@
  * @module
  */
 
-import { AuthError, InvalidPacketError, NotFoundError } from "../errors.ts";
+import { AuthError, NotFoundError } from "../errors.ts";
 import { topicKeyOf } from "../gossip/envelope.ts";
 import type { Published } from "../gossip/gossip_options.ts";
 import { MAX_MESSAGE_BYTES } from "../gossip/topic.ts";
 import { printable } from "../log.ts";
 import type { Peer } from "../peer.ts";
-import { parseData } from "./call.ts";
+import { readData } from "./data_form.ts";
 import { openPeer } from "./open_peer.ts";
 import { asUsage, UsageError } from "./options.ts";
 import { isHomeHeld } from "./running.ts";
-import { readStdin } from "./stdin.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** How long to look for somebody who takes part. */
 const LOOK_MS = 10_000;
-
-/** What may be published, by the word for it. */
-const FORMS = ["text", "json", "bytes"] as const;
-
-/** Longest stdin: a byte takes up to six characters of JSON, as `\u0000`, and there may be spaces. */
-const MAX_INPUT_BYTES: Readonly<Record<typeof FORMS[number], number>> = {
-  text: MAX_MESSAGE_BYTES,
-  json: 8 * MAX_MESSAGE_BYTES,
-  bytes: MAX_MESSAGE_BYTES,
-};
 
 /** Publishes one message, and ends when somebody has it. */
 export async function run(invocation: Invocation): Promise<void> {
@@ -37,7 +26,7 @@ export async function run(invocation: Invocation): Promise<void> {
   if (!topic || words.length === 0) throw new UsageError("TOPIC and TEXT are wanted");
   asUsage(() => topicKeyOf(topic));
   const timeoutMs = options.milliseconds("timeout") ?? LOOK_MS;
-  const data = await dataOf(words, invocation);
+  const data = await readData(words, invocation, MAX_MESSAGE_BYTES);
   // Whoever only publishes is not called by others, and so need not listen.
   await using peer = await openPeer(invocation, { clientOnly: true, seeds: true });
   const { from, seq, confirmedBy } = await publish(peer, topic, { ...invocation, data, timeoutMs });
@@ -47,29 +36,6 @@ export async function run(invocation: Invocation): Promise<void> {
     { topic, from, seq, confirmedBy },
     `published to ${printable(topic, 64)} as ${from.slice(0, 8)}; ${who} ${have} it`,
   );
-}
-
-/** What the command line, or stdin, wants to have published. */
-async function dataOf(words: readonly string[], { options, signal }: Invocation): Promise<unknown> {
-  const form = options.choice("as", FORMS) ?? "text";
-  const text = words.join(" ");
-  if (text !== "-") {
-    if (form === "json") return parseData(text);
-    return form === "bytes" ? new TextEncoder().encode(text) : text;
-  }
-  const bytes = await readStdin(MAX_INPUT_BYTES[form], signal);
-  if (form === "json") return parseData(bytes);
-  return form === "bytes" ? bytes : lineOf(bytes);
-}
-
-/** A text without the line break that ends every file of it. @throws {InvalidPacketError} when it is none. */
-function lineOf(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes).replace(/\r?\n$/, "");
-  } catch (cause) {
-    const why = "it is not UTF-8; --as bytes publishes it as it is";
-    throw new InvalidPacketError("bad-message", `Cannot publish stdin: ${why}`, { cause });
-  }
 }
 
 /** Publishes. @throws as `Gossip.publish`, saying what was tried and what would help. */

@@ -1,5 +1,5 @@
 /**
- * `kith sim membership` and, in `sim_gossip.ts`, `kith sim gossip`
+ * `kith sim membership` and, in `sim_gossip.ts` and `sim_dht.ts`, `kith sim gossip` and `kith sim dht`
  *
  * @module
  */
@@ -7,6 +7,7 @@
 import { sleep, systemClock } from "../clock.ts";
 import { type GroupFigures, simulateGroup } from "../testing/membership_group.ts";
 import { type Options, UsageError } from "./options.ts";
+import { run as runDht } from "./sim_dht.ts";
 import { run as runGossip } from "./sim_gossip.ts";
 import { refuse, wholeNumber } from "./sim_options.ts";
 import type { Invocation } from "./verbs.ts";
@@ -26,16 +27,17 @@ interface Settings {
   readonly lifeguard: boolean;
 }
 
-/** Simulates a group or a topic and shows its figures. */
+/** Simulates a group, a topic or a DHT and shows its figures. */
 export async function run(invocation: Invocation): Promise<void> {
   const { args: [what, ...more] } = invocation.options;
   if (what === "gossip" && more.length === 0) return await runGossip(invocation);
+  if (what === "dht" && more.length === 0) return await runDht(invocation);
   if (what === "membership" && more.length === 0) return await runMembership(invocation);
-  throw new UsageError("What to simulate is wanted: membership or gossip");
+  throw new UsageError("What to simulate is wanted: membership, gossip or dht");
 }
 
 async function runMembership({ options, output, signal }: Invocation): Promise<void> {
-  refuse(options, "membership", ["senders", "kill", "malicious"]);
+  refuse(options, "membership", ["senders", "kill", "malicious", "paths"]);
   const settings = settingsOf(options);
   const simulated = simulateGroup(settings);
   for (;;) {

@@ -21,7 +21,7 @@ const MAX_SHARE = 0.5;
 
 /** Simulates a topic and shows its figures. */
 export async function run({ options, output, signal }: Invocation): Promise<void> {
-  refuse(options, "gossip", ["seconds", "no-lifeguard"]);
+  refuse(options, "gossip", ["seconds", "no-lifeguard", "paths"]);
   const settings = settingsOf(options);
   const simulated = simulateTopic(settings);
   for (;;) {

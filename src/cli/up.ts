@@ -20,6 +20,7 @@ import type { Session } from "../session/session.ts";
 import type { Sessions } from "../session/sessions.ts";
 import type { Offer, ReceiveEvent } from "../transfer/receive.ts";
 import { formatAddress, isWildcard } from "../transport/transport.ts";
+import { parsePart, takePart } from "./dht_up.ts";
 import { openPeer } from "./open_peer.ts";
 import { asUsage, type Options, UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
@@ -38,8 +39,12 @@ export async function run(invocation: Invocation): Promise<void> {
   const { options, output, signal } = invocation;
   const tags = parseTags(options);
   const shareFrom = parseShared(options);
+  const part = parsePart(options);
+  const dht = part.mode === undefined ? {} : { mode: part.mode };
   using _held = holdHome(invocation);
-  await using peer = await openPeer(invocation, { clientOnly: false, web: true, seeds: true });
+  await using peer = await openPeer(invocation, {
+    ...{ clientOnly: false, web: true, seeds: true, dht },
+  });
   const projectId = options.text("project");
   const project = projectId === undefined ? {} : { projectId };
   const mesh = projectId === undefined ? undefined : peer.mesh(project);
@@ -67,6 +72,7 @@ export async function run(invocation: Invocation): Promise<void> {
       : [each(receiver, (event) => showTransfer(event, page, output))]),
     ...rumors.map((heard) => each(heard, (rumor) => showRumor(rumor, output))),
     ...topics.map((topic) => each(topic, (message) => showTopic(message, output))),
+    takePart(peer, part, invocation),
     ...(mesh === undefined ? [] : [each(mesh, (event) => showMesh(event, output))]),
   ]);
   // Before that it ends only when it fails, as when nobody reads what is printed any more.

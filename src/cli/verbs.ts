@@ -115,6 +115,16 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       "max-clients": { value: "N", help: "refuse more clients than this (default: 256)" },
       ...LISTEN_OPTIONS,
       tag: { value: "NAME=VALUE", help: "a label that the others of the group see", repeats: true },
+      dht: {
+        value: "MODE",
+        help:
+          "in the DHT: server, client (only asks), auto (a server after a minute), off (default: server)",
+      },
+      provide: {
+        value: "NAME",
+        help: "be found by this name in the DHT, while it runs",
+        repeats: true,
+      },
       ...SERVE_OPTIONS,
       ...SEED_OPTIONS,
       ...FIND_OPTIONS,
@@ -218,6 +228,49 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       ...NETWORK_OPTIONS,
     },
     load: () => import("./sub.ts"),
+  },
+  dht: {
+    usage: "put|get|trace|stat [KEY]",
+    summary: "values of all peers: put KEY VALUE, get KEY, trace KEY, providers NAME, stat",
+    example: "kith dht put greeting 'hello there'",
+    prints:
+      "put: key, seq, holders ...; get: value, author, hops, rttMs ...; trace: a line per event",
+    permissions: REACH_PERMISSIONS,
+    options: {
+      ...COMMON_OPTIONS,
+      as: {
+        value: "FORM",
+        help: "put: what VALUE is: text, json or bytes (default: text); - reads stdin",
+      },
+      own: { help: "in a place of our own: to be got as PEERID/KEY, and put by nobody else" },
+      plain: { help: "not signed, so that all can change it; only in a network with a key" },
+      immutable: { help: "put VALUE without a KEY: its key is its hash, and is printed" },
+      ttl: {
+        value: "TIME",
+        help: "put: how long it is kept: 30s, 10m, 12h, at most 7d (default: 1d)",
+      },
+      cas: {
+        value: "VERSION",
+        help: "put: only where this is the version that is there, 0 for none",
+      },
+      author: {
+        value: "PEERID",
+        help: "get, trace: what this peer put with --own, as PEERID/KEY is",
+      },
+      all: { help: "get: what everybody put under that name, a line each" },
+      dialect: {
+        value: "NAME",
+        help: "native, or kademlia for plain Kademlia over UDP, whose nodes are at --peer IP:PORT",
+      },
+      ...SEED_OPTIONS,
+      timeout: {
+        value: "SECONDS",
+        help: "how long to look for nodes (default: 3), and then to wait for them (default: 30)",
+      },
+      ...FIND_OPTIONS,
+      ...NETWORK_OPTIONS,
+    },
+    load: () => import("./dht.ts"),
   },
   rumor: {
     usage: "TEXT",
@@ -384,8 +437,8 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     load: () => import("./wire.ts"),
   },
   sim: {
-    usage: "membership|gossip",
-    summary: "simulate a group or a topic: how soon, how surely and at which price",
+    usage: "membership|gossip|dht",
+    summary: "simulate a group, a topic or a DHT: how soon, how surely and at which price",
     example: "kith sim gossip --nodes 1000 --senders many --kill 0.2 --seed 7",
     prints: "one line of figures, with seed and hash: the same seed gives the same hash",
     permissions: "none",
@@ -393,11 +446,12 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       ...COMMON_OPTIONS,
       nodes: {
         value: "N",
-        help: "members, 2..2000 (default: 100); peers of a topic, 10..5000 (default: 1000)",
+        help:
+          "members, 2..2000 (default: 100); of a topic, 10..5000, of a DHT, 50..10000 (default: 1000)",
       },
       loss: {
         value: "P",
-        help: "part of all packets that is lost, 0..0.9 (default: 0.01; of gossip 0)",
+        help: "part of all packets that is lost, 0..0.9 (default: 0; of membership 0.01)",
       },
       seed: { value: "N", help: "what everything that is drawn comes from (default: 1)" },
       seconds: { value: "N", help: "membership: simulated time, 1..3600 (default: 120)" },
@@ -405,11 +459,16 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       senders: { value: "WHO", help: "gossip: one peer publishes, or many (default: one)" },
       kill: {
         value: "P",
-        help: "gossip: part of the peers that is killed at once, 0..0.5 (default: 0)",
+        help: "gossip, dht: part of the peers that is killed at once, 0..0.5 (default: 0)",
       },
       malicious: {
         value: "P",
-        help: "gossip: part of the peers that drop, forge or flood, 0..0.5 (default: 0)",
+        help: "gossip, dht: part of the peers that are hostile, 0..0.5 (default: 0)",
+      },
+      paths: {
+        value: "N",
+        help:
+          "dht: ways of a lookup that share no node, 1..10 (default: 4 if any are hostile, else 1)",
       },
     },
     load: () => import("./sim.ts"),

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { ClosedError, PeerError, RemoteError } from "../errors.ts";
+import { ClosedError, PeerError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { encode } from "../wire/msgpack.ts";
+import { assertTtl, assertWon, Author, PROVIDER_TTL_S } from "./author.ts";
 import type { Contact } from "./contact.ts";
 import type {
   DhtEntry,
@@ -28,22 +29,10 @@ import { place, type Placed } from "./placing.ts";
 import { Promotion } from "./promotion.ts";
 import { providerOf, providerValue } from "./provider.ts";
 import { read } from "./reading.ts";
-import {
-  type DhtRecord,
-  immutableRecord,
-  MAX_LIFETIME_S,
-  plainKey,
-  plainRecord,
-  type Scope,
-  signedKey,
-  signedRecord,
-} from "./record.ts";
+import { type DhtRecord, immutableRecord, plainKey, plainRecord, signedKey } from "./record.ts";
 import { DhtSeeker } from "./seeker.ts";
 import { statOf } from "./stat.ts";
 import { valueOf } from "./value.ts";
-
-/** How long what says that somebody provides something lasts, in seconds. */
-const PROVIDER_TTL_S = 7_200;
 
 /** A key as text. */
 const KEY = /^[0-9a-fA-F]{40}$/;
@@ -78,8 +67,8 @@ export class Dht implements AsyncDisposable {
   readonly #wire: NativeWire;
   readonly #seeker: DhtSeeker;
   readonly #promotion: Promotion;
+  readonly #author: Author;
   readonly #ttlS: number;
-  #lastSeq = 0;
   #joining: Promise<void> | undefined;
   #isClosed = false;
 
@@ -99,10 +88,11 @@ export class Dht implements AsyncDisposable {
       isServer: () => this.#promotion.isServer,
       answer: (question, asker) => this.#node.answer(question, asker),
     });
-    const renew = (record: DhtRecord) => this.#renew(record);
+    const renew = (record: DhtRecord) => this.#author.renew(record);
     const common = { storage, clock, log, metrics, wire: this.#wire, renew };
     this.#node = new DhtNode({ ...common, self: identity.id }, tuning);
     this.#ttlS = this.#node.tuning.ttlS;
+    this.#author = new Author(identity, clock, this.#ttlS);
     const { seeds, directory, known } = parts;
     this.#seeker = new DhtSeeker({ clock, endpoint, node: this.#node, seeds, directory, known });
   }
@@ -148,7 +138,7 @@ export class Dht implements AsyncDisposable {
     const atLeast = cas === undefined ? 0 : cas + 1;
     const record = plain
       ? this.#plainRecord(name, value)
-      : this.#sign(own ? "own" : "shared", name, encode(value), { ttlS, atLeast });
+      : this.#author.sign(own ? "own" : "shared", name, encode(value), { ttlS, atLeast });
     return await this.#put(record, { ...options, isRenewed: options.ttlS === undefined });
   }
 
@@ -207,7 +197,7 @@ export class Dht implements AsyncDisposable {
     }
     const place = { hosts: hosts(), tcpPort: endpoint.address.port, udpPort: udp.address.port };
     const life = { ttlS: PROVIDER_TTL_S };
-    const record = this.#sign("provider", name, providerValue(place, data), life);
+    const record = this.#author.sign("provider", name, providerValue(place, data), life);
     return await this.#put(record, { ...options, ...life, isRenewed: true });
   }
 
@@ -261,12 +251,18 @@ export class Dht implements AsyncDisposable {
     return statOf(this.#node, this.mode);
   }
 
+  /** Sends copies of what was put that wait for others to travel with, for a tenth of a second. @returns when they have left. */
+  async flush(): Promise<void> {
+    await this.#wire.flush();
+  }
+
   /** Takes part no more. Harmless when closed. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#promotion.close();
     await this.#seeker.close();
+    await this.flush();
     await this.#node.close();
     this.#wire[Symbol.dispose]();
     this.#parts.storage[Symbol.dispose]();
@@ -279,12 +275,15 @@ export class Dht implements AsyncDisposable {
 
   async #put(
     record: DhtRecord,
-    options: DhtPutOptions & { readonly isRenewed: boolean },
+    options: Putting,
   ): Promise<DhtPut> {
     const { ttlS = this.#ttlS, cas, signal, isRenewed } = options;
     await this.#ready();
     const placed = await place(this.#node, record, { ttlS, cas, signal });
-    assertWon(record, placed, cas);
+    if (cas !== undefined && placed.refusals.length > 0) {
+      assertWon(record, placed, cas);
+      return await this.#settle(record, placed, { ...options, cas: undefined });
+    }
     if (isRenewed) this.#keepOwn(record, ttlS);
     const { holders, unconfirmed, silent, refusals, hops } = placed;
     return {
@@ -298,9 +297,18 @@ export class Dht implements AsyncDisposable {
     };
   }
 
+  /** Most have our version, and some that of who was slower: a newer one ends that. */
+  async #settle(record: DhtRecord, { refusals }: Placed, options: Putting): Promise<DhtPut> {
+    if (record.kind !== "signed") return await this.#put(record, options);
+    const { scope, name, value, seq } = record;
+    const seqs = refusals.flatMap(({ details: { seq = 0 } }) => typeof seq === "number" ? seq : []);
+    const { ttlS = this.#ttlS } = options;
+    const atLeast = Math.max(seq, ...seqs) + 1;
+    return await this.#put(this.#author.sign(scope, name, value, { ttlS, atLeast }), options);
+  }
+
   /** What we put we keep, so that it is put again. */
   #keepOwn(record: DhtRecord, ttlS: number): void {
-    if (this.mode !== "server") return;
     try {
       this.#node.keeper.put(record, { source: "", subnet: undefined, ttlS, own: true });
     } catch (error) {
@@ -318,26 +326,6 @@ export class Dht implements AsyncDisposable {
     );
   }
 
-  #sign(
-    scope: Scope,
-    name: string,
-    value: Uint8Array,
-    { ttlS, atLeast = 0 }: { readonly ttlS: number; readonly atLeast?: number },
-  ): DhtRecord {
-    const { identity, endpoint: { clock } } = this.#parts;
-    const wallMs = Math.floor(clock.wallMs());
-    this.#lastSeq = Math.max(wallMs, this.#lastSeq + 1, atLeast);
-    const expiresS = Math.ceil(wallMs / 1_000) + ttlS;
-    return signedRecord({ scope, name, value, seq: this.#lastSeq, expiresS }, identity);
-  }
-
-  #renew(record: DhtRecord): DhtRecord {
-    if (record.kind !== "signed" || record.slot !== this.#parts.identity.peerId) return record;
-    const { scope, name, value, seq } = record;
-    const ttlS = scope === "provider" ? PROVIDER_TTL_S : this.#ttlS;
-    return this.#sign(scope, name, value, { ttlS, atLeast: seq + 1 });
-  }
-
   async #ready(): Promise<void> {
     this.#assertOpen();
     if (this.#node.table.size === 0) await this.join();
@@ -348,30 +336,12 @@ export class Dht implements AsyncDisposable {
   }
 }
 
-/** Of several who put something else at once, where one version was there, at most one is told that it succeeded. */
-function assertWon(
-  record: DhtRecord,
-  { holders, refusals }: Placed,
-  cas: number | undefined,
-): void {
-  if (cas === undefined || holders.length > refusals.length) return;
-  const [first] = refusals;
-  const seq = first?.details.seq;
-  throw new RemoteError(
-    "not-allowed",
-    `Somebody else was faster: version ${cas} is not there any more`,
-    {
-      details: { key: toKey(record.key), ...(seq === undefined ? {} : { seq }) },
-    },
-  );
-}
-
-function assertTtl(ttlS: number): void {
-  if (Number.isInteger(ttlS) && ttlS >= 1 && ttlS <= MAX_LIFETIME_S) return;
-  throw new RangeError(
-    `ttlS must be a whole number of 1 to ${MAX_LIFETIME_S}: current value is ${ttlS}`,
-  );
-}
+/** How to put a record. */
+type Putting = Omit<DhtPutOptions, "cas"> & {
+  readonly cas?: number | undefined;
+  /** Whether it is put again for as long as we are there. */
+  readonly isRenewed: boolean;
+};
 
 function idOf(key: string): NodeId {
   if (KEY.test(key)) return fromKey(key.toLowerCase());

@@ -21,7 +21,14 @@ import type { LookupEvent } from "./lookup_events.ts";
 import { Newcomers } from "./newcomers.ts";
 import { isSameId, type NodeId, toKey } from "./node_id.ts";
 import { DHT_DEFAULTS, type DhtTuning } from "./options.ts";
-import { type Answer, type Asker, type DhtWire, HEARD, type Question } from "./questions.ts";
+import {
+  type Answer,
+  type Asker,
+  type DhtWire,
+  type Gift,
+  HEARD,
+  type Question,
+} from "./questions.ts";
 import { type DhtRecord, MAX_LIFETIME_S } from "./record.ts";
 import { RoutingTable } from "./routing_table.ts";
 import type { DhtStorage } from "./storage.ts";
@@ -167,10 +174,10 @@ export class DhtNode implements AsyncDisposable {
     }
   }
 
-  /** Asks a node something without an answer, where the wire can; else its answer is waited for by nobody. */
-  tell(to: Contact, question: Question): void {
+  /** Gives a node a record without an answer, where the wire can; else its answer is waited for by nobody. */
+  give(to: Contact, gift: Gift): void {
     const { wire } = this.#parts;
-    this.begin(wire.tell?.(to, question) ?? this.ask(to, question));
+    this.begin(wire.give?.(to, gift) ?? this.ask(to, { type: "store", ...gift }));
   }
 
   /** Looks for the nodes that are nearest to an id, or for what is kept under it. */
@@ -191,7 +198,7 @@ export class DhtNode implements AsyncDisposable {
       maxAlpha,
       settle,
       paths: options.paths ?? this.paths,
-      rttOf: (contact) => this.table.rttOf(contact.key),
+      rttOf: (contact) => this.table.rttOf(contact),
       clock: this.clock,
       signal: signal === undefined ? this.signal : AbortSignal.any([signal, this.signal]),
     });

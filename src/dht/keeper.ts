@@ -107,7 +107,7 @@ export class Keeper {
    *
    * @throws {LimitError} `limit`, naming the quota that is full in `details.limit` and its value in `details.max`.
    * @throws {AuthError} `not-allowed` when a newer version is kept, or another than `cas` says; `details.seq` is the kept
-   * one's. Also when a plain record would take the place of one that cannot be forged.
+   * one's, 0 for none. Also when a plain record would take the place of one that cannot be forged.
    * @throws {RangeError} when `ttlS` is not above 0.
    */
   put(record: DhtRecord, options: PutOptions): PutResult {
@@ -115,12 +115,10 @@ export class Keeper {
     const nowMs = this.#clock.wallMs();
     const item = this.#itemOf(record, options, nowMs);
     const kept = this.#storage.find(item.key, item.slot);
-    if (kept === undefined) {
-      this.#admit(item);
-      return "added";
-    }
-    if (kept.expiresMs <= nowMs) {
-      this.#replace(kept, item);
+    if (kept === undefined || kept.expiresMs <= nowMs) {
+      assertMayAdd(record, options.cas);
+      if (kept === undefined) this.#admit(item);
+      else this.#replace(kept, item);
       return "added";
     }
     if (isSameVersion(kept.record, record)) {
@@ -291,6 +289,11 @@ function isSameVersion(a: DhtRecord, b: DhtRecord): boolean {
   if (a.kind !== b.kind || Buffer.compare(a.value, b.value) !== 0) return false;
   if (a.kind !== "signed" || b.kind !== "signed") return true;
   return a.seq === b.seq && a.expiresS === b.expiresS;
+}
+
+/** Who wants to replace a version gets to know that it is not here. */
+function assertMayAdd({ kind }: DhtRecord, cas = 0): void {
+  if (kind === "signed" && cas > 0) throw conflict(`nothing is kept, not seq ${cas}`, 0);
 }
 
 function assertMayReplace(kept: DhtRecord, record: DhtRecord, cas: number | undefined): void {

@@ -12,7 +12,7 @@
  */
 
 import type { Clock, Timer } from "../clock.ts";
-import { ClosedError, PeerError } from "../errors.ts";
+import { ClosedError, PeerError, TimeoutError } from "../errors.ts";
 import { printable } from "../log.ts";
 import type { Contact } from "./contact.ts";
 import type { LookupEvent } from "./lookup_events.ts";
@@ -98,7 +98,7 @@ async function* follow(
           case "failed": {
             const { error } = outcome;
             if (!(error instanceof PeerError)) throw error;
-            plan.failed(step);
+            plan.failed(step, { isSilent: error instanceof TimeoutError });
             failed++;
             const [why, code] = [printable(error.message), printable(error.code)];
             yield { type: "failed", contact, depth, path, why, code };

@@ -11,6 +11,7 @@
  * @module
  */
 
+import { formatAddress } from "../transport/transport.ts";
 import type { Contact } from "./contact.ts";
 import { publicNetworkOf } from "./diversity.ts";
 import type { LookupNode } from "./lookup_events.ts";
@@ -74,6 +75,8 @@ export class LookupPlan {
   readonly #perNetwork: number;
   readonly #isWanted: (contact: Contact) => boolean;
   readonly #paths: readonly LookupPath[];
+  // Where somebody was asked in vain.
+  readonly #silent = new Set<string>();
   // The path that asked a node.
   readonly #owners = new Map<string, LookupPath>();
 
@@ -129,9 +132,13 @@ export class LookupPlan {
     this.#owners.get(contact.key)?.stalled(contact.key);
   }
 
-  /** A question was refused, or nobody answered. */
-  failed({ contact }: LookupStep): void {
+  /** A question was refused, or nobody answered: then nobody else is asked there either. */
+  failed(
+    { contact }: LookupStep,
+    { isSilent = false }: { readonly isSilent?: boolean } = {},
+  ): void {
     this.#owners.get(contact.key)?.failed(contact.key);
+    if (isSilent) this.#silent.add(formatAddress(contact.address));
   }
 
   /**
@@ -147,8 +154,11 @@ export class LookupPlan {
     const networks: string[] = [];
     let nearer = 0;
     for (const contact of nodes.slice(0, this.#k)) {
-      if (named.has(contact.key)) continue; // who names it at many addresses has but one guess
-      named.add(contact.key);
+      const place = formatAddress(contact.address);
+      // Who names a node at many addresses, or many nodes at one, has but one guess.
+      if (named.has(contact.key) || named.has(place)) continue;
+      named.add(contact.key).add(place);
+      if (this.#silent.has(place)) continue;
       const to = this.#owners.get(contact.key) ?? path;
       if (to === undefined || !to.isNews(contact) || !this.#isFit(contact)) continue;
       const network = publicNetworkOf(contact.address.hostname);

@@ -10,7 +10,7 @@
 import { randomBytes } from "node:crypto";
 import type { RequestContext } from "../endpoint/dispatcher.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
-import { NotFoundError } from "../errors.ts";
+import { NotFoundError, PeerError } from "../errors.ts";
 import { type Identity, peerIdOf, verify } from "../secure/identity.ts";
 import { isHostAddress } from "../transport/ip_address.ts";
 import { type Address, formatAddress } from "../transport/transport.ts";
@@ -20,6 +20,8 @@ import {
   answerBody,
   type AnswerTerms,
   type Claim,
+  copiesBody,
+  COPY_HEADER,
   fitsPacket,
   HEADERS,
   MAX_RECORDS,
@@ -27,11 +29,14 @@ import {
   PACKET_RECORD_BYTES,
   questionBody,
   readAnswer,
+  readCopies,
   readQuestion,
 } from "./node_packets.ts";
+import { Copies } from "./copies.ts";
 import { checkProof, prove } from "./node_proof.ts";
 import { OwnAddresses } from "./own_addresses.ts";
-import type { Answer, Asker, DhtWire, Question } from "./questions.ts";
+import type { Answer, Asker, DhtWire, Gift, Question } from "./questions.ts";
+import type { DhtRecord } from "./record.ts";
 import { decodeRecord, encodeRecord } from "./record_codec.ts";
 
 /** What says in handshakes that a peer has a node of the DHT. */
@@ -98,12 +103,23 @@ export class NativeWire implements DhtWire, Disposable {
   readonly #own: OwnAddresses;
   // Who has proven to be at an address, in the order of that.
   readonly #proven = new Map<string, { readonly key: string; readonly untilMs: number }>();
+  readonly #copies: Copies;
+  #encoded: { readonly record: DhtRecord; readonly bytes: Uint8Array } | undefined;
   #handlers: DisposableStack | undefined;
 
   /** Asks, and answers as soon as {@linkcode NativeWire.serve} says so. */
   constructor(parts: NativeWireParts) {
     this.#parts = parts;
     this.#own = new OwnAddresses(parts.hosts, () => parts.udp.address.port);
+    const { clock, metrics } = parts.endpoint;
+    const lost = metrics.counter("dht.copies-unsent");
+    this.#copies = new Copies({
+      clock,
+      send: (to, copies) => {
+        const body = copiesBody(copies, this.#claim);
+        return parts.udp.notify(to, COPY_HEADER, body).catch(() => lost.add());
+      },
+    });
   }
 
   /** Answers others from now on. Harmless when it does. */
@@ -114,6 +130,7 @@ export class NativeWire implements DhtWire, Disposable {
     for (const [type, header] of Object.entries(HEADERS) as [Question["type"], string][]) {
       stack.use(endpoint.handle(header, (body, context) => this.#serve(type, body, context)));
     }
+    stack.use(endpoint.handle(COPY_HEADER, (body, context) => this.#takeCopies(body, context)));
     stack.use(endpoint.handle("dht.where", () => ({ udp: this.#parts.udp.address.port })));
     stack.use(endpoint.offer(DHT_CAPABILITY));
     this.#handlers = stack.move();
@@ -133,13 +150,15 @@ export class NativeWire implements DhtWire, Disposable {
     return this.#answerOf(terms);
   }
 
-  /** Asks without an answer. What fits no packet is asked as always. @throws as {@linkcode DhtWire.tell}. */
-  async tell(to: Contact, question: Question): Promise<void> {
-    if (question.type === "store" && !fitsPacket(question.record)) {
-      return void await this.#askByLink(to, question, {});
-    }
-    const body = questionBody(question, { claim: this.#claim, isPacket: true });
-    await this.#parts.udp.notify(to.address, HEADERS[question.type], body);
+  /** Gives a node a record, soon, without an answer; one that fits no packet is put as always. */
+  async give(to: Contact, { record, ttlS }: Gift): Promise<void> {
+    if (fitsPacket(record)) this.#copies.add(to.address, { record: this.#encode(record), ttlS });
+    else await this.#askByLink(to, { type: "store", record, ttlS }, {});
+  }
+
+  /** Sends what waits to be given. @returns when it has left. */
+  async flush(): Promise<void> {
+    await this.#copies.flush();
   }
 
   /** Asks who is at an address. @throws as {@linkcode DhtWire.ask}. */
@@ -234,6 +253,29 @@ export class NativeWire implements DhtWire, Disposable {
         : undefined,
       seenAt: isProving ? formatAddress(remote) : "",
     });
+  }
+
+  /** Keeps what it may of what was given; nobody waits to hear what it did not want. */
+  #takeCopies(body: MessageBody, { remote }: RequestContext): void {
+    const { copies, claim } = readCopies(body);
+    const contact = claim && contactOf(claim.id, remote, { tcpPort: claim.tcpPort });
+    for (const { record, ttlS } of copies) {
+      try {
+        const question = { type: "store", record: this.#read(record), ttlS } as const;
+        this.#parts.answer(question, { address: remote, contact });
+      } catch (error) {
+        if (!(error instanceof PeerError)) throw error;
+        this.#parts.endpoint.metrics.counter("dht.copies-refused").add();
+      }
+    }
+  }
+
+  /** What is put is put to several in a row. */
+  #encode(record: DhtRecord): Uint8Array {
+    if (this.#encoded?.record !== record) {
+      this.#encoded = { record, bytes: encodeRecord(record) };
+    }
+    return this.#encoded.bytes;
   }
 
   #read(bytes: Uint8Array) {

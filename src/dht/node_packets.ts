@@ -7,6 +7,7 @@
  * | `dht.find` | nodes near an id  | `t` id                                        |
  * | `dht.get`  | what is kept      | `t` key                                       |
  * | `dht.put`  | keep this         | `r` record, `l` seconds, `c` version that is kept now |
+ * | `dht.copy` | keep these        | `r` records, `l` seconds for each; there is no answer |
  *
  * | field | in          | means                                                                              |
  * |-------|-------------|------------------------------------------------------------------------------------|
@@ -41,6 +42,12 @@ export const MAX_NODES = 20;
 
 /** Most records that an answer may have. */
 export const MAX_RECORDS = 64;
+
+/** Most records that are given to a node in one packet. */
+export const MAX_COPIES = 32;
+
+/** What gives a node some records, without an answer. */
+export const COPY_HEADER = "dht.copy";
 
 /** Bytes of records that are sent in a packet at most, so that no path fragments it. */
 export const PACKET_RECORD_BYTES = 1_024;
@@ -99,6 +106,13 @@ export type QuestionTerms =
     readonly cas: number | undefined;
   };
 
+/** A record in a packet of copies, as it is written. */
+export interface Copied {
+  readonly record: Uint8Array;
+  /** How long it is to be kept, in seconds. */
+  readonly ttlS: number;
+}
+
 /** An answer as it is written. */
 export interface AnswerTerms {
   readonly nodes: readonly Contact[];
@@ -146,6 +160,27 @@ export function readQuestion(type: Question["type"], body: MessageBody): Asked {
     nonce: q === undefined ? undefined : readBytes("q", q, NONCE_BYTES),
     at: readText("a", a),
   };
+}
+
+/** The body of a packet of copies. */
+export function copiesBody(copies: readonly Copied[], claim: Claim | undefined): MessageBody {
+  return {
+    ...(claim === undefined ? {} : { f: [claim.id, claim.tcpPort] }),
+    r: copies.map(({ record }) => record),
+    l: copies.map(({ ttlS }) => ttlS),
+  };
+}
+
+/** Reads a packet of copies. @throws {InvalidPacketError} `bad-message` or `too-large`, naming the field. */
+export function readCopies(
+  { f, r, l }: MessageBody,
+): { readonly copies: Copied[]; readonly claim: Claim | undefined } {
+  const lives = readList("l", l, MAX_COPIES);
+  const copies = readList("r", r, MAX_COPIES).map((record, at) => {
+    if (!(record instanceof Uint8Array)) throw invalid("r", "a record is not bin");
+    return { record, ttlS: readNatural("l", lives[at], 1, MAX_TTL_S) };
+  });
+  return { copies, claim: f === undefined ? undefined : readClaim(f) };
 }
 
 /** The body of an answer. */

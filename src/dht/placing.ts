@@ -16,6 +16,8 @@ export interface PlaceOptions {
   readonly ttlS: number;
   /** Only where this version is kept now, 0 for none. */
   readonly cas?: number | undefined;
+  /** How many of the nearest have to have answered before. @default what the node is tuned to; k among strangers */
+  readonly settle?: number | undefined;
   /** Gives up when aborted. */
   readonly signal?: AbortSignal | undefined;
   /** Hears how the nodes were found, where they had to be looked for. */
@@ -48,10 +50,10 @@ export async function place(
   record: DhtRecord,
   options: PlaceOptions,
 ): Promise<Placed> {
-  const { ttlS, cas, signal, onEvent } = options;
+  const { ttlS, cas, signal } = options;
   const { replicas } = node.tuning;
   const confirms = cas === undefined ? Math.min(node.tuning.confirms, replicas) : replicas;
-  const { nearest, hops } = await nearestTo(node, record, { signal, onEvent });
+  const { nearest, hops } = await nearestTo(node, record, options);
   const question = { type: "store", record, ttlS, cas } as const;
   const holders: Contact[] = [];
   const refusals: RemoteError[] = [];
@@ -73,7 +75,7 @@ export async function place(
   };
   const storing = Array.from({ length: Math.min(confirms, left.length) }, storeSomewhere);
   const others = left.slice(0, Math.max(0, replicas - confirms));
-  for (const contact of others) node.tell(contact, question);
+  for (const contact of others) node.give(contact, { record, ttlS });
   await Promise.all(storing);
   const [refusal] = refusals;
   if (holders.length === 0 && refusal !== undefined) throw refusal;
@@ -86,11 +88,11 @@ export async function place(
 async function nearestTo(
   node: DhtNode,
   { key }: DhtRecord,
-  { signal, onEvent }: Pick<PlaceOptions, "signal" | "onEvent">,
+  options: PlaceOptions,
 ): Promise<{ readonly nearest: readonly Contact[]; readonly hops: number }> {
   const { replicas, k } = node.tuning;
   // Where hostile nodes are expected, the first few that answer may have named only their own.
-  const settle = node.paths > 1 ? k : node.tuning.settle;
+  const { settle = node.paths > 1 ? k : node.tuning.settle, signal, onEvent } = options;
   if (node.knowsAll) return { nearest: node.table.closest(key, replicas), hops: 1 };
   for await (const event of node.lookup(key, { settle, signal })) {
     onEvent?.(event);

@@ -44,6 +44,12 @@ export interface Asker {
   readonly contact: Contact | undefined;
 }
 
+/** A record to be kept, and for how long, in seconds. */
+export interface Gift {
+  readonly record: DhtRecord;
+  readonly ttlS: number;
+}
+
 /** An answer to nothing but that a question was heard. */
 export const HEARD: Answer = { nodes: [], records: [] };
 
@@ -62,12 +68,11 @@ export interface DhtWire {
   ): Promise<Answer>;
 
   /**
-   * Asks a node something without waiting for an answer, which it does not send. Absent where that cannot be.
+   * Gives a node a record that it need not say that it keeps, now or soon. Absent where that cannot be.
    *
-   * @returns when it has left, which says nothing about arrival.
-   * @throws {PeerError} when it cannot leave.
+   * @throws {PeerError} when it cannot.
    */
-  tell?(to: Contact, question: Question): Promise<void>;
+  give?(to: Contact, gift: Gift): Promise<void>;
 
   /**
    * Asks who is at an address.

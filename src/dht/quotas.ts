@@ -193,18 +193,27 @@ class Shares<Value extends Usage> {
   /** Sets what a name has; one without records is forgotten. */
   set(name: string, value: Value, share: number): void {
     const before = this.#entries.get(name)?.share;
-    if (before !== share) this.#leave(name, before);
-    this.#entries.delete(name);
-    if (value.records > 0) this.#stand(name, value, share);
-    else this.#leave(name, before);
+    if (value.records > 0) {
+      this.#entries.set(name, { value, share });
+      if (before !== share) this.#move(name, before, share);
+    } else {
+      this.#entries.delete(name);
+      this.#leave(name, before);
+    }
     while (this.#greatest > 0 && !this.#levels.has(this.#greatest)) this.#greatest--;
   }
 
-  #stand(name: string, value: Value, share: number): void {
-    this.#entries.set(name, { value, share });
-    const level = this.#levels.get(share) ?? new Set<string>();
-    this.#levels.set(share, level.add(name));
+  #move(name: string, before: number | undefined, share: number): void {
+    const [level, next] = [this.#levels.get(before ?? -1), this.#levels.get(share)];
     this.#greatest = Math.max(this.#greatest, share);
+    if (before !== undefined && level?.size === 1 && next === undefined) {
+      // Nobody else is at either level: this is what most changes are.
+      this.#levels.delete(before);
+      this.#levels.set(share, level);
+      return;
+    }
+    this.#leave(name, before);
+    this.#levels.set(share, (next ?? new Set<string>()).add(name));
   }
 
   #leave(name: string, share: number | undefined): void {

@@ -199,9 +199,9 @@ export class RoutingTable {
     return this.#tree.of(fromKey(key)).get(key)?.contact;
   }
 
-  /** How long a node takes to answer, smoothed, in milliseconds, where that was measured. @throws {TypeError} for no key. */
-  rttOf(key: string): number | undefined {
-    return this.#tree.of(fromKey(key)).get(key)?.rttMs;
+  /** How long a node takes to answer, smoothed, in milliseconds, where that was measured. */
+  rttOf({ id, key }: Pick<Contact, "id" | "key">): number | undefined {
+    return this.#tree.of(id).get(key)?.rttMs;
   }
 
   /**
@@ -253,12 +253,12 @@ export class RoutingTable {
   }
 
   /**
-   * Ids to look for after we looked for our own: one at each distance that is further away than the nearest node, the
-   * furthest first (section 2.3). About as many as the logarithm of how many nodes there are.
+   * Ids to look for after we looked for our own, which found the k nearest: one at each distance that is further away than
+   * they are, the furthest first (section 2.3). About as many as the logarithm of how many nodes there are for each of k.
    */
   farTargets(): NodeId[] {
-    const [nearest] = this.closest(this.#self, 1);
-    const count = nearest === undefined ? 0 : commonBits(this.#self, nearest.id);
+    const farthest = this.closest(this.#self)[this.k - 1];
+    const count = farthest === undefined ? 0 : commonBits(this.#self, farthest.id);
     return Array.from({ length: count }, (_, bits) => randomIdIn(this.#self, bits, this.#random));
   }
 

@@ -17,8 +17,9 @@ import { DHT_CAPABILITY } from "./native_wire.ts";
 /** How long discovery is asked, in milliseconds. */
 const LOOK_MS = 1_500;
 
-/** Time between two looks while nobody is known, and then, in milliseconds. */
+/** Time between two looks while nobody is known, twice as long each time up to a minute, and then, in milliseconds. */
 const ALONE_MS = 5_000;
+const MAX_ALONE_MS = 60_000;
 const EVERY_MS = 600_000;
 
 /** How long it may take to connect to somebody and to ask where its node is, in milliseconds. */
@@ -60,6 +61,7 @@ export class DhtSeeker {
   readonly #meeting = new Set<Promise<void>>();
   #looking: Promise<void> | undefined;
   #timer: Timer | undefined;
+  #aloneMs = ALONE_MS;
 
   /** Takes note of peers that connect; looks for others when it is told to. */
   constructor(parts: DhtSeekerParts) {
@@ -96,7 +98,8 @@ export class DhtSeeker {
 
   #lookLater(): void {
     const { clock } = this.#parts;
-    const afterMs = this.#isAlone ? ALONE_MS : EVERY_MS;
+    const afterMs = this.#isAlone ? this.#aloneMs : EVERY_MS;
+    this.#aloneMs = this.#isAlone ? Math.min(2 * this.#aloneMs, MAX_ALONE_MS) : ALONE_MS;
     this.#timer = clock.after(afterMs * (0.75 + clock.random() / 2), () => void this.look());
   }
 

@@ -91,7 +91,8 @@ export interface DhtStorage extends Disposable {
 export class MemoryStorage implements DhtStorage {
   /** Nothing is ever lost. */
   readonly losses: number = 0;
-  readonly #items = new Map<string, Map<string, StoredItem>>();
+  // Most keys have one item.
+  readonly #items = new Map<string, readonly StoredItem[]>();
   // In the order in which they were put: the oldest of each host is its first.
   readonly #byHost = new Map<string, Set<StoredItem>>();
   readonly #byEnd = new ByTime("expiresMs");
@@ -102,13 +103,12 @@ export class MemoryStorage implements DhtStorage {
 
   /** All under a key. */
   get(key: string): StoredItem[] {
-    const items = [...this.#items.get(key)?.values() ?? []];
-    return items.sort((a, b) => a.slot < b.slot ? -1 : 1);
+    return this.#items.get(key)?.toSorted((a, b) => a.slot < b.slot ? -1 : 1) ?? [];
   }
 
   /** The one in a slot. */
   find(key: string, slot: string): StoredItem | undefined {
-    return this.#items.get(key)?.get(slot);
+    return this.#items.get(key)?.find((item) => item.slot === slot);
   }
 
   /** What is known of all under a key. */
@@ -119,7 +119,8 @@ export class MemoryStorage implements DhtStorage {
   /** Puts an item. */
   put(item: StoredItem): void {
     this.delete(item.key, item.slot);
-    entryOf(this.#items, item.key, () => new Map<string, StoredItem>()).set(item.slot, item);
+    const others = this.#items.get(item.key);
+    this.#items.set(item.key, others === undefined ? [item] : [...others, item]);
     if (!item.own) entryOf(this.#byHost, hostOf(item), () => new Set<StoredItem>()).add(item);
     this.#byEnd.add(item);
     this.#byDue.add(item);
@@ -129,11 +130,11 @@ export class MemoryStorage implements DhtStorage {
 
   /** Forgets an item. */
   delete(key: string, slot: string): void {
-    const slots = this.#items.get(key);
-    const item = slots?.get(slot);
-    if (slots === undefined || item === undefined) return;
-    slots.delete(slot);
-    if (slots.size === 0) this.#items.delete(key);
+    const item = this.find(key, slot);
+    if (item === undefined) return;
+    const others = this.#items.get(key)?.filter((other) => other !== item) ?? [];
+    if (others.length === 0) this.#items.delete(key);
+    else this.#items.set(key, others);
     this.#byEnd.delete(item);
     this.#byDue.delete(item);
     const host = this.#byHost.get(hostOf(item));

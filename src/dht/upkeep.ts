@@ -169,13 +169,15 @@ export class Upkeep {
   }
 
   async #republish(): Promise<void> {
-    const { keeper, clock, table, tuning: { republishBatch, ttlS } } = this.#node;
+    const { keeper, clock, table, tuning: { republishBatch, ttlS, k } } = this.#node;
     if (table.size === 0) return; // there is nobody to put it to
     for (const { own, record: kept, expiresMs } of keeper.due(republishBatch)) {
       const record = own ? this.#renew(kept) : kept;
       const leftS = own ? ttlS : Math.floor((expiresMs - clock.wallMs()) / 1_000);
       if (leftS < 1) continue;
-      await this.#tolerate(place(this.#node, record, { ttlS: lifeOf(this.#node, record, leftS) }));
+      // All of the nearest are asked, for who is gone since is to be replaced.
+      const options = { ttlS: lifeOf(this.#node, record, leftS), settle: k };
+      await this.#tolerate(place(this.#node, record, options));
     }
   }
 

@@ -13,6 +13,7 @@ const SPECS: OptionSpecs = {
   senders: { value: "WHO", help: "" },
   kill: { value: "P", help: "" },
   malicious: { value: "P", help: "" },
+  paths: { value: "N", help: "" },
 };
 
 class KeptOutput extends Output {
@@ -85,6 +86,18 @@ Deno.test("kith sim gossip prints figures, and the same ones for the same seed",
   assertEquals((await sim(...line)).facts, [facts]);
 });
 
+Deno.test("kith sim dht prints figures, and the same ones for the same seed", async () => {
+  const line = ["dht", "--nodes", "50", "--malicious", "0.2", "--kill", "0.1", "--seed", "7"];
+  const { facts: [facts], text } = await sim(...line);
+  const { nodes, seed, loss, kill, malicious, paths, values } = facts ?? {};
+  assertEquals([nodes, seed, loss, kill, malicious, paths, values], [50, 7, 0, 0.1, 0.2, 4, 50]);
+  assert(Number(facts?.success) >= 0.9 && facts?.medianHops === 1, text);
+  assertStringIncludes(text, "network                   50 nodes, 40 ms apart, 0 of all packets");
+  assertStringIncludes(text, "disjoint paths            4");
+  assertStringIncludes(text, `seed, hash                7, ${facts?.hash}`);
+  assertEquals((await sim(...line)).facts, [facts]);
+});
+
 Deno.test("kith sim refuses options of what is not simulated", async () => {
   const cases = [
     [["membership", "--kill", "0.2"], "--kill is not for sim membership"],
@@ -93,6 +106,18 @@ Deno.test("kith sim refuses options of what is not simulated", async () => {
     [["gossip", "--senders", "few"], "--senders must be one of one, many"],
     [["gossip", "--nodes", "9"], "--nodes must be a number, 10..5000"],
     [["gossip", "--malicious", "0.6"], "--malicious must be a number, 0..0.5"],
+    [["membership", "--paths", "4"], "--paths is not for sim membership"],
+    [["gossip", "--paths", "4"], "--paths is not for sim gossip"],
+    [["dht", "--seconds", "5"], "--seconds is not for sim dht"],
+    [["dht", "--no-lifeguard"], "--no-lifeguard is not for sim dht"],
+    [["dht", "--senders", "many"], "--senders is not for sim dht"],
+    [["dht", "--nodes", "49"], "--nodes must be a number, 50..10000"],
+    [["dht", "--nodes", "100.5"], "--nodes must be a whole number"],
+    [["dht", "--malicious", "1"], "--malicious must be a number, 0..0.5"],
+    [["dht", "--kill", "0.3", "--malicious", "0.3"], "may be 0.5 together"],
+    [["dht", "--paths", "0"], "--paths must be a number, 1..10"],
+    [["dht", "--loss", "x"], "--loss must be a number, 0..0.9"],
+    [["dht", "more"], "What to simulate is wanted"],
   ] as const;
   for (const [line, text] of cases) {
     const error = await assertRejects(() => sim(...line), UsageError);
@@ -106,5 +131,12 @@ Deno.test("kith sim stops when it is told to", async () => {
   const output = new KeptOutput({ json: false, level: "error" });
   const options = new Options(["membership", "--nodes", "4"], SPECS);
   await assertRejects(() => run({ options, output, signal: stopping.signal }), Error, "enough");
+  assertEquals(output.facts, []);
+  const dht = new Options(["dht", "--nodes", "50"], SPECS);
+  await assertRejects(
+    () => run({ options: dht, output, signal: stopping.signal }),
+    Error,
+    "enough",
+  );
   assertEquals(output.facts, []);
 });

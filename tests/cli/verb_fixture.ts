@@ -38,7 +38,7 @@ class KeptOutput extends Output {
 
 /** Runs a verb with a home folder, to its end. */
 export async function runVerb(name: string, home: string, ...line: string[]): Promise<Ran> {
-  const output = new KeptOutput({ json: false, level: "error" });
+  const output = new KeptOutput({ json: line.includes("--json"), level: "error" });
   const { facts, lines, notes } = output;
   const verb = VERBS[name];
   if (verb === undefined) throw new TypeError(`There is no verb ${name}`);

@@ -16,9 +16,11 @@ export function idOf(...first: number[]): NodeId {
 /** The id that is all zeros: what is looked for, so that the distance of an id is the id itself. */
 export const ZERO: NodeId = idOf();
 
-/** A node whose distance from {@linkcode ZERO} begins with some bytes. */
-export function nodeAt(first: number | number[], hostname = "10.0.0.1", port = 4_000): Contact {
-  return contactOf(idOf(...[first].flat()), { hostname, port });
+/** A node whose distance from {@linkcode ZERO} begins with some bytes; each is at a port of its own. */
+export function nodeAt(first: number | number[], hostname = "10.0.0.1", port?: number): Contact {
+  const id = idOf(...[first].flat());
+  const [a = 0, b = 0, c = 0] = id;
+  return contactOf(id, { hostname, port: port ?? 1_000 + (((a << 8 | b) + 257 * c) % 60_000) });
 }
 
 export function naming(...nodes: Contact[]): Answer {

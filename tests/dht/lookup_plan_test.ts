@@ -207,6 +207,23 @@ Deno.test("LookupPlan ends in a loop of nodes that name each other and themselve
   assertEquals(finish(plan, () => ring).length, 20);
 });
 
+Deno.test("LookupPlan asks once at an address that many nodes are said to have, and never where nobody answers", () => {
+  const at = (first: number) => nodeAt(first, "10.0.0.9", 53);
+  const plan = planOf({ seeds: [nodeAt(200), nodeAt(201), nodeAt(202)] });
+  const [first, second, third] = [plan.next(), plan.next(), plan.next()];
+  assert(first !== undefined && second !== undefined && third !== undefined);
+  plan.answered(first, [at(1), at(2), at(3)]);
+  const victim = plan.next();
+  assertEquals(victim?.contact, at(1));
+  assert(victim !== undefined);
+  plan.failed(victim, { isSilent: true });
+  plan.answered(second, [at(4)]);
+  assertEquals(plan.next(), undefined);
+  plan.failed(third); // refuses, but is there
+  plan.answered(second, [nodeAt(5, third.contact.address.hostname, third.contact.address.port)]);
+  assertEquals(plan.next()?.contact.address, third.contact.address);
+});
+
 Deno.test("LookupPlan ends though each answer names ever nearer nodes that nobody has heard of", () => {
   const random = seededRandom(3);
   let bits = 0;
@@ -215,7 +232,7 @@ Deno.test("LookupPlan ends though each answer names ever nearer nodes that nobod
     bits = Math.min(159, bits + 1);
     return Array.from(
       { length: 4 },
-      () => contactOf(randomIdIn(ZERO, bits, random), { hostname: "10.0.0.1", port: 1 }),
+      (_, at) => contactOf(randomIdIn(ZERO, bits, random), { hostname: "10.0.0.1", port: 1 + at }),
     );
   });
   assert(asked.length <= 8 * 4, `${asked.length} were asked, more than a path knows`);
@@ -231,7 +248,8 @@ Deno.test("LookupPlan is not captured by those who name only each other, where i
       // 20 of them, so near that honest nodes are not among the nearest.
       const gang = Array.from(
         { length: 20 },
-        () => contactOf(randomIdIn(target, 60, swarm.random), { hostname: "10.6.6.6", port: 666 }),
+        (_, at) =>
+          contactOf(randomIdIn(target, 60, swarm.random), { hostname: "10.6.6.6", port: 600 + at }),
       );
       const members = new Set(keysOf(gang));
       const seeds = swarm.some(8);

@@ -134,8 +134,8 @@ export class Web implements AsyncDisposable {
     return {
       ask: async ({ address, key }, question) => (await ask(address, question, key))[0],
       meet: async (address) => (await ask(address, { type: "ping" }))[1],
-      tell: async ({ address, key }, question) => {
-        await ask(address, question, key).catch(() => {});
+      give: async ({ address, key }, gift) => {
+        await ask(address, { type: "store", ...gift }, key).catch(() => {});
       },
     };
   }

@@ -346,15 +346,15 @@ Deno.test("RoutingTable.remove gives the place to a replacement, and forgets one
 Deno.test("RoutingTable smooths round trips, also of who waits", () => {
   const { table, nodes: [first], newcomer } = fullTable(1);
   assert(first);
-  assertEquals(table.rttOf(first.key), undefined);
+  assertEquals(table.rttOf(first), undefined);
   for (const rttMs of [80, 160]) table.add(first, { rttMs });
   table.add(first);
-  assertEquals(table.rttOf(first.key), 90);
+  assertEquals(table.rttOf(first), 90);
   const waiting = newcomer();
   for (const rttMs of [8, 16]) table.add(waiting, { rttMs });
-  assertEquals(table.rttOf(waiting.key), undefined, "it is not in the table");
+  assertEquals(table.rttOf(waiting), undefined, "it is not in the table");
   table.remove(first.key);
-  assertEquals(table.rttOf(waiting.key), 9);
+  assertEquals(table.rttOf(waiting), 9);
 });
 
 Deno.test("RoutingTable has at most 2 nodes of a public network in a bucket, and as many as there are of a private one", () => {
@@ -466,13 +466,14 @@ Deno.test("RoutingTable.stale has an id of each bucket that nobody looked into f
   assertEquals(table.stale(MINUTE_MS), []);
 });
 
-Deno.test("RoutingTable.farTargets has an id at each distance beyond the nearest node", () => {
-  const { table } = testTable();
-  assertEquals(table.farTargets(), []);
+Deno.test("RoutingTable.farTargets has an id at each distance beyond the k nearest nodes", () => {
+  const { table } = testTable({ k: 3 });
   const random = seededRandom(14);
-  for (const bits of [0, 3, 7]) table.add(contact(randomIdIn(SELF, bits, random)));
+  for (const bits of [9, 8]) table.add(contact(randomIdIn(SELF, bits, random)));
+  assertEquals(table.farTargets(), [], "all there are");
+  for (const bits of [0, 5]) table.add(contact(randomIdIn(SELF, bits, random)));
   const distances = table.farTargets().map((target) => commonBits(SELF, target));
-  assertEquals(distances, [0, 1, 2, 3, 4, 5, 6]);
+  assertEquals(distances, [0, 1, 2, 3, 4]);
 });
 
 Deno.test("RoutingTable refuses options that make no sense", () => {

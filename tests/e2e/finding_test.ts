@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { ForeignPeer } from "../../src/discovery/foreign.ts";
-import { DIALECTS, Peer } from "../../src/peer.ts";
+import { FOREIGN_DIALECTS, type ForeignPeer } from "../../src/discovery/foreign.ts";
+import { Peer } from "../../src/peer.ts";
 import { loopback, type Outcome, run } from "./process.ts";
 import { Scratch } from "./scratch.ts";
 import { eachOf, Up } from "./up.ts";
@@ -68,7 +68,7 @@ Deno.test("discover looks only on the interfaces that it may use, and refuses wh
 Deno.test("up and discover --dialect all see peers of other programs, apart from ours", async () => {
   const network = loopback();
   const discoveryPort = Number(network.at(-1));
-  const common = { hostname: "127.0.0.1", discoveryPort, dialects: DIALECTS };
+  const common = { hostname: "127.0.0.1", discoveryPort, dialects: FOREIGN_DIALECTS };
   await using listener = await Peer.open({ ...common, clientOnly: true });
   const heard = listener.findForeign({ timeoutMs: 20_000 });
   const first = heard.next(); // a server of witch-core announces itself at the start, then seldom
@@ -83,9 +83,9 @@ Deno.test("up and discover --dialect all see peers of other programs, apart from
     assert(port !== ann.tcp && port !== ann.udp);
   };
   take(await first);
-  while (foreign.size < DIALECTS.length) take(await heard.next());
+  while (foreign.size < FOREIGN_DIALECTS.length) take(await heard.next());
   await heard.return();
-  assertEquals([...foreign.keys()].sort(), [...DIALECTS].sort());
+  assertEquals([...foreign.keys()].sort(), [...FOREIGN_DIALECTS].sort());
   const witch = foreign.get("witch");
   assertEquals([witch?.name, witch?.address.port], ["bob", bob.tcp]);
 

@@ -18,6 +18,7 @@ const PATIENCE_MS = 20_000;
 /** Verbs that send packets. */
 const NETWORK_VERBS: readonly string[] = [
   "call",
+  "dht",
   "discover",
   "doctor",
   "msg",

@@ -87,12 +87,12 @@ Deno.test("up ends with 1 at a port that is taken, with 2 for bad options, and n
     [
       ["--dialect", "nonsense"],
       2,
-      /--dialect must be all or some of peerconnect,witch,peerpy: it is nonsense/,
+      /--dialect must be all or some of peerconnect,witch,peerpy,kademlia: it is nonsense/,
     ],
     [
       ["--dialect", "witch,"],
       2,
-      /--dialect must be all or some of peerconnect,witch,peerpy: it is witch,\n/,
+      /--dialect must be all or some of peerconnect,witch,peerpy,kademlia: it is witch,\n/,
     ],
     [["--max-clients", "0"], 2, /--max-clients must be a whole number from 1: it is 0/],
     [["--project"], 2, /Option --project needs ID/],

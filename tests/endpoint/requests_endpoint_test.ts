@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ManualClock, seededRandom } from "../../src/clock.ts";
 import {
   type RequestEvent,
@@ -208,6 +208,60 @@ Deno.test("RequestsEndPoint counts packets of codes that nobody takes", async ()
     await scripted.receive(encodeDatagram(code, PAYLOAD));
   }
   assertEquals(scripted.count("unknown-code"), 5);
+  assertEquals(scripted.taken(), []);
+});
+
+Deno.test("RequestsEndPoint gives only what may be no message to the handler of bare packets", async () => {
+  await using scripted = await Scripted.open();
+  const offered: Uint8Array[] = [];
+  using _taking = scripted.endpoint.takeBare(({ data, from }) => {
+    assertEquals(from, BOB);
+    return offered.push(data) > 0;
+  });
+  const peerConnects = loadVectors("peerconnect.requests_datagram").map(bytesOf);
+  const coded = peerConnects.filter((packet) => packet[5] === 0x95);
+  assert(coded.length >= 2);
+  for (const packet of [PACKET, ...coded]) {
+    await scripted.receive(packet);
+    assertEquals([offered.length, scripted.taken().length], [0, 1]);
+  }
+  for (const code of [0x10, 0x13, 0x1f]) {
+    await scripted.receive(PACKET.with(0, code).subarray(0, -1)); // native, though malformed
+  }
+  assertEquals(offered, []);
+
+  const longer = coded.map((packet) => new Uint8Array([...packet, 0]));
+  const noArray = coded.map((packet) => packet.with(5, 0x94));
+  const uncoded = peerConnects.filter((packet) => packet[4] === 0x95);
+  const bare = [new Uint8Array(0), new Uint8Array(40), PACKET.with(0, 3), PACKET.with(0, 0x20)];
+  for (const packet of [...longer, ...noArray, ...uncoded, ...bare]) {
+    await scripted.receive(packet);
+    assertEquals([offered.splice(0), scripted.taken()], [[packet], []]);
+  }
+  // The longer forms of an array are PeerConnect's, too.
+  for (const byte of [0xdc, 0xdd]) await scripted.receive(PACKET.with(0, 0).with(5, byte));
+  assertEquals(offered, []);
+});
+
+Deno.test("RequestsEndPoint goes on as ever with what the handler of bare packets leaves, and once that ends", async () => {
+  await using scripted = await Scripted.open();
+  let isAsked = false;
+  const taking = scripted.endpoint.takeBare(() => !(isAsked = true));
+  assertThrows(() => scripted.endpoint.takeBare(() => true), TypeError, "already");
+  const uncoded = loadVectors("peerconnect.requests_datagram").map(bytesOf)
+    .find((packet) => packet[4] === 0x95);
+  assert(uncoded !== undefined);
+  await scripted.receive(uncoded);
+  assertEquals([isAsked, scripted.taken()[0]?.rootCode], [true, UNCODED]);
+  await scripted.receive(new Uint8Array(40));
+  assertEquals(scripted.count("malformed"), 1);
+  taking[Symbol.dispose]();
+  isAsked = false;
+  await scripted.receive(uncoded);
+  assertEquals([isAsked, scripted.taken().length], [false, 1]);
+  using _other = scripted.endpoint.takeBare(() => true);
+  taking[Symbol.dispose](); // which is not its own any more
+  await scripted.receive(uncoded);
   assertEquals(scripted.taken(), []);
 });
 

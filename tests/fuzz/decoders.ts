@@ -42,6 +42,8 @@ import { decodeWeaver } from "../../src/wire/weaver.ts";
 import { decodeWitchAnnouncement } from "../../src/wire/witch_announcement.ts";
 import { loadVectors } from "../testdata/vectors.ts";
 import { HANDSHAKE_TARGETS, STREAM_TARGETS } from "./channel_targets.ts";
+import { DHT_DIALECT_TARGETS } from "./dht_dialect_targets.ts";
+import { DHT_TARGETS } from "./dht_targets.ts";
 import { concat, Generator } from "./generate.ts";
 import { GOSSIP_TARGETS } from "./gossip_targets.ts";
 import { MEMBERSHIP_TARGETS } from "./membership_targets.ts";
@@ -179,6 +181,8 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   },
   ...MEMBERSHIP_TARGETS,
   ...GOSSIP_TARGETS,
+  ...DHT_TARGETS,
+  ...DHT_DIALECT_TARGETS,
   ...HANDSHAKE_TARGETS,
   {
     name: "manifest",

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console -- a program that shows something
 
-// Simulates membership and gossip: `npm run sim [-- --only NAME] [--seeds N]`, about ten minutes for 20 seeds of each on two
-// idle cores.
+// Simulates membership, gossip and the DHT: `npm run sim [-- --only NAME] [--seeds N]`, about ten minutes for 20 seeds of
+// each of the first two on two idle cores, and twenty for 10 seeds of the DHT.
 // A run that fails prints its seed and the faults that it takes.
 import { parseArgs } from "@std/cli/parse-args";
 import { type Bound, judge, type Run, SCENARIOS, type SimScenario, valuesOf } from "./scenarios.ts";
