@@ -69,8 +69,10 @@ export {
   type SendFilesOptions,
   type SentFiles,
 } from "./src/peer.ts";
+export { type KademliaDialect } from "./src/peer_kademlia.ts";
 export { type LookOptions } from "./src/peer_lookout.ts";
 export { type RumorDialect, type Rumors } from "./src/peer_rumors.ts";
+export { type Whereabouts } from "./src/peer_whereabouts.ts";
 export { CONNECT_TIMEOUT_MS, type ReachOptions } from "./src/reach.ts";
 export { serve, type ServeOptions, StandaloneServer } from "./src/serve.ts";
 export {
@@ -228,7 +230,11 @@ export {
   type DhtStat,
   type DhtTuning,
   type DhtValue,
+  KademliaNetwork,
+  type KademliaValue,
+  KademliaWire,
   type LookupEvent,
+  PeerConnectNetwork,
   type QuotaOptions,
 } from "./src/dht/mod.ts";
 export {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import type { ForeignPeer } from "../src/discovery/foreign.ts";
+import { FOREIGN_DIALECTS, type ForeignPeer } from "../src/discovery/foreign.ts";
 import type { LocalInterface } from "../src/discovery/interfaces.ts";
 import { MDNS_PORT } from "../src/discovery/mdns/mdns.ts";
 import type { FoundPeer } from "../src/discovery/search.ts";
@@ -134,13 +134,16 @@ Deno.test("Peer that speaks dialects is found by others as what they know, and n
   const plain = await town.open(C, { ...options(C), dialects: [] });
   const ann = await town.open(A, { ...options(A), clientOnly: true });
   assertEquals(plain.foreign, []);
-  assertEquals(bob.foreign.map(({ dialect }) => dialect), DIALECTS);
+  assertEquals(bob.foreign.map(({ dialect }) => dialect), FOREIGN_DIALECTS);
   assertEquals(bob.states.list().at(-1)?.name, "dialects");
 
   await town.clock.advance(6_000); // servers announce themselves every five seconds
   const foreign = await lookForForeign(town, ann);
   const seen = foreign.filter(({ address }) => address.hostname === B);
-  assertEquals([...new Set(seen.map(({ dialect }) => dialect))].sort(), [...DIALECTS].sort());
+  assertEquals(
+    [...new Set(seen.map(({ dialect }) => dialect))].sort(),
+    [...FOREIGN_DIALECTS].sort(),
+  );
   assertEquals(foreign.filter(({ address }) => address.hostname === C), []);
   const witch = seen.find(({ dialect }) => dialect === "witch");
   assertEquals(witch?.name, `at ${B}`);

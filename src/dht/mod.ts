@@ -12,6 +12,37 @@
 export { type BucketInfo } from "./bucket.ts";
 export { type Contact, contactOf } from "./contact.ts";
 export { Dht } from "./dht.ts";
+export {
+  type KademliaPort,
+  KademliaWire,
+  type KademliaWireParts,
+  MAX_KADEMLIA_VALUE_BYTES,
+} from "./dialects/kademlia.ts";
+export { type ListedPeer, type ListSearchOptions } from "./dialects/list_search.ts";
+export {
+  type DialectWire,
+  type FoundValue,
+  type GetValueOptions,
+  KademliaNetwork,
+  type KademliaNetworkOptions,
+  type KademliaNetworkParts,
+  NETWORK_TIMEOUT_MS,
+  type SetValue,
+  type WireParts,
+} from "./dialects/network.ts";
+export {
+  type ListAnswer,
+  PeerConnectKademlia,
+  type PeerConnectKademliaParts,
+  type PeerConnectKademliaPort,
+} from "./dialects/peerconnect_kademlia.ts";
+export {
+  PeerConnectNetwork,
+  type PeerConnectNetworkParts,
+} from "./dialects/peerconnect_network.ts";
+export { PeerLists } from "./dialects/peer_lists.ts";
+export { type AskOptions, type DialectParts } from "./dialects/rpcudp_wire.ts";
+export { digestOf, type KademliaValue } from "./dialects/values.ts";
 export { DhtNode, type DhtNodeParts, type NodeLookupOptions } from "./dht_node.ts";
 export {
   type DhtEntry,
@@ -51,7 +82,7 @@ export {
 } from "./node_id.ts";
 export { DHT_DEFAULTS, type DhtTuning } from "./options.ts";
 export { place, type Placed, type PlaceOptions } from "./placing.ts";
-export { type Answer, type Asker, type DhtWire, type Question } from "./questions.ts";
+export { type Answer, type Asker, type DhtWire, type Gift, type Question } from "./questions.ts";
 export { DEFAULT_QUOTAS, type QuotaOptions, Quotas } from "./quotas.ts";
 export { type Found, read, type ReadOptions } from "./reading.ts";
 export {

@@ -44,9 +44,11 @@ export interface Asker {
   readonly contact: Contact | undefined;
 }
 
-/** A record to be kept, and for how long, in seconds. */
+/** A record to be kept without an answer. */
 export interface Gift {
+  /** The record. */
   readonly record: DhtRecord;
+  /** How long it is to be kept, in seconds. */
   readonly ttlS: number;
 }
 
