@@ -297,7 +297,9 @@ export class DhtNode implements AsyncDisposable {
     if (added.type === "replacement" && added.oldest !== undefined) {
       this.begin(this.ask(added.oldest, { type: "ping" }));
     }
-    if (added.type === "added" && this.tuning.welcomes) this.begin(this.#upkeep.welcome(contact));
+    if (added.type !== "added" || !this.tuning.welcomes) return;
+    // Before, we are the newcomer.
+    if (this.#upkeep.isSettled) this.begin(this.#upkeep.welcome(contact));
   }
 
   async #askBack(contact: Contact): Promise<void> {

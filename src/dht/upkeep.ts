@@ -99,7 +99,8 @@ export class Upkeep {
    */
   async settleIn(signal: AbortSignal = this.#node.signal): Promise<number> {
     const { table, clock } = this.#node;
-    if (table.size === 0) return 0;
+    this.#isSettled = table.size === 0; // there is nobody whom it could not know
+    if (this.#isSettled) return 0;
     const settling = this.#settle(signal);
     this.#node.begin(settling);
     await waitFor(settling, SETTLE_MS, clock);
