@@ -14,6 +14,9 @@ import { type DhtRecord, MAX_LIFETIME_S, type Scope, signedRecord } from "./reco
 /** How long what says that somebody provides something lasts, in seconds. */
 export const PROVIDER_TTL_S = 7_200;
 
+/** How far ahead of the time a version may be for others to follow it, in milliseconds: clocks differ by less. */
+const MAX_AHEAD_MS = 86_400_000;
+
 /** How a record is signed. */
 export interface SignOptions {
   /** How long it may be kept, in seconds. */
@@ -44,9 +47,13 @@ export class Author {
     { ttlS, atLeast = 0 }: SignOptions,
   ): DhtRecord {
     const wallMs = Math.floor(this.#clock.wallMs());
-    this.#lastSeq = Math.max(wallMs, this.#lastSeq + 1, atLeast);
+    const next = Math.max(wallMs, this.#lastSeq + 1);
+    const seq = Math.max(next, atLeast);
     const expiresS = Math.ceil(wallMs / 1_000) + ttlS;
-    return signedRecord({ scope, name, value, seq: this.#lastSeq, expiresS }, this.#identity);
+    const record = signedRecord({ scope, name, value, seq, expiresS }, this.#identity);
+    // Others may say of one name that any version is there: the versions of other names do not follow it far.
+    this.#lastSeq = seq - next <= MAX_AHEAD_MS ? seq : next;
+    return record;
   }
 
   /** The same again, to last longer; what we have not signed stays as it is. */
@@ -77,6 +84,24 @@ export function assertWon(
     `Somebody else was faster: version ${cas} is not there any more`,
     { details: { key: toKey(record.key), ...(seq === undefined ? {} : { seq }) } },
   );
+}
+
+/**
+ * The least version that is newer than ours and than those that nodes refused it for. What they say is not proven, and nothing
+ * is believed that no clock has made.
+ */
+export function versionAfter(seq: number, refusals: readonly RemoteError[]): number {
+  const kept = refusals.flatMap(({ details }) => {
+    const { seq: said } = details;
+    return Number.isSafeInteger(said) && Number(said) - seq <= MAX_AHEAD_MS ? Number(said) : [];
+  });
+  return Math.max(seq, ...kept) + 1;
+}
+
+/** Checks the version that is to be there. @throws {RangeError} */
+export function assertCas(cas: number): void {
+  if (Number.isInteger(cas) && cas >= 0 && cas < Number.MAX_SAFE_INTEGER) return;
+  throw new RangeError(`cas must be a whole number of 0..2^53 - 2: current value is ${cas}`);
 }
 
 /** Checks how long something is to be kept. @throws {RangeError} */

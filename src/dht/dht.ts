@@ -7,7 +7,7 @@
 import { ClosedError, PeerError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { encode } from "../wire/msgpack.ts";
-import { assertTtl, assertWon, Author, PROVIDER_TTL_S } from "./author.ts";
+import { assertCas, assertTtl, assertWon, Author, PROVIDER_TTL_S, versionAfter } from "./author.ts";
 import type { Contact } from "./contact.ts";
 import type {
   DhtEntry,
@@ -135,6 +135,7 @@ export class Dht implements AsyncDisposable {
   async put(name: string, value: unknown, options: DhtPutOptions = {}): Promise<DhtPut> {
     const { own = false, plain = false, cas, ttlS = this.#ttlS } = options;
     assertTtl(ttlS);
+    if (cas !== undefined) assertCas(cas);
     const atLeast = cas === undefined ? 0 : cas + 1;
     const record = plain
       ? this.#plainRecord(name, value)
@@ -157,19 +158,20 @@ export class Dht implements AsyncDisposable {
   }
 
   /**
-   * The value of a name: `author`'s, or where nobody is named our own, else that of the author who comes first by id;
-   * `others` has those of everybody else.
+   * The value of a name: `author`'s; where nobody is named our own, else that of the author who comes first by id. `others`
+   * has those of everybody else.
    *
    * @param options With `own`, what its author put with `own`; with `plain`, what was put with `plain`.
-   * @returns `undefined` where there is none.
+   * @returns `undefined` where there is none. @throws {TypeError} when `author` is no peer id.
    */
   async get(name: string, options: DhtGetOptions = {}): Promise<DhtValue | undefined> {
     const { author, own = author !== undefined, plain = false } = options;
+    const whose = author === undefined ? this.#parts.identity.peerId : toKey(idOf(author));
     await this.#ready();
-    const key = plain
-      ? plainKey(name)
-      : signedKey(own ? "own" : "shared", name, author ?? this.#parts.identity.peerId);
-    return valueOf(await read(this.#node, key, options), author ?? this.#parts.identity.peerId);
+    const key = plain ? plainKey(name) : signedKey(own ? "own" : "shared", name, whose);
+    const found = valueOf(await read(this.#node, key, options), whose);
+    const isAnothers = author !== undefined && !plain && found?.author !== whose;
+    return isAnothers ? undefined : found;
   }
 
   /** The value of a key, as {@linkcode Dht.store} gives it. @returns `undefined` where there is none. @throws {TypeError} */
@@ -224,11 +226,13 @@ export class Dht implements AsyncDisposable {
    * @param peerId 40 hexadecimal digits.
    */
   async find(peerId: string, options: { signal?: AbortSignal } = {}): Promise<Contact | undefined> {
+    const id = idOf(peerId);
+    const key = toKey(id);
     await this.#ready();
-    const known = this.#node.table.get(peerId);
+    const known = this.#node.table.get(key);
     if (known !== undefined) return known;
-    for await (const event of this.#node.lookup(idOf(peerId), { ...options, settle: 3 })) {
-      if (event.type === "answered" && event.contact.key === peerId) return event.contact;
+    for await (const event of this.#node.lookup(id, { ...options, settle: 3 })) {
+      if (event.type === "answered" && event.contact.key === key) return event.contact;
     }
     return undefined;
   }
@@ -301,9 +305,8 @@ export class Dht implements AsyncDisposable {
   async #settle(record: DhtRecord, { refusals }: Placed, options: Putting): Promise<DhtPut> {
     if (record.kind !== "signed") return await this.#put(record, options);
     const { scope, name, value, seq } = record;
-    const seqs = refusals.flatMap(({ details: { seq = 0 } }) => typeof seq === "number" ? seq : []);
     const { ttlS = this.#ttlS } = options;
-    const atLeast = Math.max(seq, ...seqs) + 1;
+    const atLeast = versionAfter(seq, refusals);
     return await this.#put(this.#author.sign(scope, name, value, { ttlS, atLeast }), options);
   }
 
