@@ -16,9 +16,6 @@ import type { Output } from "./output.ts";
 /** How often to see whether somebody else has come, and to try again what nobody took, in milliseconds. */
 const AGAIN_MS = 1_000;
 
-/** How often to say again what is provided, where the DHT does not by itself, in milliseconds. */
-const RENEW_MS = 60 * 60 * 1_000;
-
 /** How to take part. */
 export interface DhtPart {
   /** As what; `undefined` for not at all. */
@@ -62,16 +59,12 @@ async function provide(
   name: string,
   { output, signal }: { readonly output: Output; readonly signal: AbortSignal },
 ): Promise<void> {
-  let isTold = false;
   for (;;) {
     try {
       const { holders } = await dht.provide(name, undefined, { signal });
       const known = holders === 1 ? "1 node knows" : `${holders} nodes know`;
       const text = `provides ${printable(name, 64)}: ${known}`;
-      if (!isTold) output.result({ event: "provided", name, holders }, text);
-      isTold = true;
-      if (dht.mode === "server") return;
-      await sleep(systemClock, RENEW_MS, { signal });
+      return output.result({ event: "provided", name, holders }, text);
     } catch (error) {
       if (signal.aborted || !(error instanceof PeerError)) throw error;
       output.log.debug("nobody takes what is provided", { name, why: error.message });
