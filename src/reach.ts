@@ -114,7 +114,8 @@ export class Reach implements AsyncDisposable {
       if (peers.length > 0) return await this.#connectBy(target, peers, isMeant, signal);
       const found = await this.#search.around(target, isMeant, signal);
       // What is announced is a claim: the peer itself must say that it is the one.
-      const isFound: Fits = (peer) => peer.peerId === found.peerId && isMeant(peer, target);
+      const isFound: Fits = (peer) =>
+        peer.peerId === found.peerId && (found.isFar || isMeant(peer, target));
       return await this.#connectTo(target, found.addresses, isFound, signal);
     });
   }

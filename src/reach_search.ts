@@ -37,7 +37,10 @@ export type LookBeyond = (
 ) => Promise<readonly Pick<FoundPeer, "peerId" | "addresses">[]>;
 
 /** Who was found, and where. */
-export type Found = Pick<FoundPeer, "peerId" | "addresses">;
+export interface Found extends Pick<FoundPeer, "peerId" | "addresses"> {
+  /** Whether it was found beyond discovery: who provides a name need not call itself by it. @default {false} */
+  readonly isFar?: boolean;
+}
 
 /** Whether a peer is the one that a target means. */
 export type Fits = (peer: { peerId: string; name: string }, target: string) => boolean;
@@ -105,7 +108,9 @@ export class ReachSearch {
       const found = await this.lookBeyond(target, gateways, signal);
       // Several may say that they have a name: which of them is meant only a name that is known tells.
       const meant = found.filter(({ peerId }) => isMeant({ peerId, name: target }, target));
-      return meant.length === 1 ? meant[0] : undefined;
+      const [one, ...others] = meant;
+      if (one === undefined || one.addresses.length === 0 || others.length > 0) return undefined;
+      return { ...one, isFar: true };
     } catch (error) {
       if (!(error instanceof PeerError) && !signal.aborted) throw error;
       return undefined;

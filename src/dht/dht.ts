@@ -70,7 +70,7 @@ export class Dht implements AsyncDisposable {
   readonly #author: Author;
   readonly #ttlS: number;
   #joining: Promise<void> | undefined;
-  #isClosed = false;
+  #closed: Promise<void> | undefined;
 
   /** Takes part as soon as somebody joins or asks for something. */
   constructor(parts: DhtParts, options: DhtOptions = {}) {
@@ -81,7 +81,7 @@ export class Dht implements AsyncDisposable {
     this.#promotion = new Promotion({
       clock,
       mode: parts.canServe() ? mode : "client",
-      promote: () => this.#wire.serve(),
+      promote: () => this.#serve(),
     });
     this.#wire = new NativeWire({
       ...{ endpoint, udp, identity, hosts, allowPlain },
@@ -229,10 +229,10 @@ export class Dht implements AsyncDisposable {
     const id = idOf(peerId);
     const key = toKey(id);
     await this.#ready();
-    const known = this.#node.table.get(key);
-    if (known !== undefined) return known;
+    // Who is known is asked first, too: it may be there no more.
     for await (const event of this.#node.lookup(id, { ...options, settle: 3 })) {
-      if (event.type === "answered" && event.contact.key === key) return event.contact;
+      if (event.type !== "answered" || event.contact.key !== key) continue;
+      return event.answer.by ?? event.contact;
     }
     return undefined;
   }
@@ -261,9 +261,16 @@ export class Dht implements AsyncDisposable {
   }
 
   /** Takes part no more. Harmless when closed. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+  close(): Promise<void> {
+    return this.#closed ??= this.#end();
+  }
+
+  /** The same as {@linkcode Dht.close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #end(): Promise<void> {
     this.#promotion.close();
     await this.#seeker.close();
     await this.flush();
@@ -272,15 +279,13 @@ export class Dht implements AsyncDisposable {
     this.#parts.storage[Symbol.dispose]();
   }
 
-  /** The same as {@linkcode Dht.close}. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+  /** Answers from now on; whom we ask now gets to know that. */
+  #serve(): void {
+    this.#wire.serve();
+    this.#node.begin(this.#node.join([]));
   }
 
-  async #put(
-    record: DhtRecord,
-    options: Putting,
-  ): Promise<DhtPut> {
+  async #put(record: DhtRecord, options: Putting): Promise<DhtPut> {
     const { ttlS = this.#ttlS, cas, signal, isRenewed } = options;
     await this.#ready();
     const placed = await place(this.#node, record, { ttlS, cas, signal });
@@ -335,7 +340,7 @@ export class Dht implements AsyncDisposable {
   }
 
   #assertOpen(): void {
-    if (this.#isClosed) throw new ClosedError("The DHT of this peer is closed");
+    if (this.#closed !== undefined) throw new ClosedError("The DHT of this peer is closed");
   }
 }
 

@@ -8,7 +8,7 @@
  */
 
 import type { Clock } from "../clock.ts";
-import { IntegrityError, PeerError, RemoteError } from "../errors.ts";
+import { IntegrityError, PeerError, RemoteError, UnsupportedError } from "../errors.ts";
 import { type Logger, printable } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import { packetSource, sourceOf } from "../endpoint/source.ts";
@@ -164,12 +164,14 @@ export class DhtNode implements AsyncDisposable {
     try {
       const answer = await wire.ask(to, question, { signal });
       checkKeys(question, answer);
-      this.#answered(to, clock.now() - startMs);
+      this.#answered(answer.by ?? to, clock.now() - startMs);
       return answer;
     } catch (error) {
-      // Who refuses is there.
+      // Who refuses is there; what it cannot be asked at all says nothing of it.
       if (error instanceof RemoteError) this.#answered(to, clock.now() - startMs);
-      else if (error instanceof PeerError && !signal.aborted) this.table.failed(to);
+      else if (error instanceof PeerError && !(error instanceof UnsupportedError)) {
+        if (!signal.aborted) this.table.failed(to);
+      }
       throw error;
     }
   }

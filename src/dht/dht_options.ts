@@ -125,7 +125,7 @@ export interface DhtValue {
     readonly author: string;
     readonly seq: number;
   }[];
-  /** By how many nodes, one naming the next, the way to it went; 0 where it was here. */
+  /** By how many nodes, one naming the next, the way to it went; 0 where only this peer has it. */
   readonly hops: number;
   /** How long who had it took to answer, in milliseconds. */
   readonly rttMs: number;

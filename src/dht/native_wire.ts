@@ -10,7 +10,7 @@
 import { randomBytes } from "node:crypto";
 import type { RequestContext } from "../endpoint/dispatcher.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
-import { NotFoundError, PeerError } from "../errors.ts";
+import { NotFoundError, PeerError, UnsupportedError } from "../errors.ts";
 import { type Identity, peerIdOf, verify } from "../secure/identity.ts";
 import { isHostAddress } from "../transport/ip_address.ts";
 import { type Address, formatAddress } from "../transport/transport.ts";
@@ -102,7 +102,7 @@ export class NativeWire implements DhtWire, Disposable {
   readonly #parts: NativeWireParts;
   readonly #own: OwnAddresses;
   // Who has proven to be at an address, in the order of that.
-  readonly #proven = new Map<string, { readonly key: string; readonly untilMs: number }>();
+  readonly #proven = new Map<string, { readonly contact: Contact; readonly untilMs: number }>();
   readonly #copies: Copies;
   #encoded: { readonly record: DhtRecord; readonly bytes: Uint8Array } | undefined;
   #handlers: DisposableStack | undefined;
@@ -147,7 +147,7 @@ export class NativeWire implements DhtWire, Disposable {
     }
     const terms = await this.#askByPacket(to, question, options);
     if (terms.isMore) return await this.#askByLink(to, question, options);
-    return this.#answerOf(terms);
+    return this.#answerOf(terms, this.#provenAt(to.address, to.key));
   }
 
   /** Gives a node a record, soon, without an answer; one that fits no packet is put as always. */
@@ -184,9 +184,8 @@ export class NativeWire implements DhtWire, Disposable {
     { signal }: { readonly signal?: AbortSignal },
   ): Promise<AnswerTerms> {
     const { udp } = this.#parts;
-    const nonce = key !== undefined && this.#isProven(address, key)
-      ? undefined
-      : new Uint8Array(randomBytes(NONCE_BYTES));
+    const isProven = key !== undefined && this.#provenAt(address, key) !== undefined;
+    const nonce = isProven ? undefined : new Uint8Array(randomBytes(NONCE_BYTES));
     const body = questionBody(question, {
       claim: this.#claim,
       nonce,
@@ -200,17 +199,18 @@ export class NativeWire implements DhtWire, Disposable {
     const terms = readAnswer(result, this.#isUsable);
     if (nonce === undefined) return terms;
     const claim = checkProof(terms, { nonce, at: address, key }, { verify, idOf: peerIdOf });
-    this.#keepProven(address, claim.id.toHex());
+    this.#keepProven(contactOf(claim.id, address, { tcpPort: claim.tcpPort }));
     this.#own.seen(terms.seenAt, address);
     return terms;
   }
 
   async #askByLink(
-    { key, address: { hostname }, tcpPort }: Contact,
+    to: Contact,
     question: Question,
     { signal }: { readonly signal?: AbortSignal },
   ): Promise<Answer> {
-    if (tcpPort === 0) throw new NotFoundError("no-peer", "The node accepts no connections");
+    const { key, address: { hostname }, tcpPort } = this.#provenAt(to.address, to.key) ?? to;
+    if (tcpPort === 0) throw new UnsupportedError("The node accepts no connections");
     const late = AbortSignal.timeout(STREAM_MS);
     const limits = { signal: signal === undefined ? late : AbortSignal.any([late, signal]) };
     const expect = ({ peerId }: { peerId: string }) => {
@@ -224,8 +224,8 @@ export class NativeWire implements DhtWire, Disposable {
     return this.#answerOf(readAnswer(await link.request(HEADERS[question.type], body, limits)));
   }
 
-  #answerOf({ nodes, records }: AnswerTerms): Answer {
-    return { nodes, records: records.map((record) => this.#read(record)) };
+  #answerOf({ nodes, records }: AnswerTerms, by?: Contact): Answer {
+    return { nodes, records: records.map((record) => this.#read(record)), by };
   }
 
   #serve(type: Question["type"], body: MessageBody, context: RequestContext): MessageBody {
@@ -294,15 +294,16 @@ export class NativeWire implements DhtWire, Disposable {
     return isHostAddress(host) || !/^[\d.]+$|:/.test(this.#parts.udp.address.hostname);
   };
 
-  #isProven(address: Address, key: string): boolean {
-    const proven = this.#proven.get(formatAddress(address));
-    return proven?.key === key && proven.untilMs > this.#parts.endpoint.clock.now();
+  /** A node, as it has proven to be at an address a while ago. */
+  #provenAt(address: Address, key: string): Contact | undefined {
+    const { contact, untilMs = 0 } = this.#proven.get(formatAddress(address)) ?? {};
+    return contact?.key === key && untilMs > this.#parts.endpoint.clock.now() ? contact : undefined;
   }
 
-  #keepProven(address: Address, key: string): void {
-    const place = formatAddress(address);
+  #keepProven(contact: Contact): void {
+    const place = formatAddress(contact.address);
     this.#proven.delete(place);
-    this.#proven.set(place, { key, untilMs: this.#parts.endpoint.clock.now() + PROVEN_MS });
+    this.#proven.set(place, { contact, untilMs: this.#parts.endpoint.clock.now() + PROVEN_MS });
     const [oldest] = this.#proven.keys();
     if (this.#proven.size > MAX_PROVEN && oldest !== undefined) this.#proven.delete(oldest);
   }

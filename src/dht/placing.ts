@@ -50,7 +50,11 @@ export async function place(
   record: DhtRecord,
   options: PlaceOptions,
 ): Promise<Placed> {
-  const { ttlS, cas, signal } = options;
+  const { ttlS, cas } = options;
+  // Whatever signal of its own somebody has: a node that is closed asks nobody.
+  const signal = options.signal === undefined
+    ? node.signal
+    : AbortSignal.any([options.signal, node.signal]);
   const { replicas } = node.tuning;
   const confirms = cas === undefined ? Math.min(node.tuning.confirms, replicas) : replicas;
   const { nearest, hops } = await nearestTo(node, record, options);
@@ -66,7 +70,7 @@ export async function place(
         await node.ask(contact, question, signal);
         return void holders.push(contact);
       } catch (error) {
-        signal?.throwIfAborted();
+        signal.throwIfAborted();
         if (error instanceof RemoteError) refusals.push(error);
         else if (error instanceof PeerError) silent++;
         else throw error;

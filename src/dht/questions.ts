@@ -34,6 +34,8 @@ export interface Answer {
   readonly nodes: readonly Contact[];
   /** What is kept under the key, checked already: nothing in here is forged. */
   readonly records: readonly DhtRecord[];
+  /** Who answered, as it has proven, where that is more than what others said of it. */
+  readonly by?: Contact | undefined;
 }
 
 /** Who asks. */

@@ -22,7 +22,7 @@ const ALONE_MS = 5_000;
 const MAX_ALONE_MS = 60_000;
 const EVERY_MS = 600_000;
 
-/** How long it may take to connect to somebody and to ask where its node is, in milliseconds. */
+/** How long it may take to connect to somebody, and to be told then where its node is, in milliseconds. */
 const MEET_MS = 3_000;
 
 /** Peers that are connected to at the same time to ask them. */
@@ -59,6 +59,8 @@ export class DhtSeeker {
   readonly #closing = new AbortController();
   readonly #listening: Disposable;
   readonly #meeting = new Set<Promise<void>>();
+  // Whoever is connected to, to be asked, is a peer that connects, too: nobody is asked twice.
+  readonly #asking = new Map<Link, Promise<void>>();
   #looking: Promise<void> | undefined;
   #timer: Timer | undefined;
   #aloneMs = ALONE_MS;
@@ -168,13 +170,23 @@ export class DhtSeeker {
     }
   }
 
-  async #introduce(link: Link): Promise<void> {
+  #introduce(link: Link): Promise<void> {
+    let asking = this.#asking.get(link);
+    if (asking === undefined) {
+      asking = this.#ask(link).finally(() => this.#asking.delete(link));
+      this.#asking.set(link, asking);
+    }
+    return asking;
+  }
+
+  async #ask(link: Link): Promise<void> {
     const { node } = this.#parts;
-    const answer = await link.request("dht.where", {}, { signal: this.#closing.signal });
+    const { signal } = this.#closing;
+    const answer = await link.request("dht.where", {}, { timeoutMs: MEET_MS, signal });
     const { udp } = Object(answer) as { udp?: unknown };
     if (typeof udp !== "number" || !Number.isInteger(udp) || udp < 1 || udp > 65_535) return;
     const address = { hostname: link.remote.hostname, port: udp };
-    await node.meet(address, this.#closing.signal);
+    await node.meet(address, signal);
   }
 
   /** Work that is waited for when this is closed. Never rejects. */

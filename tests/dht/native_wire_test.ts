@@ -5,7 +5,7 @@ import { type Answer, type Asker, HEARD, type Question } from "../../src/dht/que
 import { immutableRecord } from "../../src/dht/record.ts";
 import { Endpoint } from "../../src/endpoint/endpoint.ts";
 import { UdpPort } from "../../src/endpoint/udp_port.ts";
-import { AuthError, LimitError, NotFoundError, RemoteError } from "../../src/errors.ts";
+import { AuthError, LimitError, RemoteError, UnsupportedError } from "../../src/errors.ts";
 import { Identity } from "../../src/secure/identity.ts";
 import { MemoryNetwork } from "../../src/transport/mod.ts";
 import { encode } from "../../src/wire/msgpack.ts";
@@ -74,7 +74,10 @@ Deno.test("NativeWire asks and answers, and each knows who the other is", async 
   await using alice = await open(network, "alice");
   assertEquals(await alice.wire.meet(bob.contact.address), bob.contact);
   const answer = await alice.wire.ask(bob.contact, { type: "find-node", target: ID });
-  assertEquals(answer, { nodes, records: [] });
+  assertEquals(answer, { nodes, records: [], by: bob.contact });
+  // What others say of its port for connections does not count then.
+  const misnamed = { ...bob.contact, tcpPort: 9 };
+  assertEquals((await alice.wire.ask(misnamed, { type: "ping" })).by, bob.contact);
   const { question, asker } = bob.asked.at(-1) ?? {};
   assertEquals(question, { type: "find-node", target: ID });
   assertEquals(asker?.contact, alice.contact);
@@ -156,10 +159,13 @@ Deno.test("NativeWire puts and gets large records over a connection", async () =
     target: record.key,
   });
   assertEquals(got, records);
+  const misnamed = { ...bob.contact, tcpPort: 9 };
+  await alice.wire.ask(misnamed, { type: "store", record, ttlS: 60 });
+  await using carol = await open(network, "carol");
   const mute = { ...bob.contact, tcpPort: 0 };
   await assertRejects(
-    () => alice.wire.ask(mute, { type: "store", record, ttlS: 60 }),
-    NotFoundError,
+    () => carol.wire.ask(mute, { type: "store", record, ttlS: 60 }),
+    UnsupportedError,
     "no connections",
   );
 });

@@ -52,6 +52,7 @@ Deno.test("Promotion.close takes its timer back, and nobody is promoted any more
     const { clock, promoted, promotion } = candidate(mode);
     if (mode === "auto") promotion.begin();
     promotion.close();
+    assertEquals(clock.timers, 0);
     promotion.close();
     promotion.begin();
     await clock.advance(2 * PROMOTE_AFTER_MS);
