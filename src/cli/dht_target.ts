@@ -60,8 +60,8 @@ export function parsePlace(name: string, options: Options): NamedTarget {
 
 /** A name under which something can be. @throws {UsageError} for any other. */
 export function checkedName(name: string): string {
-  const fault = name === "" ? "empty" : faultOfName(name);
-  if (fault === undefined) return name;
+  const fault = name === "" ? "empty" : faultOfName(name.normalize("NFC"));
+  if (fault === undefined) return name.normalize("NFC");
   const why = {
     empty: "it is empty",
     "too-large": `it has more than ${MAX_NAME_BYTES} bytes`,

@@ -52,7 +52,7 @@ export class Author {
     const expiresS = Math.ceil(wallMs / 1_000) + ttlS;
     const record = signedRecord({ scope, name, value, seq, expiresS }, this.#identity);
     // Others may say of one name that any version is there: the versions of other names do not follow it far.
-    this.#lastSeq = seq - next <= MAX_AHEAD_MS ? seq : next;
+    this.#lastSeq = seq - wallMs <= MAX_AHEAD_MS ? seq : next;
     return record;
   }
 
@@ -90,10 +90,14 @@ export function assertWon(
  * The least version that is newer than ours and than those that nodes refused it for. What they say is not proven, and nothing
  * is believed that no clock has made.
  */
-export function versionAfter(seq: number, refusals: readonly RemoteError[]): number {
+export function versionAfter(
+  seq: number,
+  refusals: readonly RemoteError[],
+  wallMs: number,
+): number {
   const kept = refusals.flatMap(({ details }) => {
     const { seq: said } = details;
-    return Number.isSafeInteger(said) && Number(said) - seq <= MAX_AHEAD_MS ? Number(said) : [];
+    return Number.isSafeInteger(said) && Number(said) - wallMs <= MAX_AHEAD_MS ? Number(said) : [];
   });
   return Math.max(seq, ...kept) + 1;
 }

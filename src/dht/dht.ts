@@ -6,7 +6,7 @@
 
 import { ClosedError, PeerError } from "../errors.ts";
 import { printable } from "../log.ts";
-import { encode } from "../wire/msgpack.ts";
+import { decode, encode } from "../wire/msgpack.ts";
 import { assertCas, assertTtl, assertWon, Author, PROVIDER_TTL_S, versionAfter } from "./author.ts";
 import type { Contact } from "./contact.ts";
 import type {
@@ -29,7 +29,14 @@ import { place, type Placed } from "./placing.ts";
 import { Promotion } from "./promotion.ts";
 import { providerOf, providerValue } from "./provider.ts";
 import { read } from "./reading.ts";
-import { type DhtRecord, immutableRecord, plainKey, plainRecord, signedKey } from "./record.ts";
+import {
+  type DhtRecord,
+  immutableRecord,
+  normalName,
+  plainKey,
+  plainRecord,
+  signedKey,
+} from "./record.ts";
 import { DhtSeeker } from "./seeker.ts";
 import { statOf } from "./stat.ts";
 import { valueOf } from "./value.ts";
@@ -136,10 +143,12 @@ export class Dht implements AsyncDisposable {
     const { own = false, plain = false, cas, ttlS = this.#ttlS } = options;
     assertTtl(ttlS);
     if (cas !== undefined) assertCas(cas);
+    if (plain && cas !== undefined) throw new TypeError("What nobody signs has no versions: cas");
     const atLeast = cas === undefined ? 0 : cas + 1;
+    const [normal, bytes] = [normalName(name), bytesOf(value)];
     const record = plain
-      ? this.#plainRecord(name, value)
-      : this.#author.sign(own ? "own" : "shared", name, encode(value), { ttlS, atLeast });
+      ? this.#plainRecord(normal, bytes)
+      : this.#author.sign(own ? "own" : "shared", normal, bytes, { ttlS, atLeast });
     return await this.#put(record, { ...options, isRenewed: options.ttlS === undefined });
   }
 
@@ -154,7 +163,7 @@ export class Dht implements AsyncDisposable {
   ): Promise<DhtPut> {
     if (options.ttlS !== undefined) assertTtl(options.ttlS);
     const isRenewed = options.ttlS === undefined;
-    return await this.#put(immutableRecord(encode(value)), { ...options, isRenewed });
+    return await this.#put(immutableRecord(bytesOf(value)), { ...options, isRenewed });
   }
 
   /**
@@ -167,9 +176,12 @@ export class Dht implements AsyncDisposable {
   async get(name: string, options: DhtGetOptions = {}): Promise<DhtValue | undefined> {
     const { author, own = author !== undefined, plain = false } = options;
     const whose = author === undefined ? this.#parts.identity.peerId : toKey(idOf(author));
+    const normal = normalName(name);
     await this.#ready();
-    const key = plain ? plainKey(name) : signedKey(own ? "own" : "shared", name, whose);
-    const found = valueOf(await read(this.#node, key, options), whose);
+    const key = plain ? plainKey(normal) : signedKey(own ? "own" : "shared", normal, whose);
+    const meant = plain ? "plain" : "signed";
+    const isMeant = ({ kind }: DhtRecord) => kind === meant;
+    const found = valueOf(await read(this.#node, key, { ...options, isMeant }), whose);
     const isAnothers = author !== undefined && !plain && found?.author !== whose;
     return isAnothers ? undefined : found;
   }
@@ -179,7 +191,10 @@ export class Dht implements AsyncDisposable {
     DhtValue | undefined
   > {
     await this.#ready();
-    return valueOf(await read(this.#node, idOf(key), options), this.#parts.identity.peerId);
+    // Nobody's value stands for one that a hash or an author vouches for.
+    const isMeant = ({ kind }: DhtRecord) => kind !== "plain";
+    const found = await read(this.#node, idOf(key), { ...options, isMeant });
+    return valueOf(found, this.#parts.identity.peerId);
   }
 
   /**
@@ -199,14 +214,15 @@ export class Dht implements AsyncDisposable {
     }
     const place = { hosts: hosts(), tcpPort: endpoint.address.port, udpPort: udp.address.port };
     const life = { ttlS: PROVIDER_TTL_S };
-    const record = this.#author.sign("provider", name, providerValue(place, data), life);
+    const said = providerValue(place, data);
+    const record = this.#author.sign("provider", normalName(name), said, life);
     return await this.#put(record, { ...options, ...life, isRenewed: true });
   }
 
   /** Takes back that we have something: it is not said again. Harmless where it was not said. */
   withdraw(name: string): void {
     const { peerId: slot } = this.#parts.identity;
-    this.#node.keeper.remove({ key: signedKey("provider", name, slot), slot });
+    this.#node.keeper.remove({ key: signedKey("provider", normalName(name), slot), slot });
   }
 
   /** Those who have something of that name, at most 64, in no order. What they say of themselves is signed by them. */
@@ -214,8 +230,8 @@ export class Dht implements AsyncDisposable {
     name: string,
     options: Omit<DhtGetOptions, "author"> = {},
   ): Promise<DhtProvider[]> {
+    const key = signedKey("provider", normalName(name), this.#parts.identity.peerId);
     await this.#ready();
-    const key = signedKey("provider", name, this.#parts.identity.peerId);
     const { records } = await read(this.#node, key, options);
     return records.flatMap((record) => providerOf(record) ?? []);
   }
@@ -232,7 +248,7 @@ export class Dht implements AsyncDisposable {
     // Who is known is asked first, too: it may be there no more.
     for await (const event of this.#node.lookup(id, { ...options, settle: 3 })) {
       if (event.type !== "answered" || event.contact.key !== key) continue;
-      return event.answer.by ?? event.contact;
+      return this.#node.table.get(key) ?? event.contact;
     }
     return undefined;
   }
@@ -311,7 +327,7 @@ export class Dht implements AsyncDisposable {
     if (record.kind !== "signed") return await this.#put(record, options);
     const { scope, name, value, seq } = record;
     const { ttlS = this.#ttlS } = options;
-    const atLeast = versionAfter(seq, refusals);
+    const atLeast = versionAfter(seq, refusals, this.#parts.endpoint.clock.wallMs());
     return await this.#put(this.#author.sign(scope, name, value, { ttlS, atLeast }), options);
   }
 
@@ -327,8 +343,8 @@ export class Dht implements AsyncDisposable {
     }
   }
 
-  #plainRecord(name: string, value: unknown): DhtRecord {
-    if (this.#parts.allowPlain) return plainRecord(plainKey(name), encode(value));
+  #plainRecord(name: string, value: Uint8Array): DhtRecord {
+    if (this.#parts.allowPlain) return plainRecord(plainKey(name), value);
     throw new TypeError(
       "Cannot put a value that nobody signs: in the open network anybody could change it",
     );
@@ -350,6 +366,13 @@ type Putting = Omit<DhtPutOptions, "cas"> & {
   /** Whether it is put again for as long as we are there. */
   readonly isRenewed: boolean;
 };
+
+/** A value as it is kept. @throws {InvalidPacketError} for what nobody could read. @throws {TypeError} for no value. */
+function bytesOf(value: unknown): Uint8Array {
+  const bytes = encode(value);
+  decode(bytes);
+  return bytes;
+}
 
 function idOf(key: string): NodeId {
   if (KEY.test(key)) return fromKey(key.toLowerCase());

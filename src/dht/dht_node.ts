@@ -11,14 +11,13 @@ import type { Clock } from "../clock.ts";
 import { IntegrityError, PeerError, RemoteError, UnsupportedError } from "../errors.ts";
 import { type Logger, printable } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
-import { packetSource, sourceOf } from "../endpoint/source.ts";
 import type { Address } from "../transport/transport.ts";
 import { type Contact, isSameAddress } from "./contact.ts";
 import { publicNetworkOf } from "./diversity.ts";
 import { Keeper } from "./keeper.ts";
 import { lookup } from "./lookup.ts";
 import type { LookupEvent } from "./lookup_events.ts";
-import { Newcomers } from "./newcomers.ts";
+import { hostOf, Newcomers } from "./newcomers.ts";
 import { isSameId, type NodeId, toKey } from "./node_id.ts";
 import { DHT_DEFAULTS, type DhtTuning } from "./options.ts";
 import {
@@ -145,6 +144,10 @@ export class DhtNode implements AsyncDisposable {
       case "find-node":
         return { nodes: this.#nearest(question.target, asker), records: [] };
       case "find-value": {
+        const { maxValueBytes = Infinity } = asker;
+        if (this.keeper.bytesUnder(question.target) > maxValueBytes) {
+          return { nodes: [], records: [], isMore: true };
+        }
         const records = this.keeper.get(question.target);
         if (records.length > 0) return { nodes: [], records };
         return { nodes: this.#nearest(question.target, asker), records };
@@ -164,10 +167,10 @@ export class DhtNode implements AsyncDisposable {
     try {
       const answer = await wire.ask(to, question, { signal });
       checkKeys(question, answer);
-      this.#answered(answer.by ?? to, clock.now() - startMs);
+      this.#answered(to, clock.now() - startMs);
       return answer;
     } catch (error) {
-      // Who refuses is there; what it cannot be asked at all says nothing of it.
+      // Who refuses is there, if it is who it was said to be; what it cannot be asked at all says nothing of it.
       if (error instanceof RemoteError) this.#answered(to, clock.now() - startMs);
       else if (error instanceof PeerError && !(error instanceof UnsupportedError)) {
         if (!signal.aborted) this.table.failed(to);
@@ -252,10 +255,13 @@ export class DhtNode implements AsyncDisposable {
   /** Asks nobody any more, and saves whom it knows. Harmless when closed. */
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
-    this.#upkeep.stop();
-    this.#closing.abort(new DOMException("The node of the DHT is closed", "AbortError"));
-    this.#newcomers.close();
-    while (this.#work.size > 0) await Promise.all(this.#work);
+    try {
+      this.#upkeep.stop();
+    } finally { // also where the disk is full
+      this.#closing.abort(new DOMException("The node of the DHT is closed", "AbortError"));
+      this.#newcomers.close();
+      while (this.#work.size > 0) await Promise.all(this.#work);
+    }
   }
 
   /** The same as {@linkcode DhtNode.close}. */
@@ -273,11 +279,9 @@ export class DhtNode implements AsyncDisposable {
     { record, ttlS, cas }: Extract<Question, { type: "store" }>,
     address: Address,
   ): void {
-    const subnet = publicNetworkOf(address.hostname);
     this.keeper.put(record, {
-      // In a public network one host of IPv6 has as many addresses as it likes.
-      source: subnet === undefined ? packetSource(address) : sourceOf(address.hostname).host,
-      subnet,
+      source: hostOf(address),
+      subnet: publicNetworkOf(address.hostname),
       ttlS,
       ...(cas === undefined ? {} : { cas }),
     });
@@ -294,7 +298,11 @@ export class DhtNode implements AsyncDisposable {
     return known !== undefined && isSameAddress(known.address, address);
   }
 
-  #answered(contact: Contact, rttMs: number): void {
+  #answered(to: Contact, rttMs: number): void {
+    const { wire } = this.#parts;
+    // What others say of it, its TCP port among that, counts for nothing.
+    const contact = wire.proven === undefined ? to : wire.proven(to);
+    if (contact === undefined) return;
     const added = this.table.add(contact, { rttMs });
     if (added.type === "replacement" && added.oldest !== undefined) {
       this.begin(this.ask(added.oldest, { type: "ping" }));

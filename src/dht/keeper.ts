@@ -139,6 +139,12 @@ export class Keeper {
       .map(({ record }) => record);
   }
 
+  /** Bytes of the values under a key, without a look at them. */
+  bytesUnder(key: NodeId): number {
+    return this.#storage.under(toKey(key))
+      .reduce((sum, { bytes }) => sum + bytes - ITEM_OVERHEAD, 0);
+  }
+
   /** Forgets a record; harmless where there is none. */
   remove(record: Pick<DhtRecord, "key" | "slot">): void {
     const kept = this.#storage.find(toKey(record.key), record.slot);

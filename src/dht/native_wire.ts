@@ -10,7 +10,14 @@
 import { randomBytes } from "node:crypto";
 import type { RequestContext } from "../endpoint/dispatcher.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
-import { NotFoundError, PeerError, UnsupportedError } from "../errors.ts";
+import {
+  IntegrityError,
+  InvalidPacketError,
+  NotFoundError,
+  PeerError,
+  UnsupportedError,
+} from "../errors.ts";
+import { isLoopback } from "../endpoint/source.ts";
 import { type Identity, peerIdOf, verify } from "../secure/identity.ts";
 import { isHostAddress } from "../transport/ip_address.ts";
 import { type Address, formatAddress } from "../transport/transport.ts";
@@ -33,6 +40,7 @@ import {
   readQuestion,
 } from "./node_packets.ts";
 import { Copies } from "./copies.ts";
+import { publicNetworkOf } from "./diversity.ts";
 import { checkProof, prove } from "./node_proof.ts";
 import { OwnAddresses } from "./own_addresses.ts";
 import type { Answer, Asker, DhtWire, Gift, Question } from "./questions.ts";
@@ -147,7 +155,7 @@ export class NativeWire implements DhtWire, Disposable {
     }
     const terms = await this.#askByPacket(to, question, options);
     if (terms.isMore) return await this.#askByLink(to, question, options);
-    return this.#answerOf(terms, this.#provenAt(to.address, to.key));
+    return this.#answerOf(terms);
   }
 
   /** Gives a node a record, soon, without an answer; one that fits no packet is put as always. */
@@ -159,6 +167,12 @@ export class NativeWire implements DhtWire, Disposable {
   /** Sends what waits to be given. @returns when it has left. */
   async flush(): Promise<void> {
     await this.#copies.flush();
+  }
+
+  /** A node as it has proven to be at its address, less than ten minutes ago. */
+  proven({ address, key }: Pick<Contact, "address" | "key">): Contact | undefined {
+    const { contact, untilMs = 0 } = this.#proven.get(formatAddress(address)) ?? {};
+    return contact?.key === key && untilMs > this.#parts.endpoint.clock.now() ? contact : undefined;
   }
 
   /** Asks who is at an address. @throws as {@linkcode DhtWire.ask}. */
@@ -184,7 +198,7 @@ export class NativeWire implements DhtWire, Disposable {
     { signal }: { readonly signal?: AbortSignal },
   ): Promise<AnswerTerms> {
     const { udp } = this.#parts;
-    const isProven = key !== undefined && this.#provenAt(address, key) !== undefined;
+    const isProven = key !== undefined && this.proven({ address, key }) !== undefined;
     const nonce = isProven ? undefined : new Uint8Array(randomBytes(NONCE_BYTES));
     const body = questionBody(question, {
       claim: this.#claim,
@@ -196,7 +210,7 @@ export class NativeWire implements DhtWire, Disposable {
       timeoutMs: ASK_MS,
       ...(signal === undefined ? {} : { signal }),
     });
-    const terms = readAnswer(result, this.#isUsable);
+    const terms = readAnswer(result, (host) => this.#isUsable(host, address.hostname));
     if (nonce === undefined) return terms;
     const claim = checkProof(terms, { nonce, at: address, key }, { verify, idOf: peerIdOf });
     this.#keepProven(contactOf(claim.id, address, { tcpPort: claim.tcpPort }));
@@ -209,7 +223,7 @@ export class NativeWire implements DhtWire, Disposable {
     question: Question,
     { signal }: { readonly signal?: AbortSignal },
   ): Promise<Answer> {
-    const { key, address: { hostname }, tcpPort } = this.#provenAt(to.address, to.key) ?? to;
+    const { key, address: { hostname }, tcpPort } = this.proven(to) ?? to;
     if (tcpPort === 0) throw new UnsupportedError("The node accepts no connections");
     const late = AbortSignal.timeout(STREAM_MS);
     const limits = { signal: signal === undefined ? late : AbortSignal.any([late, signal]) };
@@ -224,8 +238,8 @@ export class NativeWire implements DhtWire, Disposable {
     return this.#answerOf(readAnswer(await link.request(HEADERS[question.type], body, limits)));
   }
 
-  #answerOf({ nodes, records }: AnswerTerms, by?: Contact): Answer {
-    return { nodes, records: records.map((record) => this.#read(record)), by };
+  #answerOf({ nodes, records }: AnswerTerms): Answer {
+    return { nodes, records: records.flatMap((record) => this.#readUnlessOver(record)) };
   }
 
   #serve(type: Question["type"], body: MessageBody, context: RequestContext): MessageBody {
@@ -238,9 +252,12 @@ export class NativeWire implements DhtWire, Disposable {
     const asked: Question = question.type === "store"
       ? { ...question, record: this.#read(question.record) }
       : question;
-    const { nodes, records } = this.#parts.answer(asked, { address: remote, contact });
+    const { nodes, records, isMore: isLarge = false } = this.#parts.answer(asked, {
+      ...{ address: remote, contact },
+      ...(isPacket ? { maxValueBytes: MANY_RECORD_BYTES } : {}),
+    });
     const encoded = records.slice(0, MAX_RECORDS).map(encodeRecord);
-    const isMore = isPacket && bytesOf(encoded) > MANY_RECORD_BYTES;
+    const isMore = isPacket && (isLarge || bytesOf(encoded) > MANY_RECORD_BYTES);
     const own = this.#claim;
     const isProving = isPacket && nonce !== undefined && own !== undefined && this.#own.has(at);
     return answerBody({
@@ -256,9 +273,11 @@ export class NativeWire implements DhtWire, Disposable {
   }
 
   /** Keeps what it may of what was given; nobody waits to hear what it did not want. */
-  #takeCopies(body: MessageBody, { remote }: RequestContext): void {
+  #takeCopies(body: MessageBody, { remote, link }: RequestContext): void {
     const { copies, claim } = readCopies(body);
-    const contact = claim && contactOf(claim.id, remote, { tcpPort: claim.tcpPort });
+    const contact = link === undefined && claim !== undefined
+      ? contactOf(claim.id, remote, { tcpPort: claim.tcpPort })
+      : undefined;
     for (const { record, ttlS } of copies) {
       try {
         const question = { type: "store", record: this.#read(record), ttlS } as const;
@@ -266,6 +285,7 @@ export class NativeWire implements DhtWire, Disposable {
       } catch (error) {
         if (!(error instanceof PeerError)) throw error;
         this.#parts.endpoint.metrics.counter("dht.copies-refused").add();
+        if (error instanceof IntegrityError) return; // who sends a forged one is worth no further look
       }
     }
   }
@@ -283,6 +303,16 @@ export class NativeWire implements DhtWire, Disposable {
     return decodeRecord(bytes, { nowS: Math.floor(endpoint.clock.wallMs() / 1_000), allowPlain });
   }
 
+  /** What has ended by our clock, and not yet by that of who answers, is nobody's fault. */
+  #readUnlessOver(bytes: Uint8Array): DhtRecord[] {
+    try {
+      return [this.#read(bytes)];
+    } catch (error) {
+      if (error instanceof InvalidPacketError && error.details.field === "expires") return [];
+      throw error;
+    }
+  }
+
   get #claim(): Claim | undefined {
     const { isServer, identity, endpoint } = this.#parts;
     if (!isServer()) return undefined;
@@ -290,14 +320,11 @@ export class NativeWire implements DhtWire, Disposable {
   }
 
   // What is no unicast address is nowhere that anybody should be sent to; in networks of a process hosts have names.
-  readonly #isUsable = (host: string): boolean => {
-    return isHostAddress(host) || !/^[\d.]+$|:/.test(this.#parts.udp.address.hostname);
-  };
-
-  /** A node, as it has proven to be at an address a while ago. */
-  #provenAt(address: Address, key: string): Contact | undefined {
-    const { contact, untilMs = 0 } = this.#proven.get(formatAddress(address)) ?? {};
-    return contact?.key === key && untilMs > this.#parts.endpoint.clock.now() ? contact : undefined;
+  // Nor does anybody from elsewhere name what is on this machine, or in its private networks.
+  #isUsable(host: string, by: string): boolean {
+    if (!/^[\d.]+$|:/.test(this.#parts.udp.address.hostname)) return true;
+    if (!isHostAddress(host) || (isLoopback(host) && !isLoopback(by))) return false;
+    return publicNetworkOf(host) !== undefined || publicNetworkOf(by) === undefined;
   }
 
   #keepProven(contact: Contact): void {

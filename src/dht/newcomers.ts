@@ -7,8 +7,10 @@
 
 import type { Clock } from "../clock.ts";
 import { TokenBuckets } from "../endpoint/limits.ts";
-import { packetSource } from "../endpoint/source.ts";
+import { packetSource, sourceOf } from "../endpoint/source.ts";
+import { type Address, formatAddress } from "../transport/transport.ts";
 import type { Contact } from "./contact.ts";
+import { publicNetworkOf } from "./diversity.ts";
 
 /** Nodes that are being asked at the same time, and that wait for it. */
 const MAX_ASKING = 8;
@@ -31,7 +33,7 @@ export interface NewcomersParts {
 export class Newcomers {
   readonly #parts: NewcomersParts;
   readonly #rates: TokenBuckets;
-  readonly #known = new Map<string, Contact>();
+  readonly #known = new Set<string>();
   #waiting: Contact[] = [];
   #isClosed = false;
 
@@ -43,10 +45,12 @@ export class Newcomers {
 
   /** Asks somebody back, unless that is under way or there are too many. */
   add(contact: Contact): void {
-    if (this.#isClosed || this.#known.has(contact.key)) return;
+    // Who claims to be somebody else must not keep that one out.
+    const place = placeOf(contact);
+    if (this.#isClosed || this.#known.has(place)) return;
     if (this.#waiting.length >= MAX_WAITING) return;
-    if (!this.#rates.take(packetSource(contact.address))) return;
-    this.#known.set(contact.key, contact);
+    if (!this.#rates.take(hostOf(contact.address))) return;
+    this.#known.add(place);
     this.#waiting.push(contact);
     this.#askNext();
   }
@@ -62,7 +66,7 @@ export class Newcomers {
     const next = this.#waiting.shift();
     if (next === undefined) return;
     void this.#ask(next).finally(() => {
-      this.#known.delete(next.key);
+      this.#known.delete(placeOf(next));
       this.#askNext();
     });
   }
@@ -70,4 +74,14 @@ export class Newcomers {
   async #ask(contact: Contact): Promise<void> {
     if (this.#parts.isWanted(contact)) await this.#parts.ask(contact);
   }
+}
+
+function placeOf({ key, address }: Contact): string {
+  return `${key} ${formatAddress(address)}`;
+}
+
+/** Who is counted together: in a public network one host of IPv6 has as many addresses as it likes. */
+export function hostOf(address: Address): string {
+  const { hostname } = address;
+  return publicNetworkOf(hostname) === undefined ? packetSource(address) : sourceOf(hostname).host;
 }

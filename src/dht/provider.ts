@@ -43,10 +43,12 @@ export function providerOf(record: DhtRecord): DhtProvider | undefined {
     if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65_535) {
       return undefined;
     }
-    const usable = hosts.slice(0, MAX_HOSTS).filter((host) => isHostAddress(String(host)));
+    const usable = hosts.slice(0, MAX_HOSTS).filter((host): host is string => {
+      return typeof host === "string" && isHostAddress(host);
+    });
     return {
       peerId: record.slot,
-      addresses: usable.map((host) => ({ hostname: String(host), port })),
+      addresses: usable.map((hostname) => ({ hostname, port })),
       data: said.length === 0 || said.length > MAX_DATA_BYTES ? undefined : decode(said),
     };
   } catch (error) {

@@ -34,8 +34,8 @@ export interface Answer {
   readonly nodes: readonly Contact[];
   /** What is kept under the key, checked already: nothing in here is forged. */
   readonly records: readonly DhtRecord[];
-  /** Who answered, as it has proven, where that is more than what others said of it. */
-  readonly by?: Contact | undefined;
+  /** Whether there are some that the answer has no room for. @default {false} */
+  readonly isMore?: boolean;
 }
 
 /** Who asks. */
@@ -44,6 +44,8 @@ export interface Asker {
   readonly address: Address;
   /** Who it says it is, where it serves others; `undefined` for one that only asks. */
   readonly contact: Contact | undefined;
+  /** Most bytes of values that its answer has room for. @default any */
+  readonly maxValueBytes?: number;
 }
 
 /** A record to be kept without an answer. */
@@ -77,6 +79,12 @@ export interface DhtWire {
    * @throws {PeerError} when it cannot.
    */
   give?(to: Contact, gift: Gift): Promise<void>;
+
+  /**
+   * A node as it has itself proven to be; `undefined` where it has not, at that address. Absent where nobody proves
+   * anything.
+   */
+  proven?(contact: Contact): Contact | undefined;
 
   /**
    * Asks who is at an address.

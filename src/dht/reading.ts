@@ -22,6 +22,8 @@ export interface ReadOptions {
   readonly quorum?: number | undefined;
   /** Leaves out what the node itself keeps. @default {false} */
   readonly fresh?: boolean;
+  /** Which records count: a key may have others, too. @default all */
+  readonly isMeant?: (record: DhtRecord) => boolean;
   /** Gives up when aborted. */
   readonly signal?: AbortSignal | undefined;
   /** Hears who was asked, and what came. */
@@ -104,7 +106,8 @@ export async function read(
 ): Promise<Found> {
   const { quorum = node.tuning.quorum, fresh = false, signal, onEvent = () => {} } = options;
   const ballot = new Ballot();
-  if (!fresh) ballot.add(undefined, node.keeper.get(key));
+  const { isMeant = () => true } = options;
+  if (!fresh) ballot.add(undefined, node.keeper.get(key).filter(isMeant));
   if (isSettled(ballot)) return { ...NOWHERE, records: ballot.result() };
   let { from, hops, rttMs, asked }: Omit<Found, "records"> = NOWHERE;
   let lacking: Contact | undefined;
@@ -112,7 +115,8 @@ export async function read(
     onEvent(event);
     if (event.type === "asked") asked++;
     if (event.type !== "answered") continue;
-    const { contact, answer: { records } } = event;
+    const { contact, answer } = event;
+    const records = answer.records.filter(isMeant);
     if (records.length === 0) {
       lacking ??= contact;
       continue;

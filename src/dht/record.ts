@@ -201,6 +201,18 @@ export function isNewer(record: SignedRecord, than: SignedRecord): boolean {
   return order === 0 ? record.expiresS > than.expiresS : order > 0;
 }
 
+/**
+ * A name as all write it: what looks the same in several forms of Unicode is one.
+ *
+ * @throws {TypeError} for none, and for control characters. @throws {RangeError} for more than 255 bytes.
+ */
+export function normalName(name: string): string {
+  if (name === "") throw new TypeError("A name must have at least one character");
+  const normal = name.normalize("NFC");
+  assertName(normal);
+  return normal;
+}
+
 /** What is wrong with a name, if anything is: `too-large`, or not text of one line. */
 export function faultOfName(name: string): "too-large" | "not-plain" | undefined {
   if (Buffer.byteLength(name) > MAX_NAME_BYTES) return "too-large";

@@ -58,7 +58,9 @@ export const STATEMENTS = {
   /** What a host brought before all else. */
   oldestOf: `SELECT ${FACTS} FROM items WHERE own = 0 AND source = ? AND subnet IS ?
     ORDER BY id LIMIT 1`,
-  /** Some keys. */
+  /** The first keys of all that are not before one. */
+  keysFrom: `SELECT DISTINCT key FROM items WHERE key >= ? ORDER BY key LIMIT ${PAGE}`,
+  /** The keys that come next. */
   keys: `SELECT DISTINCT key FROM items WHERE key > ? ORDER BY key LIMIT ${PAGE}`,
   /** What hosts brought: reads the whole table. */
   usage: `SELECT source, subnet, count(*) AS records, sum(bytes) AS bytes FROM items
@@ -172,12 +174,20 @@ export class SqliteStorage implements DhtStorage {
   }
 
   /** Each key once. */
-  *keys(): Iterable<string> {
-    for (let last = "";;) {
-      const page = this.#ask("keys", last).map(({ key }) => String(key));
-      yield* page;
-      if (page.length < PAGE) return;
-      last = page.at(-1) ?? "";
+  *keys(from: string = ""): Iterable<string> {
+    yield* this.#keysFrom(from);
+    for (const key of from === "" ? [] : this.#keysFrom("")) {
+      if (key >= from) return;
+      yield key;
+    }
+  }
+
+  *#keysFrom(from: string): Iterable<string> {
+    let page = this.#ask("keysFrom", from);
+    while (page.length > 0) {
+      const keys = page.map(({ key }) => String(key));
+      yield* keys;
+      page = page.length < PAGE ? [] : this.#ask("keys", keys.at(-1) ?? "");
     }
   }
 

@@ -75,8 +75,11 @@ export interface DhtStorage extends Disposable {
   due(nowMs: number, limit: number): StoredItem[];
   /** The item of a host, not an own one, that was put before all its others. */
   oldestOf(host: Host): ItemFacts | undefined;
-  /** Each key once, in no order that matters. What is put or deleted meanwhile may be among them or not. */
-  keys(): Iterable<string>;
+  /**
+   * Each key once, in their order, beginning at or behind one, and then those before it. What is put or deleted meanwhile
+   * may be among them or not.
+   */
+  keys(from?: string): Iterable<string>;
   /** How much each host brought, own items left out. */
   usage(): Iterable<SourceUsage>;
   /** How much there is of all, own items among them. */
@@ -159,8 +162,10 @@ export class MemoryStorage implements DhtStorage {
   }
 
   /** Each key once. */
-  keys(): Iterable<string> {
-    return this.#items.keys();
+  *keys(from: string = ""): Iterable<string> {
+    const keys = [...this.#items.keys()].sort();
+    yield* keys.filter((key) => key >= from);
+    yield* keys.filter((key) => key < from);
   }
 
   /** How much each host brought. */

@@ -8,11 +8,11 @@
  * @module
  */
 
-import type { Clock, Timer } from "../clock.ts";
+import { type Clock, sleep, type Timer } from "../clock.ts";
 import { PeerError } from "../errors.ts";
 import type { Contact } from "./contact.ts";
 import type { DhtNode } from "./dht_node.ts";
-import { compareDistance, fromKey } from "./node_id.ts";
+import { commonBits, compareDistance, fromKey, randomIdUnder, toKey } from "./node_id.ts";
 import { place } from "./placing.ts";
 import { lifeOf } from "./reading.ts";
 import type { DhtRecord } from "./record.ts";
@@ -37,6 +37,9 @@ const MAX_FIRST_REFRESHES = 16;
 /** Keys that are looked at for a newcomer, and items that it is given. */
 const MAX_SCANNED = 4_096;
 const MAX_GIVEN = 256;
+
+/** Keys that are looked at in one go. */
+const SCANNED_AT_ONCE = 256;
 
 /** See the module. */
 export class Upkeep {
@@ -118,10 +121,14 @@ export class Upkeep {
 
   /** Gives a newcomer what it is nearer to than we are, where nobody who is nearer still would. */
   async welcome(contact: Contact): Promise<void> {
-    const { self, table, tuning } = this.#node;
+    const { self, table, tuning, clock, signal } = this.#node;
+    // What is nearest to it has about as much in common with it as the others that are near have.
+    const far = table.closest(contact.id, tuning.replicas).at(-1) ?? contact;
+    const from = randomIdUnder(contact.id, commonBits(contact.id, far.id), () => 0);
     let [looked, given] = [0, 0];
-    for (const key of this.#storage.keys()) {
+    for (const key of this.#storage.keys(toKey(from))) {
       if (++looked > MAX_SCANNED || given >= MAX_GIVEN) return;
+      if (looked % SCANNED_AT_ONCE === 0) await sleep(clock, 0, { signal });
       const id = fromKey(key);
       if (compareDistance(id, contact.id, self) > 0) continue;
       const nearest = table.closest(id, tuning.replicas);

@@ -135,16 +135,16 @@ Deno.test("assertWon says which version is there, as far as that was said", () =
 });
 
 Deno.test("versionAfter is newer than ours and than those that are said to be kept", () => {
-  const said = (...seqs: unknown[]) => versionAfter(100, seqs.map((seq) => refusal({ seq })));
+  const said = (...seqs: unknown[]) => versionAfter(100, seqs.map((seq) => refusal({ seq })), 90);
   assertEquals(said(), 101);
   assertEquals(said(99, 120, 110), 121);
-  assertEquals(said(100 + DAY_MS), 101 + DAY_MS);
+  assertEquals(said(90 + DAY_MS), 91 + DAY_MS);
 });
 
 Deno.test("versionAfter does not believe in versions that no clock has made", () => {
   const odd = [2 ** 53 - 1, 2 ** 53, Infinity, NaN, 100.5, -Infinity, "120", null, undefined, {}];
-  for (const seq of [...odd, 101 + DAY_MS]) {
-    assertEquals(versionAfter(100, [refusal({ seq }), refusal()]), 101, `${seq}`);
+  for (const seq of [...odd, 91 + DAY_MS]) {
+    assertEquals(versionAfter(100, [refusal({ seq }), refusal()], 90), 101, `${seq}`);
   }
 });
 

@@ -32,7 +32,7 @@ interface SideOptions {
   readonly isServer?: boolean;
   readonly allowPlain?: boolean;
   readonly hosts?: readonly string[];
-  readonly answer?: (question: Question) => Answer;
+  readonly answer?: (question: Question, asker: Asker) => Answer;
 }
 
 async function open(
@@ -56,7 +56,7 @@ async function open(
       isServer: () => isServer,
       answer: (question, asker) => {
         asked.push({ question, asker });
-        return answer(question);
+        return answer(question, asker);
       },
     }),
   );
@@ -74,10 +74,10 @@ Deno.test("NativeWire asks and answers, and each knows who the other is", async 
   await using alice = await open(network, "alice");
   assertEquals(await alice.wire.meet(bob.contact.address), bob.contact);
   const answer = await alice.wire.ask(bob.contact, { type: "find-node", target: ID });
-  assertEquals(answer, { nodes, records: [], by: bob.contact });
+  assertEquals(answer, { nodes, records: [] });
   // What others say of its port for connections does not count then.
-  const misnamed = { ...bob.contact, tcpPort: 9 };
-  assertEquals((await alice.wire.ask(misnamed, { type: "ping" })).by, bob.contact);
+  assertEquals(alice.wire.proven(bob.contact), bob.contact);
+  assertEquals(alice.wire.proven({ ...alice.contact, key: bob.contact.key }), undefined);
   const { question, asker } = bob.asked.at(-1) ?? {};
   assertEquals(question, { type: "find-node", target: ID });
   assertEquals(asker?.contact, alice.contact);
@@ -131,6 +131,60 @@ Deno.test("NativeWire is not deceived by who passes its questions on to whom it 
 function withoutTerms(body: Record<string, unknown>) {
   return Object.fromEntries(Object.entries(body).filter(([name]) => name.length === 1));
 }
+
+Deno.test("NativeWire takes nobody who only refuses for who he was said to be", async () => {
+  const network = new MemoryNetwork();
+  await using alice = await open(network, "alice");
+  const transport = network.host("mallory");
+  await using endpoint = await Endpoint.open({ transport, self: SELF, port: 3485 });
+  await using _udp = await UdpPort.open(endpoint, { transport, port: 3486 });
+  const claimed = contactOf(ID, { hostname: "mallory", port: 3486 }, { tcpPort: 1 });
+  await assertRejects(() => alice.wire.ask(claimed, { type: "ping" }), RemoteError, "dht.ping");
+  assertEquals(alice.wire.proven(claimed), undefined);
+});
+
+Deno.test("NativeWire leaves out what has ended by its clock, and takes the rest", async () => {
+  const network = new MemoryNetwork();
+  const past = signed({ seq: 2, expiresS: Math.floor(Date.now() / 1_000) - 60 });
+  const answer = () => ({ nodes: [], records: [past, RECORD] });
+  await using bob = await open(network, "bob", { answer });
+  await using alice = await open(network, "alice");
+  const { records } = await alice.wire.ask(bob.contact, {
+    type: "find-value",
+    target: RECORD.key,
+  });
+  assertEquals(records, [RECORD]);
+});
+
+Deno.test("NativeWire reads no more for a packet than fits it", async () => {
+  const network = new MemoryNetwork();
+  const rooms: unknown[] = [];
+  const answer = (_: Question, { maxValueBytes }: Asker): Answer => {
+    rooms.push(maxValueBytes);
+    return maxValueBytes === undefined
+      ? { nodes: [], records: [RECORD] }
+      : { nodes: [], records: [], isMore: true };
+  };
+  await using bob = await open(network, "bob", { answer });
+  await using alice = await open(network, "alice");
+  const question = { type: "find-value", target: RECORD.key } as const;
+  assertEquals((await alice.wire.ask(bob.contact, question)).records, [RECORD]);
+  assertEquals(rooms, [1_280, undefined]);
+});
+
+Deno.test("NativeWire looks no further at copies of who sends a forged one", async () => {
+  const network = new MemoryNetwork();
+  await using bob = await open(network, "bob");
+  await using alice = await open(network, "alice");
+  for (const seq of [5, 6, 7]) {
+    await alice.wire.give(bob.contact, { record: { ...RECORD, seq }, ttlS: 60 });
+  }
+  await alice.wire.give(bob.contact, { record: RECORD, ttlS: 60 });
+  await alice.wire.flush();
+  await alice.wire.ask(bob.contact, { type: "ping" });
+  assertEquals(bob.endpoint.metrics.snapshot()["dht.copies-refused"], 1);
+  assertEquals(bob.asked.map(({ question }) => question.type), ["ping"]);
+});
 
 Deno.test("NativeWire passes refusals on with their code and details", async () => {
   const network = new MemoryNetwork();

@@ -43,3 +43,24 @@ Deno.test("OwnAddresses remembers 64 addresses, those named last", () => {
   for (const text of all.slice(1)) own.seen(text, BY(1));
   assertEquals(own.has("203.0.113.9:40000"), false);
 });
+
+Deno.test("OwnAddresses counts one word of each network, and needs more than half of them", () => {
+  const own = new OwnAddresses(() => ["10.0.0.7"], () => 3486);
+  const [ours, theirs] = ["203.0.113.9:40000", "198.18.0.1:53"];
+  for (const network of [1, 2, 3]) own.seen(theirs, BY(network));
+  assertEquals(own.has(theirs), true);
+  for (const network of [4, 5, 6]) own.seen(ours, BY(network));
+  assertEquals([own.has(theirs), own.has(ours)], [false, false]);
+  own.seen(ours, BY(7));
+  assertEquals([own.has(theirs), own.has(ours)], [false, true]);
+  // Of IPv6 a customer has a /48.
+  const many = new OwnAddresses(() => ["10.0.0.7"], () => 3486);
+  for (let n = 1; n <= 9; n++) many.seen(theirs, { hostname: `2001:db8:1:${n}::1`, port: 1 });
+  assertEquals(many.has(theirs), false);
+});
+
+Deno.test("OwnAddresses is told nothing where the machine has an address of the internet", () => {
+  const own = new OwnAddresses(() => ["192.0.2.7", "10.0.0.7"], () => 3486);
+  for (const network of [1, 2, 3, 4]) own.seen("198.18.0.1:53", BY(network));
+  assertEquals(own.has("198.18.0.1:53"), false);
+});

@@ -90,7 +90,7 @@ Deno.test("SqliteStorage reads no whole table for what is asked often", () => {
   const db = new DatabaseSync(scratch.home.path(FILE));
   try {
     const often = Object.entries(STATEMENTS).filter(([, sql]) => /\bWHERE\b.*\?/s.test(sql));
-    assertEquals(often.length, 8);
+    assertEquals(often.length, 9);
     for (const [name, sql] of often) {
       const plan = db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(
         ...sql.split("?").slice(1).map(() => 1),

@@ -99,7 +99,15 @@ export function testStorage(name: string, open: () => StorageCase): void {
       kept.storage.put(itemOf(record));
       expected.add(record.key.toHex());
     }
-    assertEquals([...kept.storage.keys()].sort(), [...expected].sort());
+    const sorted = [...expected].sort();
+    assertEquals([...kept.storage.keys()], sorted);
+    for (const from of ["8", sorted[3] ?? "", "z"]) {
+      const inTurn = [
+        ...sorted.filter((key) => key >= from),
+        ...sorted.filter((key) => key < from),
+      ];
+      assertEquals([...kept.storage.keys(from)], inTurn);
+    }
   });
 
   Deno.test(`${name} does as a plain list does, whatever is done in whatever order`, () => {

@@ -89,6 +89,27 @@ Deno.test("a newcomer is given at once what it is to keep", async () => {
   assertEquals(newcomer.node.keeper.get(VALUE.key), [VALUE]);
 });
 
+Deno.test("a newcomer gets what it is to keep wherever its id is among thousands of keys", async () => {
+  await using web = new Web();
+  await web.grow(40, TUNING);
+  const last = Array.from({ length: 2_000 }, (_, n) => immutableRecord(encode(["last", n])));
+  const [near] = last.filter(({ key }) => key[0] === 0xff);
+  assert(near !== undefined);
+  const [keeper] = web.nearest(near.key, 1);
+  assert(keeper !== undefined);
+  await keeper.node.join([]);
+  for (let n = 0; n < 5_000; n++) {
+    const record = n === 2_500 ? near : immutableRecord(encode(n));
+    keeper.node.keeper.put(record, { source: "x", subnet: undefined, ttlS: 86_400 });
+  }
+  const id = near.key.slice();
+  id[19] = (id[19] ?? 0) ^ 1;
+  const newcomer = web.add({ ...TUNING, id });
+  await newcomer.node.join([keeper.contact.address]);
+  await web.clock.advance(1_000);
+  assertEquals(newcomer.node.keeper.get(near.key), [near]);
+});
+
 Deno.test("parts of the table that nobody looks into are refreshed within an hour or so", async () => {
   await using web = new Web();
   await web.grow(8, TUNING);
