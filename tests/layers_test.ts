@@ -13,6 +13,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["secure"],
   ["endpoint"],
   ["session", "rpc", "discovery", "membership", "gossip", "dht", "transfer", "page"],
+  ["palmtree"],
   ["reach_search.ts"],
   ["reach.ts"],
   ["peer_options.ts"],
