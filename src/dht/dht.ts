@@ -4,10 +4,10 @@
  * @module
  */
 
-import { ClosedError, PeerError } from "../errors.ts";
+import { ClosedError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { decode, encode } from "../wire/msgpack.ts";
-import { assertCas, assertTtl, assertWon, Author, PROVIDER_TTL_S, versionAfter } from "./author.ts";
+import { assertCas, assertTtl, Author, PROVIDER_TTL_S } from "./author.ts";
 import type { Contact } from "./contact.ts";
 import type {
   DhtEntry,
@@ -25,9 +25,9 @@ import { DhtNode } from "./dht_node.ts";
 import type { LookupEvent } from "./lookup_events.ts";
 import { NativeWire } from "./native_wire.ts";
 import { fromKey, type NodeId, toKey } from "./node_id.ts";
-import { place, type Placed } from "./placing.ts";
 import { Promotion } from "./promotion.ts";
 import { providerOf, providerValue } from "./provider.ts";
+import { Publisher, type Publishing } from "./publisher.ts";
 import { read } from "./reading.ts";
 import {
   type DhtRecord,
@@ -75,6 +75,7 @@ export class Dht implements AsyncDisposable {
   readonly #seeker: DhtSeeker;
   readonly #promotion: Promotion;
   readonly #author: Author;
+  readonly #publisher: Publisher;
   readonly #ttlS: number;
   #joining: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
@@ -100,6 +101,12 @@ export class Dht implements AsyncDisposable {
     this.#node = new DhtNode({ ...common, self: identity.id }, tuning);
     this.#ttlS = this.#node.tuning.ttlS;
     this.#author = new Author(identity, clock, this.#ttlS);
+    this.#publisher = new Publisher({
+      node: this.#node,
+      author: this.#author,
+      ttlS: this.#ttlS,
+      log,
+    });
     const { seeds, directory, known } = parts;
     this.#seeker = new DhtSeeker({ clock, endpoint, node: this.#node, seeds, directory, known });
   }
@@ -287,12 +294,13 @@ export class Dht implements AsyncDisposable {
   }
 
   async #end(): Promise<void> {
+    await using parts = new AsyncDisposableStack(); // each, whatever happens to the others
+    parts.use(this.#parts.storage);
+    parts.use(this.#wire);
+    parts.use(this.#node);
     this.#promotion.close();
     await this.#seeker.close();
     await this.flush();
-    await this.#node.close();
-    this.#wire[Symbol.dispose]();
-    this.#parts.storage[Symbol.dispose]();
   }
 
   /** Answers from now on; whom we ask now gets to know that. */
@@ -301,46 +309,9 @@ export class Dht implements AsyncDisposable {
     this.#node.begin(this.#node.join([]));
   }
 
-  async #put(record: DhtRecord, options: Putting): Promise<DhtPut> {
-    const { ttlS = this.#ttlS, cas, signal, isRenewed } = options;
+  async #put(record: DhtRecord, options: Publishing): Promise<DhtPut> {
     await this.#ready();
-    const placed = await place(this.#node, record, { ttlS, cas, signal });
-    if (cas !== undefined && placed.refusals.length > 0) {
-      assertWon(record, placed, cas);
-      return await this.#settle(record, placed, { ...options, cas: undefined });
-    }
-    if (isRenewed) this.#keepOwn(record, ttlS);
-    const { holders, unconfirmed, silent, refusals, hops } = placed;
-    return {
-      key: toKey(record.key),
-      seq: record.kind === "signed" ? record.seq : undefined,
-      holders: holders.length,
-      unconfirmed,
-      refused: refusals.length,
-      silent,
-      hops,
-    };
-  }
-
-  /** Most have our version, and some that of who was slower: a newer one ends that. */
-  async #settle(record: DhtRecord, { refusals }: Placed, options: Putting): Promise<DhtPut> {
-    if (record.kind !== "signed") return await this.#put(record, options);
-    const { scope, name, value, seq } = record;
-    const { ttlS = this.#ttlS } = options;
-    const atLeast = versionAfter(seq, refusals, this.#parts.endpoint.clock.wallMs());
-    return await this.#put(this.#author.sign(scope, name, value, { ttlS, atLeast }), options);
-  }
-
-  /** What we put we keep, so that it is put again. */
-  #keepOwn(record: DhtRecord, ttlS: number): void {
-    try {
-      this.#node.keeper.put(record, { source: "", subnet: undefined, ttlS, own: true });
-    } catch (error) {
-      if (!(error instanceof PeerError)) throw error;
-      this.#parts.endpoint.log.warn("what was put will not be put again", {
-        why: printable(error.message),
-      });
-    }
+    return await this.#publisher.publish(record, options);
   }
 
   #plainRecord(name: string, value: Uint8Array): DhtRecord {
@@ -359,13 +330,6 @@ export class Dht implements AsyncDisposable {
     if (this.#closed !== undefined) throw new ClosedError("The DHT of this peer is closed");
   }
 }
-
-/** How to put a record. */
-type Putting = Omit<DhtPutOptions, "cas"> & {
-  readonly cas?: number | undefined;
-  /** Whether it is put again for as long as we are there. */
-  readonly isRenewed: boolean;
-};
 
 /** A value as it is kept. @throws {InvalidPacketError} for what nobody could read. @throws {TypeError} for no value. */
 function bytesOf(value: unknown): Uint8Array {

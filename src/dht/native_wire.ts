@@ -17,9 +17,7 @@ import {
   PeerError,
   UnsupportedError,
 } from "../errors.ts";
-import { isLoopback } from "../endpoint/source.ts";
 import { type Identity, peerIdOf, verify } from "../secure/identity.ts";
-import { isHostAddress } from "../transport/ip_address.ts";
 import { type Address, formatAddress } from "../transport/transport.ts";
 import type { MessageBody } from "../wire/message.ts";
 import { type Contact, contactOf } from "./contact.ts";
@@ -40,12 +38,12 @@ import {
   readQuestion,
 } from "./node_packets.ts";
 import { Copies } from "./copies.ts";
-import { publicNetworkOf } from "./diversity.ts";
 import { checkProof, prove } from "./node_proof.ts";
 import { OwnAddresses } from "./own_addresses.ts";
 import type { Answer, Asker, DhtWire, Gift, Question } from "./questions.ts";
 import type { DhtRecord } from "./record.ts";
 import { decodeRecord, encodeRecord } from "./record_codec.ts";
+import { isUsable } from "./usable.ts";
 
 /** What says in handshakes that a peer has a node of the DHT. */
 export const DHT_CAPABILITY = "dht/1";
@@ -210,7 +208,7 @@ export class NativeWire implements DhtWire, Disposable {
       timeoutMs: ASK_MS,
       ...(signal === undefined ? {} : { signal }),
     });
-    const terms = readAnswer(result, (host) => this.#isUsable(host, address.hostname));
+    const terms = readAnswer(result, (node) => isUsable(node, address));
     if (nonce === undefined) return terms;
     const claim = checkProof(terms, { nonce, at: address, key }, { verify, idOf: peerIdOf });
     this.#keepProven(contactOf(claim.id, address, { tcpPort: claim.tcpPort }));
@@ -317,14 +315,6 @@ export class NativeWire implements DhtWire, Disposable {
     const { isServer, identity, endpoint } = this.#parts;
     if (!isServer()) return undefined;
     return { id: identity.id, tcpPort: endpoint.address?.port ?? 0 };
-  }
-
-  // What is no unicast address is nowhere that anybody should be sent to; in networks of a process hosts have names.
-  // Nor does anybody from elsewhere name what is on this machine, or in its private networks.
-  #isUsable(host: string, by: string): boolean {
-    if (!/^[\d.]+$|:/.test(this.#parts.udp.address.hostname)) return true;
-    if (!isHostAddress(host) || (isLoopback(host) && !isLoopback(by))) return false;
-    return publicNetworkOf(host) !== undefined || publicNetworkOf(by) === undefined;
   }
 
   #keepProven(contact: Contact): void {

@@ -199,19 +199,19 @@ export function answerBody(answer: AnswerTerms): MessageBody {
 /**
  * Reads an answer.
  *
- * @param isUsable Whether a host may be asked; nodes at others are left out.
+ * @param isUsable Whether an address may be asked; nodes at others are left out.
  * @throws {InvalidPacketError} `bad-message` or `too-large`, naming the field.
  */
 export function readAnswer(
   value: unknown,
-  isUsable: (host: string) => boolean = isHostAddress,
+  isUsable: (address: Address) => boolean = ({ hostname }) => isHostAddress(hostname),
 ): AnswerTerms {
   const body = readMap(value);
   const { n = [], r = [], m, f, i, y = "" } = body;
   const nodes: Contact[] = [];
   for (const each of readList("n", n, MAX_NODES)) {
     const node = readNode(each);
-    if (isUsable(node.address.hostname)) nodes.push(node);
+    if (isUsable(node.address)) nodes.push(node);
   }
   return {
     nodes,

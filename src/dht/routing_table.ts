@@ -142,7 +142,8 @@ export class RoutingTable {
   }
 
   /**
-   * A node has asked us something, from its address. Where it is known there it is there; else that proves nothing.
+   * A node has asked us something, from its address. Where it is known there it is there; else that proves nothing. One that
+   * did not answer lately has to answer: in other programs' networks anybody can ask in its name.
    *
    * @returns whether it is in the table, at that address.
    */
@@ -150,7 +151,7 @@ export class RoutingTable {
     const bucket = this.#tree.of(id);
     const entry = bucket.get(key);
     if (entry === undefined || !isSameAddress(entry.contact.address, address)) return false;
-    this.#update(bucket, entry, entry.contact, undefined);
+    if (entry.failures === 0) this.#update(bucket, entry, entry.contact, undefined);
     return true;
   }
 

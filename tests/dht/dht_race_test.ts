@@ -91,19 +91,26 @@ Deno.test("Dht.put with cas: what a node says is there does not spoil the versio
   }
 });
 
-Deno.test("Dht.put goes on where others refuse, and fails with why where all do", async () => {
+Deno.test("Dht.put overtakes versions of ours of when our clock was ahead, and fails with why where that is no clock's", async () => {
   await using village = new Village();
   const [ann] = await three(village);
   await village.run(ann.dht.put("tea", 1));
-  const ahead = { scope: "shared", name: "tea", seq: NOW_MS + DAY_MS, value: encode(0) } as const;
-  const record = signed({ ...ahead, expiresS: NOW_S + 7_200 }, ann.identity);
   const [, bob, carol] = village.villagers;
   assert(bob && carol);
-  plant(bob, record, NOW_MS + 7_200_000);
+  const plantAhead = (aheadMs: number, where: readonly (typeof bob)[]) => {
+    const seq = NOW_MS + aheadMs;
+    const draft = { scope: "shared", name: "tea", seq, value: encode(0) } as const;
+    const record = signed({ ...draft, expiresS: NOW_S + 7_200 }, ann.identity);
+    for (const one of where) plant(one, record, NOW_MS + 7_200_000);
+  };
+  plantAhead(DAY_MS / 2, [bob]);
   const { holders, refused } = await village.run(ann.dht.put("tea", 2));
-  assertEquals([holders, refused], [1, 1]);
-  plant(carol, record, NOW_MS + 7_200_000);
-  const error = await village.failure(ann.dht.put("tea", 3));
+  assertEquals([holders, refused], [2, 0]);
+  plantAhead(DAY_MS - 60_000, [bob, carol]);
+  const { seq } = await village.run(ann.dht.put("tea", 3));
+  assert(seq !== undefined && seq > NOW_MS + DAY_MS - 60_000);
+  plantAhead(3 * DAY_MS, [bob, carol]);
+  const error = await village.failure(ann.dht.put("tea", 4));
   assertInstanceOf(error, RemoteError);
-  assertEquals([error.code, error.details.seq], ["not-allowed", NOW_MS + DAY_MS]);
+  assertEquals([error.code, error.details.seq], ["not-allowed", NOW_MS + 3 * DAY_MS]);
 });

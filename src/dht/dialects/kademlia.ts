@@ -17,7 +17,7 @@ import type { Answer, DhtWire, Question } from "../questions.ts";
 import { isRpcRequest, isRpcResponse } from "./rpcudp.ts";
 import { assertCount, bad, type NodeNotation, readId } from "./rpcudp_questions.ts";
 import { type AskOptions, type DialectParts, RpcWire } from "./rpcudp_wire.ts";
-import { isUsable } from "./usable.ts";
+import { isUsable } from "../usable.ts";
 
 /** Most bytes of a value in MessagePack: what the largest call has beside its method, its caller and the key. */
 export const MAX_KADEMLIA_VALUE_BYTES = 8_140;

@@ -18,7 +18,7 @@ import { contactOf } from "../contact.ts";
 import { ID_BYTES } from "../node_id.ts";
 import type { Asker } from "../questions.ts";
 import { bad, type NodeNotation } from "./rpcudp_questions.ts";
-import { isUsable } from "./usable.ts";
+import { isUsable } from "../usable.ts";
 
 /** A node is a peer's record, a caller one in bin. @param record Who we are, for somebody. */
 export function peerNotation(record: (asker: Address) => RemotePeer): NodeNotation {
