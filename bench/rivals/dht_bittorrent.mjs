@@ -10,8 +10,10 @@
 
 import { Buffer } from "node:buffer";
 import process from "node:process";
-import DHT from "bittorrent-dht";
 import { answerRounds } from "../children/dht_rounds.mjs";
+
+// Not before it runs: who only checks the types of the project has not installed it.
+const { default: DHT } = await import("bittorrent-dht");
 
 const HOST = "127.0.0.1";
 /** More than all rounds store: by default it forgets all but the last 1,000. */

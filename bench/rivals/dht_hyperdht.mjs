@@ -10,8 +10,10 @@
 
 import { createSocket } from "node:dgram";
 import process from "node:process";
-import HyperDHT from "hyperdht";
 import { answerRounds } from "../children/dht_rounds.mjs";
+
+// Not before it runs: who only checks the types of the project has not installed it.
+const { default: HyperDHT } = await import("hyperdht");
 
 const HOST = "127.0.0.1";
 
