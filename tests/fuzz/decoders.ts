@@ -47,6 +47,7 @@ import { DHT_TARGETS } from "./dht_targets.ts";
 import { concat, Generator } from "./generate.ts";
 import { GOSSIP_TARGETS } from "./gossip_targets.ts";
 import { MEMBERSHIP_TARGETS } from "./membership_targets.ts";
+import { PALMTREE_TARGETS } from "./palmtree_targets.ts";
 import { TRANSFER_DIALECT_TARGETS } from "./transfer_dialect_targets.ts";
 
 /** A decoder under fire. */
@@ -185,6 +186,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   ...DHT_TARGETS,
   ...DHT_DIALECT_TARGETS,
   ...TRANSFER_DIALECT_TARGETS,
+  ...PALMTREE_TARGETS,
   ...HANDSHAKE_TARGETS,
   {
     name: "manifest",
