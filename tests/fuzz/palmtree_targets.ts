@@ -95,7 +95,13 @@ export const PALMTREE_TARGETS: readonly FuzzTarget[] = [
     decode: (input) => {
       const reader = new RawReader(4);
       const half = input.length >> 1;
-      return [...reader.push(input.subarray(0, half)), ...reader.push(input.subarray(half))];
+      const events = [
+        ...reader.push(input.subarray(0, half)),
+        ...reader.push(input.subarray(half)),
+      ];
+      return events.map((event) => {
+        return event.type === "metadata" ? { ...event, chunks: event.chunks.toValue() } : event;
+      });
     },
   },
 ];
