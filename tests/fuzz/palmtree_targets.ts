@@ -100,7 +100,7 @@ export const PALMTREE_TARGETS: readonly FuzzTarget[] = [
         ...reader.push(input.subarray(half)),
       ];
       return events.map((event) => {
-        return event.type === "metadata" ? { ...event, chunks: event.chunks.toValue() } : event;
+        return event.type === "metadata" ? { ...event, chunks: event.chunks.totalBytes } : event;
       });
     },
   },
