@@ -215,11 +215,11 @@ export class Dht implements AsyncDisposable {
     data?: unknown,
     options: { signal?: AbortSignal } = {},
   ): Promise<DhtPut> {
-    const { endpoint, hosts, udp } = this.#parts;
+    const { endpoint, hosts } = this.#parts;
     if (endpoint.address === undefined) {
       throw new TypeError("Cannot provide: a client is not reached");
     }
-    const place = { hosts: hosts(), tcpPort: endpoint.address.port, udpPort: udp.address.port };
+    const place = { hosts: hosts(), tcpPort: endpoint.address.port };
     const life = { ttlS: PROVIDER_TTL_S };
     const said = providerValue(place, data);
     const record = this.#author.sign("provider", normalName(name), said, life);
