@@ -66,6 +66,11 @@ function nobody({ discovery }: Peer, invocation: Invocation): Error {
   return noNode(tried, hint);
 }
 
+/** How many nodes were there to ask, for people. */
+export function knownNodes(nodes: number): string {
+  return nodes === 1 ? "1 node is known" : `${nodes} nodes are known`;
+}
+
 /** The error where no node answers. @param hint What would help. */
 export function noNode(tried: readonly string[], hint: string): NotFoundError {
   const where = tried.length === 0

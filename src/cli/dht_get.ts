@@ -11,7 +11,7 @@ import { printable } from "../log.ts";
 import type { Peer } from "../peer.ts";
 import { encodeJson } from "../wire/json.ts";
 import { readable } from "./call.ts";
-import { openClient, patience } from "./dht_client.ts";
+import { knownNodes, openClient, patience } from "./dht_client.ts";
 import { keyOf, labelOf, parseTarget, type Target } from "./dht_target.ts";
 import { toNotation } from "./notation.ts";
 import { type Output, roundMs } from "./output.ts";
@@ -87,7 +87,7 @@ export function show(
 function nothing(target: Target, nodes: number): NotFoundError {
   const isShared = !("key" in target) && !target.own && !target.plain;
   const hint = isShared ? "; what was put with --own is at PEERID/KEY" : "";
-  const known = nodes === 1 ? "1 node is known" : `${nodes} nodes are known`;
+  const known = knownNodes(nodes);
   return new NotFoundError(
     "no-key",
     `Nobody has a value for "${labelOf(target)}": ${known}${hint}`,

@@ -20,7 +20,7 @@ import { Metrics } from "../metrics.ts";
 import { isHostAddress } from "../transport/ip_address.ts";
 import { netTransport } from "../transport/net.ts";
 import { type Address, parseAddress } from "../transport/transport.ts";
-import { LOOK_MS, noNode, patience } from "./dht_client.ts";
+import { knownNodes, LOOK_MS, noNode, patience } from "./dht_client.ts";
 import { show } from "./dht_get.ts";
 import { readValue, showPut } from "./dht_put.ts";
 import { showStat } from "./dht_stat.ts";
@@ -61,7 +61,7 @@ export async function runKademliaGet(invocation: Invocation): Promise<void> {
   if (found === undefined) {
     const { nodes } = node.network.stat();
     const label = printable(key, 64);
-    const why = `Nobody has a value for "${label}": ${nodes} nodes are known`;
+    const why = `Nobody has a value for "${label}": ${knownNodes(nodes)}`;
     throw new NotFoundError("no-key", why, { details: { key: label, nodes } });
   }
   const { value, hops, rttMs, asked } = found;
