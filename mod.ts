@@ -61,16 +61,20 @@ export { type LogFields, type Logger, printable, silentLogger } from "./src/log.
 export { type Counter, Metrics } from "./src/metrics.ts";
 export {
   AGENT,
+  type BroadcastFilesOptions,
   type ConnectOptions,
   type Dialect,
   DIALECTS,
+  type FilesEvent,
   Peer,
   type PeerOptions,
+  type ReceiveFilesOptions,
   type SendFilesOptions,
   type SentFiles,
 } from "./src/peer.ts";
 export { type KademliaDialect } from "./src/peer_kademlia.ts";
 export { type LookOptions } from "./src/peer_lookout.ts";
+export { PeerConnectNode } from "./src/peer_peerconnect.ts";
 export { type RumorDialect, type Rumors } from "./src/peer_rumors.ts";
 export { type Whereabouts } from "./src/peer_whereabouts.ts";
 export { CONNECT_TIMEOUT_MS, type ReachOptions } from "./src/reach.ts";
@@ -447,33 +451,60 @@ export {
   type WriteOptions,
 } from "./src/state/mod.ts";
 export {
+  Broadcast,
+  type BroadcastEvent,
+  type BroadcastOptions as BroadcastTreeOptions,
+  type BroadcastSummary,
+  type BroadcastTarget,
+  type RecipientSummary,
+  type TreeShape,
+} from "./src/palmtree/mod.ts";
+export {
+  type Admission,
+  type AllowanceLimits,
   buildManifest,
   type BuildManifestOptions,
   type BuiltManifest,
   checkPath,
   type CommitOptions,
+  type Decision,
   encodeManifest,
   findCollision,
   freeBytes,
   type HashedEntry,
+  type HeldFolder,
+  type HeldTree,
+  type HeldTreeOptions,
+  type IncomingTransfer,
   type Manifest,
   type ManifestEntry,
   type ManifestLimits,
   manifestRoot,
   type Offer,
+  type PalmLinkHandshake,
+  type PalmLinkTaker,
   parseManifest,
   type Part,
+  type PartOptions,
   type PathEntry,
   type PathLimits,
+  PauseSwitch,
+  type PeerConnectHandshake,
+  type PeerConnectSendOptions,
+  type PeerConnectText,
   type ReceivedFile,
   type ReceiveEvent,
   Receiver,
   ReceiveRoot,
   type ReceiverOptions,
+  type ReceivingDesk,
   type SendEvent,
   sendFiles,
   type SendOptions,
+  type SendPlan,
+  sendStream,
+  SentBefore,
   type SkippedPath,
-  type TransferProgress,
   type TransferSummary,
+  type Writer,
 } from "./src/transfer/mod.ts";

@@ -3,7 +3,7 @@
  * to chance, and prints the median ratio with its range.
  *
  * ```sh
- * deno run -A bench/run.ts [--only TEXT] [--rounds N] [--seed N] [--json] [--check] [--import-map=FILE]
+ * deno run -A bench/run.ts [--only TEXT] [--rounds N] [--seed N] [--uplink MB] [--json] [--check] [--import-map=FILE]
  * ```
  *
  * Ratios are shown, not tested: the exit status is 0 unless `--check` is given and a target is missed. Everything stays
@@ -16,12 +16,14 @@ import { parseArgs } from "@std/cli/parse-args";
 import { cpus } from "node:os";
 import { seededRandom } from "../src/clock.ts";
 import { allocationQuestions } from "./cases/allocation.ts";
+import { broadcastQuestions, DEFAULT_UPLINK_MB } from "./cases/broadcast_files.ts";
 import { codecQuestions } from "./cases/codec.ts";
 import { dhtQuestions } from "./cases/dht.ts";
 import { encryptedQuestions } from "./cases/encrypted.ts";
-import { fileQuestion } from "./cases/file.ts";
+import { fileQuestions } from "./cases/file.ts";
 import { gossipQuestions } from "./cases/gossip.ts";
 import { requestQuestions } from "./cases/requests.ts";
+import { smallFileQuestions } from "./cases/small_files.ts";
 import { streamQuestions } from "./cases/stream.ts";
 import { type Answer, ask, type Question } from "./question.ts";
 import { tableHead, tableRow } from "./table.ts";
@@ -29,17 +31,7 @@ import { tableHead, tableRow } from "./table.ts";
 const DEFAULT_ROUNDS = 9;
 const MAX_ROUNDS = 99;
 const MAX_SEED = 0xffffffff;
-
-const questions: readonly Question[] = [
-  ...codecQuestions,
-  ...streamQuestions,
-  ...requestQuestions,
-  ...encryptedQuestions,
-  fileQuestion,
-  ...gossipQuestions,
-  ...dhtQuestions,
-  ...allocationQuestions,
-];
+const MAX_UPLINK_MB = 1000;
 
 if (import.meta.main) {
   // Leaving through `exit` lets the children and files be removed.
@@ -73,13 +65,14 @@ async function main(args: string[]): Promise<number> {
 
 function readOptions(args: string[]): Options {
   const given = parseArgs(args, {
-    string: ["only", "rounds", "seed", "import-map"],
+    string: ["only", "rounds", "seed", "uplink", "import-map"],
     boolean: ["json", "check"],
     unknown: (arg) => {
       throw new TypeError(`Unknown argument ${arg}`);
     },
   });
-  const asked = questions.filter(({ name }) => name.includes(given.only ?? ""));
+  const uplinkMb = wholeNumber("uplink", given.uplink ?? DEFAULT_UPLINK_MB, MAX_UPLINK_MB);
+  const asked = questions(uplinkMb).filter(({ name }) => name.includes(given.only ?? ""));
   if (asked.length === 0) throw new TypeError(`--only ${given.only}: no question is called that`);
   return {
     asked,
@@ -88,6 +81,22 @@ function readOptions(args: string[]): Options {
     json: given.json,
     check: given.check,
   };
+}
+
+/** Every question. @param uplinkMb What broadcasts are limited to. */
+function questions(uplinkMb: number): readonly Question[] {
+  return [
+    ...codecQuestions,
+    ...streamQuestions,
+    ...requestQuestions,
+    ...encryptedQuestions,
+    ...fileQuestions,
+    ...smallFileQuestions,
+    ...broadcastQuestions(uplinkMb),
+    ...gossipQuestions,
+    ...dhtQuestions,
+    ...allocationQuestions,
+  ];
 }
 
 async function run({ asked, rounds, seed, json }: Options): Promise<Answer[]> {

@@ -1,12 +1,12 @@
 // deno-lint-ignore-file no-console -- a program that shows something
 
 /**
- * The main job, end to end: two peers in two processes find each other, one calls the other, writes to it, publishes in a
- * topic, which a third who comes late reads as well, puts a value into the DHT, which the third gets when it is gone, and
- * sends a folder, of which every file is compared. Exit status 0 only when the answer is right and every hash matches. Uses
- * 127.0.0.1 alone and leaves nothing behind.
+ * The main job, end to end: four peers in processes of their own, and a fifth, alice, who finds them, calls one, writes to
+ * it, publishes in a topic, which a sixth who comes late reads as well, puts a value into the DHT, and broadcasts a folder to
+ * all four, who pass it on to each other; with `--chaos` one of them is killed while it does. Exit status 0 only when every
+ * answer is right and every hash of every receiver matches. Uses 127.0.0.1 alone and leaves nothing behind.
  *
- * `npm run demo`, or `deno task demo`.
+ * `npm run demo`, or `deno task demo`; `npm run demo -- --chaos`.
  */
 
 import { deadline } from "@std/async/deadline";
@@ -25,9 +25,25 @@ const FILES: Readonly<Record<string, number>> = {
 /** How long any one step may take. */
 const STEP_MS = 60_000;
 
+/** Who runs a peer all along; alice, and frank who comes late, are there for moments. */
+const NAMES = ["bob", "carol", "dave", "erin"];
+
 type Event = Record<string, unknown>;
 
+interface Process {
+  readonly child: Deno.ChildProcess;
+  readonly lines: AsyncGenerator<Event, void, void>;
+}
+
+interface RunningPeer {
+  readonly name: string;
+  readonly peerId: string;
+  readonly tcp: number;
+  readonly process: Process;
+}
+
 // Run from npm, the import map stands in for JSR; the processes started here need the same.
+const chaos = Deno.args.includes("--chaos");
 const importMap = Deno.args.find((arg) => arg.startsWith("--import-map="));
 
 // A port of its own, so that peers that are at work on this machine do not take part.
@@ -38,92 +54,169 @@ Deno.exit(await main());
 
 async function main(): Promise<number> {
   const dir = await Deno.makeTempDir({ prefix: "kith-demo-" });
-  const { child: bob, lines } = start("up", [
-    ...["--dir", `${dir}/inbox`, "--yes", "--name", "bob", "--topic", "news"],
-    ...["--port", "0", "--http-port", "0"],
-  ], dir);
+  const town = NAMES.map((name) => start(dir, name, "up", upArgs(dir, name)));
   try {
     await makeFolder(`${dir}/album`);
-    const events = lines[Symbol.asyncIterator]();
-    const { peerId, tcp, http } = await nextEvent(events, "ready");
-    console.log(`bob    is up: peer ${String(peerId).slice(0, 12)}..., ports ${tcp} and ${http}`);
-
-    const [found] = await all(start("discover", ["--timeout", "0.5"], dir));
-    if (found === undefined) throw new Error("nobody was found");
-    const via = (found.via as string[]).join(" and ");
-    console.log(`alice  found ${found.name} at ${found.addresses}, via ${via}`);
-
-    const question = { sum: [1, 2.5, "three"], from: "alice" };
-    const [answer] = await all(start("call", ["bob", "echo", JSON.stringify(question)], dir));
-    if (JSON.stringify(answer?.result) !== JSON.stringify(question)) {
-      throw new Error(`the answer is wrong: ${JSON.stringify(answer)}`);
+    const peers = await Promise.all(town.map(ready));
+    for (const { name, peerId, tcp } of peers) {
+      console.log(`${name.padEnd(7)}is up: peer ${peerId.slice(0, 12)}..., port ${tcp}`);
     }
-    const [ping] = await all(start("ping", ["bob"], dir));
-    console.log(
-      `alice  called bob's echo: the same came back, in a round trip of ${ping?.rttMs} ms`,
-    );
-
-    await all(start("msg", ["bob", "hello bob", "--name", "alice"], dir));
-    const { data } = await nextEvent(events, "message");
-    console.log(`bob    has a message: ${data}`);
-
-    await all(start("pub", ["news", "the kettle is on"], dir));
-    const heard = await nextEvent(events, "topic-message");
-    console.log(`bob    read in the topic news: ${heard.data}`);
-    const late = await all(start("sub", ["news", "--since", "--count", "1", "--port", "0"], dir));
-    const missed = late.find(({ event }) => event === "message");
-    if (missed === undefined || missed.from !== heard.from || missed.seq !== heard.seq) {
-      throw new Error(`carol missed it: ${JSON.stringify(missed)}`);
-    }
-    console.log(`carol  came later, and read: ${missed.data}`);
-
-    const greeting = "hello, whoever asks";
-    const [put] = await all(start("dht", ["put", "greeting", greeting], dir));
-    // Carol is another peer, and alice's process has ended.
-    const [got] = await all(start("dht", ["get", "greeting", "--ephemeral"], dir));
-    if (got?.value !== greeting || got.seq !== put?.seq) {
-      throw new Error(`carol got something else: ${JSON.stringify(got)}`);
-    }
-    console.log(`carol  got what alice put into the DHT, in ${got.rttMs} ms: ${got.value}`);
-
-    const sent = await all(start("send", [`${dir}/album`, "--to", "bob", "--name", "alice"], dir));
-    const done = sent.find(({ event }) => event === "done");
-    if (done === undefined) throw new Error("the transfer did not finish");
-    const { files, bytes, seconds } = done as { files: number; bytes: number; seconds: number };
-    const rate = (bytes / seconds / 1e6).toFixed(0);
-    console.log(
-      `alice  sent ${files} files, ${(bytes / 1e6).toFixed(1)} MB, in ${
-        seconds.toFixed(2)
-      } s (${rate} MB/s)`,
-    );
-
-    stop(bob);
-    await nextEvent(events, "closed");
-    return await compare(`${dir}/album`, `${dir}/inbox/album`);
+    const [bob] = peers;
+    if (bob === undefined) throw new Error("nobody is up");
+    await findAndCall(dir, bob);
+    await writeTo(dir, bob);
+    await putAndGet(dir);
+    const done = await sendToAll(dir, peers);
+    for (const { child } of town) stop(child);
+    await Promise.all(town.map(({ child }) => child.status));
+    return await summary(dir, peers, done);
   } catch (error) {
     console.error(`the demo failed: ${error instanceof Error ? error.message : error}`);
     return 1;
   } finally {
-    stop(bob);
-    await bob.status;
-    await lines.return();
+    for (const { child } of town) stop(child);
+    for (const { child, lines } of town) {
+      await child.status;
+      await lines.return();
+    }
     await Deno.remove(dir, { recursive: true });
   }
 }
 
-/** Starts the command line in a process of its own, with a home of its own. */
-function start(
-  verb: string,
-  args: string[],
+function upArgs(dir: string, name: string): string[] {
+  return [
+    ...["--dir", `${dir}/${name}`, "--yes", "--name", name, "--topic", "news"],
+    ...["--port", "0", "--http-port", "0"],
+  ];
+}
+
+async function ready(process: Process, nth: number): Promise<RunningPeer> {
+  const name = NAMES[nth] ?? "";
+  const { peerId, tcp } = await nextEvent(process, "ready");
+  return { name, peerId: String(peerId), tcp: Number(tcp), process };
+}
+
+async function findAndCall(dir: string, bob: RunningPeer): Promise<void> {
+  const found = await all(start(dir, "alice", "discover", ["--timeout", "1"]));
+  if (!found.some(({ peerId }) => peerId === bob.peerId)) throw new Error("bob was not found");
+  console.log(`alice  found ${found.map(({ name }) => name).sort().join(", ")}`);
+  const question = { sum: [1, 2.5, "three"], from: "alice" };
+  const [answer] = await all(
+    start(dir, "alice", "call", ["bob", "echo", JSON.stringify(question)]),
+  );
+  if (JSON.stringify(answer?.result) !== JSON.stringify(question)) {
+    throw new Error(`the answer is wrong: ${JSON.stringify(answer)}`);
+  }
+  const [ping] = await all(start(dir, "alice", "ping", ["bob"]));
+  console.log(`alice  called bob's echo: the same came back, in a round trip of ${ping?.rttMs} ms`);
+}
+
+async function writeTo(dir: string, bob: RunningPeer): Promise<void> {
+  await all(start(dir, "alice", "msg", ["bob", "hello bob", "--name", "alice"]));
+  const { data } = await nextEvent(bob.process, "message");
+  console.log(`bob    has a message: ${data}`);
+  await all(start(dir, "alice", "pub", ["news", "the kettle is on"]));
+  const heard = await nextEvent(bob.process, "topic-message");
+  console.log(`bob    read in the topic news: ${heard.data}`);
+  const late = await all(
+    start(dir, "late", "sub", ["news", "--since", "--count", "1", "--port", "0"]),
+  );
+  const missed = late.find(({ event }) => event === "message");
+  if (missed === undefined || missed.from !== heard.from || missed.seq !== heard.seq) {
+    throw new Error(`the late one missed it: ${JSON.stringify(missed)}`);
+  }
+  console.log(`frank  came later, and read: ${missed.data}`);
+}
+
+async function putAndGet(dir: string): Promise<void> {
+  const greeting = "hello, whoever asks";
+  const [put] = await all(start(dir, "alice", "dht", ["put", "greeting", greeting]));
+  // Who asks is another peer, and alice's process has ended.
+  const [got] = await all(start(dir, "late", "dht", ["get", "greeting"]));
+  if (got?.value !== greeting || got.seq !== put?.seq) {
+    throw new Error(`frank got something else: ${JSON.stringify(got)}`);
+  }
+  console.log(`frank  got what alice put into the DHT, in ${got.rttMs} ms: ${got.value}`);
+}
+
+/** Broadcasts the folder; with `--chaos` the first relay that gives to another is killed on the way. */
+async function sendToAll(dir: string, peers: readonly RunningPeer[]): Promise<Event[]> {
+  const limit = chaos ? ["--limit", "20M"] : [];
+  const to = peers.flatMap(({ name }) => ["--to", name]);
+  const sending = start(dir, "alice", "broadcast", [
+    `${dir}/album`,
+    ...to,
+    ...limit,
+    "--fanout",
+    "2",
+  ]);
+  const seen: Event[] = [];
+  let victim: RunningPeer | undefined;
+  for await (const event of sending.lines) {
+    seen.push(event);
+    if (!chaos || victim !== undefined || event.event !== "progress") continue;
+    victim = relayAmong(seen, peers);
+    if (victim === undefined) continue;
+    victim.process.child.kill("SIGKILL");
+    console.log(`${victim.name.padEnd(7)}is killed while it passes the folder on`);
+  }
+  const { code } = await sending.child.status;
+  if (code !== (victim === undefined ? 0 : 1)) throw new Error(`broadcast ended with ${code}`);
+  if (chaos && victim === undefined) throw new Error("there was no relay to kill");
+  return seen;
+}
+
+/** Somebody that another gets the folder from. */
+function relayAmong(
+  seen: readonly Event[],
+  peers: readonly RunningPeer[],
+): RunningPeer | undefined {
+  const parents = seen.filter(({ event }) => event === "parent").map(({ parent }) => parent);
+  return peers.find(({ peerId }) => parents.includes(peerId));
+}
+
+/** Compares every file of every receiver by SHA-256 and prints how it went. @returns the exit status. */
+async function summary(
   dir: string,
-): { child: Deno.ChildProcess; lines: AsyncGenerator<Event, void, void> } {
+  peers: readonly RunningPeer[],
+  seen: readonly Event[],
+): Promise<number> {
+  const sums = await hashesOf(`${dir}/album`);
+  let wrong = 0;
+  console.log("\nreceiver  state   files that match   seconds   most of it from");
+  for (const { name, peerId } of peers) {
+    const row = seen.findLast((one) => one.event === "peer" && one.name === name) ?? {};
+    const { state, seconds, parent } = row;
+    const got = state === "done" ? await hashesOf(`${dir}/${name}/album`) : new Map();
+    const same = [...sums].filter(([file, sum]) => got.get(file) === sum).length;
+    if (state === "done" && same !== sums.size) wrong++;
+    const from = peers.find((other) => other.peerId === parent)?.name ?? "alice";
+    console.log(
+      name.padEnd(10) + String(state).padEnd(8) + `${same} of ${sums.size}`.padEnd(19) +
+        (state === "done" ? Number(seconds).toFixed(2).padEnd(10) + from : "-"),
+    );
+    if (state === undefined) throw new Error(`nothing is known of ${peerId}`);
+  }
+  const done = seen.find(({ event }) => event === "done") ?? {};
+  const { bytes, egressBytes } = done as { bytes: number; egressBytes: number };
+  const times = (egressBytes / bytes).toFixed(2);
+  console.log(
+    `alice sent ${(egressBytes / 1e6).toFixed(1)} MB for a folder of ` +
+      `${(bytes / 1e6).toFixed(1)} MB (${times} times) to ${done.done} of ${peers.length}`,
+  );
+  console.log(wrong === 0 ? "every hash matches" : `${wrong} receivers have something else`);
+  return wrong === 0 && done.done === peers.length - (chaos ? 1 : 0) ? 0 : 1;
+}
+
+/** Starts the command line in a process of its own, as somebody who keeps a home. */
+function start(dir: string, who: string, verb: string, args: string[]): Process {
   const cli = new URL("../cli.ts", import.meta.url).pathname;
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", ...(importMap ? [importMap] : []), cli, verb, ...args, ...loopback],
-    env: { KITH_HOME: `${dir}/home-${verb}` },
+    env: { KITH_HOME: `${dir}/home-${who}` },
     stdin: "null",
     stdout: "piped",
-    stderr: verb === "up" ? "null" : "inherit", // it says in words what its events say
+    stderr: "null", // it says in words what its events say
   }).spawn();
   return { child, lines: events(child.stdout) };
 }
@@ -139,15 +232,11 @@ async function* events(stdout: ReadableStream<Uint8Array>): AsyncGenerator<Event
 }
 
 /** Every event of a process that is expected to end well. */
-async function all(
-  { child, lines }: { child: Deno.ChildProcess; lines: AsyncGenerator<Event> },
-): Promise<Event[]> {
+async function all({ child, lines }: Process): Promise<Event[]> {
   const seen = await inTime(Array.fromAsync(lines), child);
   const { code } = await child.status;
-  if (code !== 0) {
-    throw new Error(`a process ended with status ${code}: ${JSON.stringify(seen.at(-1))}`);
-  }
-  return seen;
+  if (code === 0) return seen;
+  throw new Error(`a process ended with status ${code}: ${JSON.stringify(seen.at(-1))}`);
 }
 
 /** Waits for a step; a process that takes too long is stopped. */
@@ -160,10 +249,10 @@ async function inTime<T>(step: Promise<T>, child: Deno.ChildProcess): Promise<T>
   }
 }
 
-async function nextEvent(events: AsyncIterator<Event>, wanted: string): Promise<Event> {
+async function nextEvent({ lines }: Process, wanted: string): Promise<Event> {
   for (;;) {
-    const { done, value } = await deadline(events.next(), STEP_MS);
-    if (done) throw new Error(`bob ended before "${wanted}"`);
+    const { done, value } = await deadline(lines.next(), STEP_MS);
+    if (done) throw new Error(`a process ended before "${wanted}"`);
     if (value.event === wanted) return value;
   }
 }
@@ -188,16 +277,14 @@ async function makeFolder(dir: string): Promise<void> {
   }
 }
 
-/** Compares every file by SHA-256. @returns the exit status. */
-async function compare(from: string, to: string): Promise<number> {
-  let wrong = 0;
+/** SHA-256 of each file; of those that are not there nothing. */
+async function hashesOf(dir: string): Promise<Map<string, string>> {
+  const hashes = new Map<string, string>();
   for (const name of Object.keys(FILES)) {
-    const [a, b] = await Promise.all([hashOf(`${from}/${name}`), hashOf(`${to}/${name}`)]);
-    if (a !== b) wrong++;
-    console.log(`${a === b ? "same " : "WRONG"}  ${a.slice(0, 16)}...  ${name}`);
+    const hash = await hashOf(`${dir}/${name}`).catch(() => undefined);
+    if (hash !== undefined) hashes.set(name, hash);
   }
-  console.log(wrong === 0 ? "every hash matches" : `${wrong} files differ`);
-  return wrong === 0 ? 0 : 1;
+  return hashes;
 }
 
 async function hashOf(path: string): Promise<string> {

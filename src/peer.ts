@@ -28,18 +28,23 @@ import type {
   ConnectOptions,
   Dialect,
   PeerOptions,
+  ReceiveFilesOptions,
   SendFilesOptions,
   SentFiles,
 } from "./peer_options.ts";
+import type { Broadcast } from "./palmtree/broadcast.ts";
 import type { PageOptions } from "./page/options.ts";
 import { Page } from "./page/page.ts";
+import { type BroadcastFilesOptions, PeerBroadcasts } from "./peer_broadcast.ts";
 import { openDht } from "./peer_dht.ts";
+import { type FileSender, type FilesEvent, transferFiles, transferStream } from "./peer_files.ts";
 import { locate, lookBeyond, type Whereabouts } from "./peer_whereabouts.ts";
 import { openGossip } from "./peer_gossip.ts";
 import { type KademliaDialect, PeerKademlia } from "./peer_kademlia.ts";
 import { membershipParts } from "./peer_membership.ts";
 import { pageParts } from "./peer_page.ts";
 import { openParts, type PeerParts } from "./peer_parts.ts";
+import { PeerConnectNode } from "./peer_peerconnect.ts";
 import { PeerRumors, type RumorDialect, type Rumors } from "./peer_rumors.ts";
 import type { Reach, ReachOptions } from "./reach.ts";
 import { ServerPeer, type ServerPeerOptions } from "./rpc/mesh.ts";
@@ -54,18 +59,22 @@ import { connectPeerpy } from "./session/peerpy.ts";
 import type { Session, SessionOptions } from "./session/session.ts";
 import { Sessions, type SessionsOptions } from "./session/sessions.ts";
 import type { States } from "./states.ts";
-import { buildManifest } from "./transfer/manifest.ts";
-import { Receiver, type ReceiverOptions } from "./transfer/receive.ts";
-import { sendFiles } from "./transfer/send.ts";
+import type { SkippedPath } from "./transfer/manifest.ts";
+import { Receiver } from "./transfer/receive.ts";
+import type { SendEvent } from "./transfer/send_options.ts";
+import { netTransport } from "./transport/net.ts";
 import { type Address, formatAddress } from "./transport/transport.ts";
 import type { MessageBody } from "./wire/message.ts";
 
+export type { BroadcastFilesOptions } from "./peer_broadcast.ts";
+export type { FilesEvent } from "./peer_files.ts";
 export {
   AGENT,
   type ConnectOptions,
   type Dialect,
   DIALECTS,
   type PeerOptions,
+  type ReceiveFilesOptions,
   type SendFilesOptions,
   type SentFiles,
 } from "./peer_options.ts";
@@ -101,6 +110,8 @@ export class Peer implements AsyncDisposable {
   readonly foreign: readonly ForeignDiscovery[];
   /** Topics: what is published in one reaches everybody who takes part in it. */
   readonly gossip: Gossip;
+  /** What it is to PeerConnect's nodes, where that dialect is on: files, folders and texts. */
+  readonly peerconnect: PeerConnectNode;
   /** What it went through when it was opened, and goes back through when it is closed. */
   readonly states: States;
   readonly #options: PeerOptions;
@@ -109,6 +120,7 @@ export class Peer implements AsyncDisposable {
   readonly #web: WebPort | undefined;
   readonly #udp: UdpPort | undefined;
   readonly #parts: AsyncDisposableStack;
+  readonly #broadcasts: PeerBroadcasts;
   readonly #rumors: PeerRumors;
   readonly #kademlia: PeerKademlia;
   #membership: Membership | undefined;
@@ -130,8 +142,16 @@ export class Peer implements AsyncDisposable {
     this.#parts = stack;
     const needs = { ...parts, options, membership: () => this.#membership };
     this.gossip = stack.use(openGossip(needs));
+    this.peerconnect = stack.use(new PeerConnectNode(needs));
     this.#rumors = stack.use(new PeerRumors(needs));
     this.#kademlia = stack.use(new PeerKademlia(needs));
+    const { transport = netTransport, hostname } = options;
+    this.#broadcasts = stack.use(
+      new PeerBroadcasts({
+        ...{ endpoint: this.endpoint, transport, hostname },
+        link: (target, options) => this.link(target, options),
+      }),
+    );
     parts.reach.lookWith((...asked) => this.#lookBeyond(...asked));
   }
 
@@ -376,21 +396,71 @@ export class Peer implements AsyncDisposable {
     paths: readonly string[],
     options: SendFilesOptions,
   ): Promise<SentFiles> {
-    const { to, onProgress = () => {}, signal } = options;
-    const withSignal = signal === undefined ? {} : { signal };
-    const built = await buildManifest(paths, withSignal);
-    const { skipped } = built;
-    for (const { path, reason } of skipped) this.endpoint.log.warn(`not sent: ${reason}`, { path });
-    await using link = await this.link(to, options);
-    for await (
-      const event of sendFiles(link, built, { clock: this.endpoint.clock, ...withSignal })
-    ) {
+    const { onProgress = () => {} } = options;
+    const skipped: SkippedPath[] = [];
+    for await (const event of this.transfer(paths, { ...options, dryRun: false, watch: false })) {
+      if (event.type === "skipped") {
+        skipped.push(event.skipped);
+        const { path, reason } = event.skipped;
+        this.endpoint.log.warn(`not sent: ${reason}`, { path });
+      }
       if (event.type === "progress") onProgress(event.bytes, event.totalBytes);
       if (event.type !== "done") continue;
-      const { files, bytes, sha256, resentBytes, seconds } = event;
-      return { files, bytes, sha256, resentBytes, seconds, skipped };
+      const { type: _, ...done } = event;
+      return { ...done, skipped };
     }
-    throw new Error("unreachable: sendFiles ends with done or throws");
+    throw new Error("unreachable: a transfer ends with done or throws");
+  }
+
+  /**
+   * The same, told as it happens: who accepted, how far it is, what is tried again. Leaving the loop cancels it; what has
+   * arrived is kept, and is not sent again the next time.
+   *
+   * @example
+   * ```ts
+   * import { Peer } from "@kith/kith";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const dir = await Deno.makeTempDir();
+   * await Deno.writeTextFile(`${dir}/hello.txt`, "hello");
+   * await using bob = await Peer.open({ hostname: "127.0.0.1", port: 0 });
+   * bob.receive({ dir: `${dir}/inbox`, accept: () => true });
+   *
+   * await using alice = await Peer.open({ hostname: "127.0.0.1", clientOnly: true });
+   * const to = `127.0.0.1:${bob.address?.port}`;
+   * for await (const event of alice.transfer([`${dir}/hello.txt`], { to })) {
+   *   if (event.type === "done") assertEquals([event.files, event.resentBytes], [1, 0]);
+   * }
+   * assertEquals(await Deno.readTextFile(`${dir}/inbox/hello.txt`), "hello");
+   * await Deno.remove(dir, { recursive: true });
+   * ```
+   *
+   * @throws as {@linkcode Peer.send}.
+   */
+  transfer(
+    paths: readonly string[],
+    options: SendFilesOptions,
+  ): AsyncGenerator<FilesEvent, void, void> {
+    return transferFiles(this.#sender, paths, options);
+  }
+
+  /** Sends what comes from somewhere as one file, whose size nobody knows. @throws as {@linkcode Peer.send}. */
+  transferStream(
+    source: AsyncIterable<Uint8Array>,
+    name: string,
+    options: SendFilesOptions,
+  ): AsyncGenerator<SendEvent, void, void> {
+    return transferStream(this.#sender, source, name, options);
+  }
+
+  /**
+   * Begins to send files and folders to many, who pass them on to each other: iterate over the result to learn how far
+   * everybody is, or wait for its `done`.
+   *
+   * @throws {NotFoundError} `no-path` when a path does not exist. What is wrong with a receiver ends nobody else's.
+   */
+  broadcast(paths: readonly string[], options: BroadcastFilesOptions): Promise<Broadcast> {
+    return this.#broadcasts.send(paths, options);
   }
 
   /**
@@ -403,14 +473,18 @@ export class Peer implements AsyncDisposable {
   }
 
   /** Receives files into a folder, from now on. Iterate over the result to learn what comes. */
-  receive(options: ReceiverOptions): Receiver {
-    return this.#parts.use(
-      Receiver.open(this.endpoint, {
-        clock: this.endpoint.clock,
-        log: this.endpoint.log,
-        ...options,
-      }),
-    );
+  receive(options: ReceiveFilesOptions): Receiver {
+    const { clock, log } = this.endpoint;
+    const receiver = this.#parts.use(Receiver.open(this.endpoint, { clock, log, ...options }));
+    const { maxTotalBytes, writer, maxBytesPerSecond } = options;
+    if (writer === undefined && this.address !== undefined) {
+      this.#parts.use(this.#broadcasts.receiveInto(receiver, { maxBytesPerSecond }));
+    }
+    if (this.peerconnect.isOn && writer === undefined) {
+      const limits = maxTotalBytes === undefined ? {} : { maxTotalBytes };
+      this.#parts.use(this.peerconnect.receiveInto(receiver, limits));
+    }
+    return receiver;
   }
 
   /** Closes everything in reverse order. Harmless when closed. */
@@ -421,6 +495,10 @@ export class Peer implements AsyncDisposable {
   /** The same as {@linkcode Peer.close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  get #sender(): FileSender {
+    return { endpoint: this.endpoint, link: (target, options) => this.link(target, options) };
   }
 
   get #dialectsServed(): readonly Dialect[] {

@@ -16,8 +16,9 @@ import type { Network } from "./secure/network.ts";
 import type { ReachOptions } from "./reach.ts";
 import type { SessionOptions } from "./session/session.ts";
 import type { Home } from "./state/home.ts";
-import type { TransferSummary } from "./transfer/incoming.ts";
-import type { SkippedPath } from "./transfer/manifest.ts";
+import type { SkippedPath, TransferSummary } from "./transfer/manifest.ts";
+import type { ReceiverOptions } from "./transfer/receive.ts";
+import type { SendOptions } from "./transfer/send_options.ts";
 import type { Address, Transport } from "./transport/transport.ts";
 import { VERSION } from "./version.ts";
 
@@ -25,7 +26,7 @@ import { VERSION } from "./version.ts";
 export const AGENT: string = `kith/${VERSION}`;
 
 /** What a peer can do, as it says in its handshake. */
-export const CAPABILITIES: readonly string[] = ["transfer/1"];
+export const CAPABILITIES: readonly string[] = ["transfer/2"];
 
 /** A protocol of another program, spoken only when asked to: it is plain text, and nobody proves who they are. */
 export type Dialect = "peerconnect" | "witch" | "peerpy" | "kademlia";
@@ -108,17 +109,34 @@ export interface ConnectOptions extends ReachOptions, Omit<SessionOptions, "time
 }
 
 /** How to send files. */
-export interface SendFilesOptions extends ReachOptions {
+export interface SendFilesOptions
+  extends ReachOptions, Omit<SendOptions, "clock" | "lanes" | "before" | "signal"> {
   /** Who shall have them: a peer id or an unambiguous beginning of one, a name, or `host:port`. */
   to: string;
-  /** Called as bytes leave. */
+  /** Called as bytes arrive. */
   onProgress?: (bytes: number, totalBytes: number) => void;
+  /** Links that carry the files at the same time, at most 8. @default 4 for much over a long way, else 1 */
+  streams?: number;
+  /** When a link breaks, tries for so many milliseconds to go on with another. @default {0} */
+  retryMs?: number;
+  /** Goes on to send what changes, as `update` does, until the signal fires. @default {false} */
+  watch?: boolean;
+}
+
+/** How to receive files. */
+export interface ReceiveFilesOptions extends ReceiverOptions {
+  /** Most bytes a second that it passes on of what others broadcast. @default no limit */
+  maxBytesPerSecond?: number | undefined;
 }
 
 /** What was sent, and what was not. */
 export interface SentFiles extends TransferSummary {
   /** Bytes that had to be sent again. */
   readonly resentBytes: number;
+  /** Bytes of files that left for the receiver, as far as they were not compressed. */
+  readonly sentBytes: number;
+  /** Files that it had as they are. */
+  readonly unchanged: number;
   /** From acceptance to the receiver's confirmation. */
   readonly seconds: number;
   /** What was found in folders and is neither file nor folder. */

@@ -50,8 +50,8 @@ export async function main(line: readonly string[]): Promise<number> {
     output = new Output({ json: options.has("json"), level });
     for (const name of SIGNALS) Deno.addSignalListener(name, onInterrupt);
     const { run } = await verb.load();
-    await run({ options, output, signal: interrupt.signal });
-    return interrupt.signal.aborted ? INTERRUPTED : 0;
+    const status = await run({ options, output, signal: interrupt.signal });
+    return interrupt.signal.aborted ? INTERRUPTED : status ?? 0;
   } catch (error) {
     if (interrupt.signal.aborted) return INTERRUPTED;
     report(error, name, output);

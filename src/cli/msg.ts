@@ -7,6 +7,7 @@
 import { addressOf } from "./caller.ts";
 import { openPeer, reachOptions } from "./open_peer.ts";
 import { UsageError } from "./options.ts";
+import { runPeerConnectMsg } from "./peerconnect.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** Sends one text to one peer. */
@@ -14,7 +15,8 @@ export async function run(invocation: Invocation): Promise<void> {
   const { options, output, signal } = invocation;
   const [target, ...words] = options.args;
   if (!target || words.length === 0) throw new UsageError("PEER and TEXT are wanted");
-  const dialect = options.choice("dialect", ["native", "peerpy"]) ?? "native";
+  const dialect = options.choice("dialect", ["native", "peerpy", "peerconnect"]) ?? "native";
+  if (dialect === "peerconnect") return await runPeerConnectMsg(invocation);
   if (dialect === "peerpy") addressOf(target);
   const reach = reachOptions(options, signal);
   const { timeoutMs } = reach;

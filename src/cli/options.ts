@@ -187,6 +187,18 @@ export class Options {
     );
   }
 
+  /** A number of bytes, in steps of 1000: `500k`, `20M`, `1.5G`. @throws {UsageError} */
+  bytes(name: string): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const [, digits, unit = ""] = /^(\d+(?:\.\d+)?)([kMGT]?)$/.exec(text) ?? [];
+    const bytes = Math.round(Number(digits) * 1000 ** " kMGT".indexOf(unit || " "));
+    if (Number.isSafeInteger(bytes)) return bytes;
+    throw new UsageError(
+      `Option --${name} must be bytes such as 500k, 20M or 1.5G: it is ${printable(text, 20)}`,
+    );
+  }
+
   /** A length of time with its unit, in milliseconds: `30s`, `10m`, `1h`, `7d`. @throws {UsageError} */
   duration(name: string): number | undefined {
     const text = this.text(name);

@@ -4,12 +4,16 @@
  * @module
  */
 
-import type { Offer, ReceiveEvent, Receiver } from "../transfer/receive.ts";
-import type { Peer } from "../peer.ts";
+import { type Manifest, manifestOf } from "../transfer/manifest.ts";
+import type { Decision, Offer } from "../transfer/offer.ts";
+import type { ReceiveEvent, Receiver } from "../transfer/receive.ts";
+import type { Peer, ReceiveFilesOptions } from "../peer.ts";
 import { PeerError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { formatBytes, formatFiles, formatProgress, type Output } from "./output.ts";
 import { openPeer } from "./open_peer.ts";
+import { UsageError } from "./options.ts";
+import { type Pausable, toggleOnSignal } from "./pause_signal.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** Between two lines of progress on a terminal. */
@@ -18,19 +22,22 @@ const PROGRESS_EVERY_MS = 100;
 /** Receives files into a folder until ^C, or with `--once` until one transfer has ended. */
 export async function run(invocation: Invocation): Promise<void> {
   const { options, output, signal } = invocation;
-  const dir = options.text("dir") ?? ".";
-  const once = options.has("once");
+  const toStdout = options.has("stdout");
+  const once = options.has("once") || toStdout;
+  const receiving = receiverOptions(invocation);
   await using peer = await openPeer(invocation, { clientOnly: false });
-  const receiver = peer.receive({ dir, accept: decider(invocation) });
+  const receiver = peer.receive(receiving);
   const stop = () => receiver.close();
   signal.addEventListener("abort", stop, { once: true });
   if (signal.aborted) stop();
-  announce(peer, dir, output);
+  announce(peer, receiving.dir, output, toStdout);
   const hideProgress = showProgress(receiver, output);
+  using _signal = toggleOnSignal(everyTransfer(receiver), output);
   let failure: unknown;
   try {
     for await (const event of receiver) {
-      reportTransfer(event, output);
+      if (toStdout) reportToPeople(event, output);
+      else reportTransfer(event, output);
       if (!once || event.type === "received") continue;
       if (event.type === "failed") failure = event.error;
       break;
@@ -47,24 +54,60 @@ export async function run(invocation: Invocation): Promise<void> {
   if (failure !== undefined) throw failure;
 }
 
-function announce(peer: Peer, dir: string, output: Output): void {
+/** How to receive, as the options say. @throws {UsageError} for what does not go together. */
+export function receiverOptions(invocation: Invocation): ReceiveFilesOptions {
+  const { options, output } = invocation;
+  const toStdout = options.has("stdout");
+  if (toStdout && output.json) throw new UsageError("Option --stdout leaves no room for --json");
+  if (toStdout && options.text("dir") !== undefined) {
+    throw new UsageError("Option --stdout leaves nothing for --dir");
+  }
+  const maxTotalBytes = options.bytes("max-bytes");
+  return {
+    dir: options.text("dir") ?? ".",
+    accept: decider(invocation),
+    update: options.has("update"),
+    maxBytesPerSecond: options.bytes("limit"),
+    ...(maxTotalBytes === undefined ? {} : { maxTotalBytes }),
+    ...(toStdout ? { writer: { write: (data) => Deno.stdout.write(data) } } : {}),
+  };
+}
+
+function announce(peer: Peer, dir: string, output: Output, toStdout: boolean): void {
   const tcp = peer.address?.port;
   const udp = peer.udpAddress?.port;
   const { peerId, name } = peer;
-  output.result(
-    { event: "ready", peerId, name, tcp, udp },
-    `${printable(name) || peerId} is ready for files into ${dir} (tcp ${tcp}, udp ${udp}), ^C ends`,
-  );
+  const where = toStdout ? "for one file" : `for files into ${dir}`;
+  const text = `${printable(name) || peerId} is ready ${where} (tcp ${tcp}, udp ${udp}), ^C ends`;
+  if (toStdout) output.note(text);
+  else output.result({ event: "ready", peerId, name, tcp, udp }, text);
+}
+
+/** All that is under way, as one. */
+function everyTransfer(receiver: Receiver): Pausable {
+  return {
+    get paused() {
+      return receiver.progress.some(({ paused }) => paused);
+    },
+    pause: () => receiver.progress.forEach((transfer) => transfer.pause()),
+    resume: () => receiver.progress.forEach((transfer) => transfer.resume()),
+  };
 }
 
 /** Prints what happened to a transfer. */
 export function reportTransfer(event: ReceiveEvent, output: Output): void {
+  if (event.type !== "received") return reportToPeople(event, output);
   const from = printable(event.from.name || event.from.peerId, 64);
-  if (event.type === "received") {
-    const { path, bytes, sha256 } = event;
-    const facts = { event: "received", path, bytes, sha256, from: event.from.peerId };
-    output.result(facts, `${printable(path, 300)}  ${formatBytes(bytes)}  from ${from}`);
-  } else if (event.type === "done") {
+  const { path, bytes, sha256 } = event;
+  const facts = { event: "received", path, bytes, sha256, from: event.from.peerId };
+  output.result(facts, `${printable(path, 300)}  ${formatBytes(bytes)}  from ${from}`);
+}
+
+/** The same where stdout is for something else; of each file nothing is said. */
+function reportToPeople(event: ReceiveEvent, output: Output): void {
+  const from = printable(event.from.name || event.from.peerId, 64);
+  if (event.type === "received") return;
+  if (event.type === "done") {
     const { files, bytes, seconds } = event;
     const rate = formatBytes(seconds > 0 ? bytes / seconds : 0);
     output.note(
@@ -82,22 +125,57 @@ export function reportTransfer(event: ReceiveEvent, output: Output): void {
 /** Who decides about an offer: `--yes`, a person at the terminal, or nobody, which is a refusal. */
 export function decider(
   { options, output, signal }: Invocation,
-): (offer: Offer) => boolean | Promise<boolean> {
+): (offer: Offer) => Decision | Promise<Decision> {
+  const globs = options.texts("only").map(globPattern);
   // One question at a time.
   let asked: Promise<boolean> = Promise.resolve(false);
-  return ({ label, manifest }) => {
+  return ({ label, manifest: offered, update = false, openEnded = false }) => {
+    const isUnsaid = offered.entries.length === 0; // a dialect says beforehand neither names nor sizes
+    const wanted = globs.length === 0 || isUnsaid ? true : matching(offered, globs);
+    if (wanted !== true && wanted.length === 0) {
+      output.note(`refused an offer from ${label}: nothing in it is wanted`);
+      return false;
+    }
+    const manifest = wanted === true ? offered : part(offered, wanted);
     const { files, totalBytes, entries } = manifest;
     const first = printable(entries[0]?.path ?? "nothing", 100);
     const more = entries.length > 1 ? ` and ${entries.length - 1} more` : "";
-    const size = `${formatFiles(files)}, ${formatBytes(totalBytes)}`;
-    const what = `${first}${more} (${size}) from ${label}`;
-    if (options.has("yes")) return true;
+    const size = `${formatFiles(files)}, ${openEnded ? "of any size" : formatBytes(totalBytes)}`;
+    const named = isUnsaid ? "files of any name and size" : `${first}${more} (${size})`;
+    const what = `${named} from ${label}${update ? ", to replace files" : ""}`;
+    if (options.has("yes")) return wanted;
     if (Deno.stdin.isTerminal()) {
-      return asked = asked.then(() => ask(`Accept ${what}? [y/N]`, output, signal));
+      asked = asked.then(() => ask(`Accept ${what}? [y/N]`, output, signal));
+      return asked.then((accepted) => accepted && wanted);
     }
     output.note(`refused ${what}: no terminal to ask at, and no --yes`);
     return false;
   };
+}
+
+/** The entries of a manifest whose paths fit one of the patterns. */
+function matching({ entries }: Manifest, globs: readonly RegExp[]): number[] {
+  return entries.flatMap(({ path, kind }, index) => {
+    return kind === "file" && globs.some((glob) => glob.test(path)) ? [index] : [];
+  });
+}
+
+function part({ entries }: Manifest, indexes: readonly number[]): Manifest {
+  return manifestOf(indexes.flatMap((index) => entries[index] ?? []));
+}
+
+/**
+ * What a pattern means: `*` stands for anything but a slash, `**` for anything, `?` for one character. One without a slash
+ * is about names, in whatever folder.
+ */
+function globPattern(glob: string): RegExp {
+  const source = glob.split(/(\*\*\/?|\*|\?)/).map((piece) => {
+    if (piece === "*") return "[^/]*";
+    if (piece === "?") return "[^/]";
+    if (piece.startsWith("**")) return ".*";
+    return piece.replace(/[.+^${}()|[\]\\]/g, "\\$&");
+  }).join("");
+  return new RegExp(glob.includes("/") ? `^${source}$` : `(?:^|/)${source}$`, "u");
 }
 
 /** Asks at the terminal, while everything else goes on; an interrupt is a no. */

@@ -4,45 +4,136 @@
  * @module
  */
 
-import { formatBytes, formatFiles, formatProgress } from "./output.ts";
+import { PeerError } from "../errors.ts";
 import { printable } from "../log.ts";
+import type { FilesEvent, Peer, SendFilesOptions } from "../peer.ts";
+import { PauseSwitch } from "../transfer/send_options.ts";
 import { openPeer, reachOptions } from "./open_peer.ts";
-import { UsageError } from "./options.ts";
+import { type Options, UsageError } from "./options.ts";
+import { formatBytes, formatFiles, formatProgress, type Output } from "./output.ts";
+import { toggleOnSignal } from "./pause_signal.ts";
+import { runPeerConnectSend } from "./peerconnect.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** Between two lines of progress: often enough for an eye, or for a program. */
 const TERMINAL_EVERY_MS = 100;
 const JSON_EVERY_MS = 1_000;
 
-/** Sends files and folders to one peer. */
+/** What stdin is called on the other side unless told otherwise. */
+const STDIN_NAME = "stdin";
+
+/** Sends files and folders, or stdin, to one peer. */
 export async function run(invocation: Invocation): Promise<void> {
   const { options, output, signal } = invocation;
+  const isPeerConnect = options.choice("dialect", ["native", "peerconnect"]) === "peerconnect";
+  if (isPeerConnect) return await runPeerConnectSend(invocation);
+  const pause = new PauseSwitch();
+  const how = { ...parseOptions(options), ...reachOptions(options, signal), pause };
+  await using peer = await openPeer(invocation, { clientOnly: true });
+  using _signal = toggleOnSignal(pause, output);
+  const show = printer(output);
+  let isUnderWay = false;
+  try {
+    for await (const event of events(peer, options, how)) {
+      isUnderWay = event.type !== "done" && (isUnderWay || event.type === "accepted");
+      show(event);
+    }
+  } finally {
+    const isKept = isUnderWay && options.args[0] !== "-";
+    if (isKept) output.note("what has arrived is kept: the same command goes on with it");
+  }
+}
+
+/** How to send, as the options say. @throws {UsageError} for what does not go together. */
+function parseOptions(options: Options): SendFilesOptions {
   const to = options.text("to");
   if (to === undefined) throw new UsageError("Option --to is missing: who shall have it");
   if (options.args.length === 0) throw new UsageError("A PATH is missing: what to send");
-  const reach = reachOptions(options, signal);
-  await using peer = await openPeer(invocation, { clientOnly: true });
+  const isStdin = options.args.includes("-");
+  if (isStdin && options.args.length > 1) throw new UsageError("Stdin (-) is sent by itself");
+  const wrong = ["update", "watch", "dry-run"].find((name) => isStdin && options.has(name));
+  if (wrong !== undefined) throw new UsageError(`Option --${wrong} is not for stdin`);
+  if (options.text("as") !== undefined && !isStdin) {
+    throw new UsageError("Option --as is for stdin alone: files keep their names");
+  }
+  const maxBytesPerSecond = options.bytes("limit");
+  if (maxBytesPerSecond === 0) throw new UsageError("Option --limit must be more than 0");
+  const streams = options.integer("streams");
+  if (streams !== undefined && (streams < 1 || streams > 8)) {
+    throw new UsageError(`Option --streams must be 1..8: it is ${streams}`);
+  }
+  const compress = options.choice("compress", ["auto", "yes", "no"]) ?? "auto";
+  return {
+    to,
+    compress: compress === "auto" ? compress : compress === "yes",
+    update: options.has("update"),
+    dryRun: options.has("dry-run"),
+    watch: options.has("watch"),
+    retryMs: options.milliseconds("retry") ?? 0,
+    ...(maxBytesPerSecond === undefined ? {} : { maxBytesPerSecond }),
+    ...(streams === undefined ? {} : { streams }),
+  };
+}
+
+function events(
+  peer: Peer,
+  options: Options,
+  how: SendFilesOptions,
+): AsyncGenerator<FilesEvent, void, void> {
+  if (options.args[0] !== "-") return peer.transfer(options.args, how);
+  const name = options.text("as") ?? STDIN_NAME;
+  return peer.transferStream(Deno.stdin.readable, name, how);
+}
+
+/** Prints what happens. */
+function printer(output: Output): (event: FilesEvent) => void {
   const everyMs = output.json ? JSON_EVERY_MS : TERMINAL_EVERY_MS;
   let startedMs = 0;
   let shownMs = 0;
-  const onProgress = (bytes: number, totalBytes: number) => {
+  return (event) => {
     const nowMs = performance.now();
-    startedMs ||= nowMs;
+    if (event.type === "accepted") startedMs = nowMs;
+    if (event.type !== "progress") return report(event, output);
     if (nowMs - shownMs < everyMs) return;
     shownMs = nowMs;
-    if (output.json) output.result({ event: "progress", bytes, totalBytes }, "");
-    output.progress(formatProgress(bytes, totalBytes, (nowMs - startedMs) / 1000));
+    const { bytes, totalBytes, paused } = event;
+    if (output.json) output.result({ event: "progress", bytes, totalBytes, paused }, "");
+    const line = totalBytes === 0
+      ? `${formatBytes(bytes)} so far`
+      : formatProgress(bytes, totalBytes, (nowMs - startedMs) / 1000);
+    output.progress(paused ? `${line}  paused` : line);
   };
-  const done = await peer.send(options.args, { ...reach, to, onProgress });
-  const { files, bytes, resentBytes, sha256, seconds } = done;
-  for (const { path, reason } of done.skipped) {
+}
+
+function report(event: Exclude<FilesEvent, { type: "progress" }>, output: Output): void {
+  if (event.type === "skipped") {
+    const { path, reason } = event.skipped;
     if (output.json) output.result({ event: "skipped", path, reason }, "");
     output.note(`not sent: ${printable(path, 300)} (${reason})`);
+  } else if (event.type === "retry") {
+    const { error } = event;
+    const why = error instanceof Error ? error.message : String(error);
+    const code = error instanceof PeerError ? error.code : "internal";
+    if (output.json) output.result({ event: "retry", code, message: why }, "");
+    output.note(`trying again: ${printable(why, 300)}`);
+  } else if (event.type === "plan") {
+    const { added, changed, unchanged, bytes } = event;
+    const lines = [
+      ...added.map((path) => `+ ${printable(path, 300)}`),
+      ...changed.map((path) => `~ ${printable(path, 300)}`),
+      `would send ${formatFiles(added.length + changed.length)}, at most ${formatBytes(bytes)}; ` +
+      `${formatFiles(unchanged)} unchanged`,
+    ];
+    output.result({ event: "plan", added, changed, unchanged, bytes }, lines.join("\n"));
+  } else if (event.type === "done") {
+    const { files, bytes, resentBytes, sentBytes, unchanged, sha256, seconds } = event;
+    const rate = formatBytes(seconds > 0 ? sentBytes / seconds : 0);
+    const spared = unchanged > 0 ? `, ${formatFiles(unchanged)} unchanged` : "";
+    const less = sentBytes < bytes ? ` (${formatBytes(sentBytes)} had to be sent)` : "";
+    output.result(
+      { event: "done", files, bytes, resentBytes, sentBytes, unchanged, sha256, seconds },
+      `sent ${formatFiles(files)}, ${formatBytes(bytes)}${less}${spared}, ` +
+        `in ${seconds.toFixed(2)} s (${rate}/s), verified: sha256 ${sha256}`,
+    );
   }
-  const rate = formatBytes(seconds > 0 ? bytes / seconds : 0);
-  output.result(
-    { event: "done", files, bytes, resentBytes, sha256, seconds },
-    `sent ${formatFiles(files)}, ${formatBytes(bytes)}, ` +
-      `in ${seconds.toFixed(2)} s (${rate}/s), verified: sha256 ${sha256}`,
-  );
 }

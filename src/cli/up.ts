@@ -18,12 +18,14 @@ import type { MeshEvent } from "../rpc/mesh.ts";
 import { countCalls, logCalls } from "../rpc/middleware.ts";
 import type { Session } from "../session/session.ts";
 import type { Sessions } from "../session/sessions.ts";
-import type { Offer, ReceiveEvent } from "../transfer/receive.ts";
+import type { Offer } from "../transfer/offer.ts";
+import type { ReceiveEvent } from "../transfer/receive.ts";
 import { formatAddress, isWildcard } from "../transport/transport.ts";
 import { parsePart, takePart } from "./dht_up.ts";
 import { openPeer } from "./open_peer.ts";
 import { asUsage, type Options, UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
+import { showPeerConnectTexts } from "./peerconnect.ts";
 import { decider, reportTransfer } from "./recv.ts";
 import { announceClosed, holdHome, interrupted, showData } from "./running.ts";
 import type { Invocation } from "./verbs.ts";
@@ -57,7 +59,10 @@ export async function run(invocation: Invocation): Promise<void> {
   const accept = page === undefined || options.has("yes")
     ? decider(invocation)
     : (offer: Offer) => page.decide(offer);
-  const receiver = dir === undefined ? undefined : peer.receive({ dir, accept });
+  const receiver = dir === undefined ? undefined : peer.receive({
+    ...{ dir, accept, update: options.has("update") },
+    maxBytesPerSecond: options.bytes("limit"),
+  });
   const membership = asUsage(() => peer.join({ tags }));
   const names = [...new Set(options.texts("topic"))];
   const topics = asUsage(() => names.map((name) => peer.gossip.subscribe(name, { signal })));
@@ -73,6 +78,9 @@ export async function run(invocation: Invocation): Promise<void> {
     ...rumors.map((heard) => each(heard, (rumor) => showRumor(rumor, output))),
     ...topics.map((topic) => each(topic, (message) => showTopic(message, output))),
     takePart(peer, part, invocation),
+    ...(peer.peerconnect.isOn
+      ? [showPeerConnectTexts(peer.peerconnect.texts({ signal }), output)]
+      : []),
     ...(mesh === undefined ? [] : [each(mesh, (event) => showMesh(event, output))]),
   ]);
   // Before that it ends only when it fails, as when nobody reads what is printed any more.

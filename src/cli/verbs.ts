@@ -29,8 +29,8 @@ export interface Invocation {
   readonly signal: AbortSignal;
 }
 
-/** Runs a verb; errors become the exit status. */
-export type Run = (invocation: Invocation) => Promise<void>;
+/** Runs a verb; errors become the exit status, which is otherwise what it returns, or 0. */
+export type Run = (invocation: Invocation) => Promise<number | void>;
 
 /** One verb. */
 export interface Verb {
@@ -99,6 +99,8 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       ...COMMON_OPTIONS,
       dir: { value: "DIR", help: "take files into this folder (default: take none)" },
       yes: { help: "accept every file; without it a terminal is asked, and without one none is" },
+      update: { help: "let senders replace what they sent before by newer versions" },
+      limit: { value: "RATE", help: "most bytes a second to pass on of broadcasts, e.g. 20M" },
       project: { value: "ID", help: "connect to the other servers of this project" },
       topic: {
         value: "NAME",
@@ -172,7 +174,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     permissions: REACH_PERMISSIONS,
     options: {
       ...COMMON_OPTIONS,
-      dialect: { value: "NAME", help: "native, or peerpy for a peerpy peer at HOST:PORT" },
+      dialect: { value: "NAME", help: "native, or at HOST:PORT peerpy or peerconnect" },
       ...REACH_OPTIONS,
       ...FIND_OPTIONS,
       ...NETWORK_OPTIONS,
@@ -349,19 +351,59 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     load: () => import("./doctor.ts"),
   },
   send: {
-    usage: "PATH...",
-    summary: "send files and folders to one peer",
+    usage: "PATH...|-",
+    summary: "send files and folders, or stdin, to one peer",
     example: "kith send photos/ notes.txt --to bob",
-    prints: "progress, then done: files, bytes, resentBytes, sha256, seconds",
+    prints: "progress, then done: files, bytes, resentBytes, sha256, seconds; with --dry-run plan",
     permissions: `${REACH_PERMISSIONS} --allow-read=PATH`,
     options: {
       ...COMMON_OPTIONS,
       to: { value: "PEER", help: "a name, a peer id or its beginning, or HOST:PORT" },
+      update: { help: "only what has changed since; the receiver runs with --update, too" },
+      "dry-run": { help: "send nothing, say what would be sent; most useful with --update" },
+      watch: { help: "go on to send what changes, as --update does, until ^C" },
+      retry: { value: "SECONDS", help: "when the link breaks, try so long to go on (default: 0)" },
+      limit: { value: "RATE", help: "most bytes a second, e.g. 500k or 20M (default: no limit)" },
+      streams: {
+        value: "N",
+        help: "connections that share the work, 1..8 (default: 4 for much over a long way, else 1)",
+      },
+      compress: {
+        value: "WHEN",
+        help: "yes, no, or auto: where less than 24 MB a second go through (default: auto)",
+      },
+      as: { value: "NAME", help: "what stdin is called there (default: stdin)" },
+      dialect: {
+        value: "NAME",
+        help: "native, or peerconnect, which needs HOST:PORT (default: native)",
+      },
       ...REACH_OPTIONS,
       ...FIND_OPTIONS,
       ...NETWORK_OPTIONS,
     },
     load: () => import("./send.ts"),
+  },
+  broadcast: {
+    usage: "PATH...",
+    summary: "send files and folders to many, who pass them on to each other",
+    example: "kith broadcast photos/ --to bob --to carol --to dave",
+    prints: "progress and peer: peerId, name, state; then done: egressBytes, done, failed",
+    permissions: `${REACH_PERMISSIONS} --allow-read=PATH`,
+    options: {
+      ...COMMON_OPTIONS,
+      to: {
+        value: "PEER",
+        help: "a name, a peer id or its beginning, or HOST:PORT",
+        repeats: true,
+      },
+      all: { help: "to everybody who is found and takes files" },
+      fanout: { value: "N", help: "most peers that anybody sends to, 1..64 (default: 5)" },
+      limit: { value: "RATE", help: "most bytes a second from here, e.g. 500k or 20M" },
+      ...REACH_OPTIONS,
+      ...FIND_OPTIONS,
+      ...NETWORK_OPTIONS,
+    },
+    load: () => import("./broadcast.ts"),
   },
   recv: {
     usage: "",
@@ -376,6 +418,16 @@ export const VERBS: Readonly<Record<string, Verb>> = {
         help: "accept every offer; without it a terminal is asked, and without one all are refused",
       },
       once: { help: "end after one transfer" },
+      only: {
+        value: "GLOB",
+        help: "accept of an offer only files with such a path, e.g. '*.jpg' or 'docs/**'",
+        repeats: true,
+      },
+      update: { help: "let senders replace what they sent before by newer versions" },
+      limit: { value: "RATE", help: "most bytes a second to pass on of broadcasts, e.g. 20M" },
+      "max-bytes": { value: "SIZE", help: "most bytes of one transfer, e.g. 2G" },
+      stdout: { help: "write one file to stdout, as it comes, and end" },
+      dialect: { value: "NAME", help: "also take files from peerconnect (default: none)" },
       ...LISTEN_OPTIONS,
       ...FIND_OPTIONS,
       ...NETWORK_OPTIONS,

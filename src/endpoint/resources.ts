@@ -222,6 +222,11 @@ export class StoredBytes {
     return this.#used;
   }
 
+  /** Bytes that may still be stored. */
+  get left(): number {
+    return Math.max(0, this.#max - this.#used);
+  }
+
   /** Makes sure that there is room for so many more. @throws {LimitError} `limit`, naming `maxStoredBytes`. */
   check(bytes: number): void {
     if (this.#used + bytes <= this.#max) return;

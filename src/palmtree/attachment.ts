@@ -90,7 +90,7 @@ export class Attachment {
     const { upstream, have, joinMs } = this.#parts;
     this.#search.tick(nowMs);
     if (upstream.parent !== undefined) return upstream.faultAt(nowMs);
-    const isAlone = nowMs - this.#aloneMs >= joinMs && !this.#search.isWaiting;
+    const isAlone = nowMs - this.#aloneMs >= joinMs && !this.#search.isWaiting(nowMs);
     if (isAlone && !have.isFull) this.#search.seek(nowMs);
     return undefined;
   }

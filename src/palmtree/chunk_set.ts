@@ -10,15 +10,14 @@ const WORD_BITS = 32;
 
 /** A set of chunks of a content that has `size` of them. */
 export class ChunkSet {
-  /** How many chunks there can be. */
-  readonly size: number;
+  #size: number;
   #count = 0;
-  readonly #words: Uint32Array;
+  #words: Uint32Array;
 
-  /** An empty set. */
-  constructor(size: number) {
-    this.size = size;
-    this.#words = new Uint32Array(Math.ceil(size / WORD_BITS));
+  /** An empty set. @param size @default it is said later, by `bound` */
+  constructor(size = Infinity) {
+    this.#size = size;
+    this.#words = wordsFor(size);
   }
 
   /** The set of all chunks. */
@@ -47,6 +46,18 @@ export class ChunkSet {
       set.#count += popcount(byte);
     });
     return set;
+  }
+
+  /** How many chunks there can be; `Infinity` while that is not known, and nothing is in it. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Says how many chunks there can be. @throws {TypeError} when that is known. */
+  bound(size: number): void {
+    if (this.#size !== Infinity) throw new TypeError(`Set is of ${this.#size} chunks already`);
+    this.#size = size;
+    this.#words = wordsFor(size);
   }
 
   /** How many are in it. */
@@ -95,7 +106,7 @@ export class ChunkSet {
 
   /** The set as bytes. */
   toBytes(): Uint8Array<ArrayBuffer> {
-    const length = Math.ceil(this.size / 8);
+    const length = this.size === Infinity ? 0 : Math.ceil(this.size / 8);
     return Uint8Array.from(
       { length },
       (_, at) => word(this.#words, at >> 2) >>> (8 * (at & 3)),
@@ -109,6 +120,10 @@ export class ChunkSet {
     copy.#count = this.#count;
     return copy;
   }
+}
+
+function wordsFor(size: number): Uint32Array {
+  return new Uint32Array(size === Infinity ? 0 : Math.ceil(size / WORD_BITS));
 }
 
 function word(words: Uint32Array, at: number): number {

@@ -22,6 +22,7 @@
  * @module
  */
 
+import { PALM_LINK_HEADER } from "../transfer/dialects/peerconnect_handshake.ts";
 import type { Address } from "../transport/transport.ts";
 import { decodeWireData, encodeWireData, type MessageBody, wireData } from "../wire/message.ts";
 import { MAX_PARTICIPANTS } from "./hypercube.ts";
@@ -47,8 +48,6 @@ const HEADER = {
   gather: "gossip_tree_gather",
   stateAck: ":palm-ack",
 } as const;
-
-const LINK_HEADER = { plain: "gossip_add_stream_link", file: "otm_add_stream_link" } as const;
 
 /** The payload of the frame that takes a stream link: `OK`. */
 export const LINK_OK: Uint8Array = new TextEncoder().encode("OK");
@@ -219,7 +218,7 @@ export function parseControl(payload: Uint8Array): ControlMessage | undefined {
 
 /** The first frame of a link, without its length. */
 export function encodeStreamLink(link: StreamLink): Uint8Array<ArrayBuffer> {
-  return write(LINK_HEADER[link.kind], link.from, {
+  return write(PALM_LINK_HEADER[link.kind], link.from, {
     session_id: link.sessionId,
     peer_addr: pairOf(link.passive),
   });
@@ -233,9 +232,9 @@ export function encodeStreamLink(link: StreamLink): Uint8Array<ArrayBuffer> {
  */
 export function parseStreamLink(payload: Uint8Array): StreamLink | undefined {
   const { header, msgId, body } = decodeWireData(payload, { dialect: "peerconnect" });
-  if (header !== LINK_HEADER.plain && header !== LINK_HEADER.file) return undefined;
+  if (header !== PALM_LINK_HEADER.plain && header !== PALM_LINK_HEADER.file) return undefined;
   return {
-    kind: header === LINK_HEADER.file ? "file" : "plain",
+    kind: header === PALM_LINK_HEADER.file ? "file" : "plain",
     from: readPeerId(msgId, "id"),
     sessionId: readSessionId(body.session_id, "session_id"),
     passive: readAddress(body.peer_addr, "peer_addr"),

@@ -4,8 +4,8 @@
  *
  * Nothing waits in memory for a slow child: what it has not got is what is there and not in its set. A child is lagging when
  * a chunk takes it too long, or when there is more for it and it took less than half of what the best of its siblings took
- * meanwhile, or of its share in what came to us. It is given one chunk at a time then, so that it takes from its siblings no
- * more than it can use.
+ * meanwhile, or less than a quarter of its share in what came to us. It is given one chunk at a time then, so that it takes
+ * from its siblings no more than it can use.
  *
  * @module
  */
@@ -34,6 +34,8 @@ interface Feed {
   /** Chunks that it took since children were compared last. */
   taken: number;
   sentBytes: number;
+  /** When it took a chunk last. */
+  takenMs: number;
 }
 
 /** A child that began to lag, or stopped to. */
@@ -53,6 +55,8 @@ export class Feeds {
   #egressBytes = 0;
   // What was there when children were compared last.
   #hadCount = 0;
+  #comparedMs = 0;
+  #tickMs = 0;
 
   /** Has no children. @param have What is there; it grows outside. */
   constructor(have: ChunkSet, ports: FeedPorts, tuning: RelayTuning) {
@@ -102,15 +106,22 @@ export class Feeds {
   /** A link to a child is there. @param isRaw Whether it is an original, which is given everything in its order. */
   add(peerId: string, isRaw: boolean, nowMs: number): void {
     this.#feeds.set(peerId, {
-      held: isRaw ? new ChunkSet(this.#have.size) : undefined,
+      held: isRaw ? this.#nothing() : undefined,
       cursor: 0,
       onTheWay: new Map(),
       isRaw,
       isLagging: false,
       taken: 0,
       sentBytes: 0,
+      takenMs: nowMs,
     });
     this.#compareAnew();
+    this.pump(nowMs);
+  }
+
+  /** It is known now what there is to give. */
+  announced(nowMs: number): void {
+    for (const feed of this.#feeds.values()) if (feed.isRaw) feed.held ??= this.#nothing();
     this.pump(nowMs);
   }
 
@@ -138,6 +149,7 @@ export class Feeds {
     if (feed === undefined || !feed.onTheWay.delete(index)) return;
     const bytes = this.#ports.sizeOf(index);
     feed.taken++;
+    feed.takenMs = nowMs;
     feed.sentBytes += bytes;
     this.#egressBytes += bytes;
     this.#feed(peerId, feed, nowMs);
@@ -155,10 +167,13 @@ export class Feeds {
 
   /** Sees who is lagging. @returns those with whom it is otherwise than before. */
   tick(nowMs: number): LagChange[] {
-    const isTime = this.#reference >= this.#tuning.lagChunks;
+    this.#tickMs = nowMs;
+    const { lagChunks, lagEveryMs, lagMs } = this.#tuning;
+    const isMuch = Math.max(this.#best, this.#share) >= lagChunks;
+    const isTime = isMuch && nowMs - this.#comparedMs >= lagEveryMs;
     const changes: LagChange[] = [];
     for (const [peerId, feed] of this.#feeds) {
-      const isLate = this.#waitOf(peerId, nowMs) > this.#tuning.lagMs;
+      const isLate = this.#waitOf(peerId, nowMs) > lagMs;
       const isLagging = isLate || (isTime ? this.#isSlow(feed) : feed.isLagging);
       if (isLagging === feed.isLagging) continue;
       feed.isLagging = isLagging;
@@ -169,15 +184,20 @@ export class Feeds {
     return changes;
   }
 
-  /** Chunks that a child could have taken since they were compared last. */
-  get #reference(): number {
-    const best = Math.max(0, ...[...this.#feeds.values()].map(({ taken }) => taken));
-    return Math.max(best, (this.#have.count - this.#hadCount) / Math.max(1, this.size));
+  /** Chunks that the best child took since they were compared last. */
+  get #best(): number {
+    return Math.max(0, ...[...this.#feeds.values()].map(({ taken }) => taken));
+  }
+
+  /** Chunks that have come for each child meanwhile. */
+  get #share(): number {
+    return (this.#have.count - this.#hadCount) / Math.max(1, this.size);
   }
 
   #isSlow({ held, taken }: Feed): boolean {
     if (held === undefined || this.#have.countWithout(held) === 0) return false;
-    return taken < this.#reference / 2;
+    // Who has no siblings takes from nobody: its children are better off elsewhere only if it is very slow.
+    return taken < Math.max(this.#best / 2, this.#share / 4);
   }
 
   #feed(peerId: string, feed: Feed, nowMs: number): void {
@@ -194,13 +214,23 @@ export class Feeds {
     }
   }
 
+  /** What an original has at first; `undefined` while nobody knows of how many chunks. */
+  #nothing(): ChunkSet | undefined {
+    const { size } = this.#have;
+    return size === Infinity ? undefined : new ChunkSet(size);
+  }
+
   #waitOf(peerId: string, nowMs: number): number {
-    // The first that was given is the oldest: maps keep their order.
-    for (const sinceMs of this.#feeds.get(peerId)?.onTheWay.values() ?? []) return nowMs - sinceMs;
+    const feed = this.#feeds.get(peerId);
+    // The first that was given is the oldest: maps keep their order. It goes when the one before has arrived.
+    for (const sinceMs of feed?.onTheWay.values() ?? []) {
+      return nowMs - Math.max(sinceMs, feed?.takenMs ?? 0);
+    }
     return 0;
   }
 
   #compareAnew(): void {
+    this.#comparedMs = this.#tickMs;
     this.#hadCount = this.#have.count;
     for (const feed of this.#feeds.values()) feed.taken = 0;
   }

@@ -17,8 +17,10 @@ const AGAIN_MS = [250, 750, 1_750] as const;
 export interface InformerPorts {
   /** Sends the inform to somebody, from a socket of its own that the answer comes back to. */
   inform(peerId: string): void;
-  /** Somebody takes part. */
-  joined(response: PalmTreeInformResponse): void;
+  /** Whether an answer is from who was informed. @default its id is what that is called */
+  isMeant?(response: PalmTreeInformResponse, asked: string): boolean;
+  /** Somebody takes part. @param asked What it was called */
+  joined(response: PalmTreeInformResponse, asked: string): void;
   /** Everybody has answered, or the time is over. @param silent Who has not answered. */
   done(silent: readonly string[]): void;
 }
@@ -69,12 +71,12 @@ export class Informer {
    * @returns whether it counts: it is that peer's, has the session's key, and is the first.
    */
   answered(response: PalmTreeInformResponse, asked: string, nowMs: number): boolean {
-    const { peerId, sessionKey } = response;
-    if (peerId !== asked || sessionKey !== this.#key || this.#joined.has(peerId)) return false;
-    this.#waiting.delete(peerId);
-    this.#silent.delete(peerId);
-    this.#joined.add(peerId);
-    this.#ports.joined(response);
+    const isMeant = this.#ports.isMeant?.(response, asked) ?? response.peerId === asked;
+    if (!isMeant || response.sessionKey !== this.#key || this.#joined.has(asked)) return false;
+    this.#waiting.delete(asked);
+    this.#silent.delete(asked);
+    this.#joined.add(asked);
+    this.#ports.joined(response, asked);
     this.tick(nowMs);
     return true;
   }

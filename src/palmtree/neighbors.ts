@@ -128,6 +128,11 @@ export class Neighbors {
       const isRoot = !this.#root.isKith && address.hostname === this.#root.hostname;
       return isRoot ? this.#session.originateId : undefined;
     }
+    // The sender asks those, too, who do not know it; the answer goes where it is.
+    const isAsked = message.type === "gather" && message.root === this.#session.originateId;
+    if (isAsked && !this.#root.isKith && address.hostname === this.#root.hostname) {
+      return this.#session.originateId;
+    }
     for (const { peerId, passive, isKith } of this.#members.values()) {
       if (isKith || passive.port !== address.port || passive.hostname !== address.hostname) {
         continue;

@@ -51,9 +51,10 @@ export class ParentSearch {
     return this.#isSeeking;
   }
 
-  /** Whether anybody was asked from whom a link may still come. */
-  get isWaiting(): boolean {
-    return this.#asked.size > 0;
+  /** Whether anybody was asked who may not have had the time to link. Later its link is welcome, but not waited for. */
+  isWaiting(nowMs: number): boolean {
+    const all = [...this.#asked.values()];
+    return all.some(({ sent, dueMs }) => sent < WAITS_MS.length || nowMs < dueMs);
   }
 
   /** Whether somebody was asked, so that a link from there is welcome. */

@@ -31,6 +31,8 @@ export interface PlanOptions {
   readonly chunkBytes: number;
   /** Most children of anybody. */
   readonly maxFanout: number;
+  /** Fewest children of whoever has any, as far as there are enough receivers. @default {1} */
+  readonly minFanout?: number;
   /** How long a packet takes from one to the other, in milliseconds. @default half a millisecond between any two */
   readonly latencyMs?: (from: number, to: number) => number;
 }
@@ -99,7 +101,8 @@ export function depthOf(receivers: number, fanout: number): number {
  * @throws {RangeError} when nobody takes part, or a size, an uplink or the fan-out is not positive.
  */
 export function planTree(nodes: readonly PlanNode[], options: PlanOptions): TreePlan {
-  const { totalBytes, chunkBytes, maxFanout, latencyMs = () => ASSUMED_LATENCY_MS } = options;
+  const { totalBytes, chunkBytes, maxFanout, minFanout = 1 } = options;
+  const { latencyMs = () => ASSUMED_LATENCY_MS } = options;
   if (nodes.length === 0) throw new RangeError("A tree needs a sender");
   if (!(totalBytes >= 0)) throw new RangeError(`Size must be 0 or more: it is ${totalBytes}`);
   checkPositive("Chunk", chunkBytes);
@@ -107,9 +110,10 @@ export function planTree(nodes: readonly PlanNode[], options: PlanOptions): Tree
   const uplinks = uplinksOf(nodes);
   const order = bySpeed(uplinks);
   const most = Math.max(1, Math.min(Math.floor(maxFanout), nodes.length - 1));
+  const least = Math.max(1, Math.min(Math.floor(minFanout), most));
   let best: TreePlan | undefined;
-  for (let rootFanout = most; rootFanout >= 1; rootFanout--) {
-    for (let fanout = most; fanout >= 1; fanout--) {
+  for (let rootFanout = most; rootFanout >= least; rootFanout--) {
+    for (let fanout = most; fanout >= least; fanout--) {
       const parents = parentsOf(order, rootFanout, fanout);
       const sums = estimate(parents, order, { totalBytes, chunkBytes, uplinks, latencyMs });
       const plan = { parents, rootFanout, fanout, ...sums };

@@ -20,7 +20,6 @@ import {
   type FileRecord,
   parseFileRecord,
 } from "../transfer/dialects/peerconnect_records.ts";
-import { concat } from "../wire/concat.ts";
 import { encode } from "../wire/msgpack.ts";
 import { ChunkList, MAX_CHUNKS } from "./chunk_list.ts";
 import { bad } from "./participant.ts";
@@ -53,23 +52,66 @@ export interface Metadata {
  * @throws {InvalidPacketError} `bad-message` for anything else, `too-large` for a list that is too long.
  */
 export function parseMetadata(bytes: Uint8Array): Metadata | undefined {
-  const scan = { bytes, at: bytes[0] === OLD_MARK ? 1 : 0 };
-  const count = readLength(scan, ARRAY_FORMS);
-  if (count === undefined) return undefined;
-  if (count > MAX_RAW_FILES) throw tooLarge("files", count, "maxRawFiles", MAX_RAW_FILES);
-  const files: FileRecord[] = [];
-  for (let nth = 0; nth < count; nth++) {
-    const length = readLength(scan, BIN_FORMS);
-    if (length === undefined) return undefined;
-    const end = scan.at + length;
-    if (end > MAX_METADATA_BYTES) {
-      throw tooLarge("metadata", end, "maxMetadataBytes", MAX_METADATA_BYTES);
+  const reader = new MetadataReader();
+  reader.push(bytes);
+  return reader.metadata;
+}
+
+/** Reads the list of files in whatever pieces it comes, each byte once. */
+class MetadataReader {
+  readonly #files: FileRecord[] = [];
+  readonly #scan: Scan = { bytes: new Uint8Array(0), at: 0 };
+  #buffer = new Uint8Array(0);
+  #count: number | undefined;
+  #length: number | undefined;
+
+  /** Takes the next bytes, and all that are behind the list. @throws as {@linkcode parseMetadata}. */
+  push(bytes: Uint8Array): void {
+    this.#append(bytes);
+    const scan = this.#scan;
+    if (this.#count === undefined) {
+      if (scan.at === 0 && scan.bytes[0] === OLD_MARK) scan.at = 1;
+      this.#count = readLength(scan, ARRAY_FORMS);
     }
-    if (end > bytes.length) return undefined;
-    files.push(parseFileRecord(bytes.subarray(scan.at, end)));
-    scan.at = end;
+    const count = this.#count ?? 0;
+    if (count > MAX_RAW_FILES) throw tooLarge("files", count, "maxRawFiles", MAX_RAW_FILES);
+    while (this.#files.length < count) {
+      this.#length ??= readLength(scan, BIN_FORMS);
+      if (this.#length === undefined) break;
+      const end = scan.at + this.#length;
+      if (end > MAX_METADATA_BYTES) {
+        throw tooLarge("metadata", end, "maxMetadataBytes", MAX_METADATA_BYTES);
+      }
+      if (end > scan.bytes.length) break;
+      this.#files.push(parseFileRecord(scan.bytes.subarray(scan.at, end)));
+      scan.at = end;
+      this.#length = undefined;
+    }
   }
-  return { files, bytes: scan.at };
+
+  /** The list, once it is whole. */
+  get metadata(): Metadata | undefined {
+    if (this.#files.length !== this.#count) return undefined;
+    return { files: this.#files, bytes: this.#scan.at };
+  }
+
+  /** What has come behind the list. */
+  get rest(): Uint8Array {
+    return this.#scan.bytes.subarray(this.#scan.at);
+  }
+
+  // Bytes may come one by one: the buffer grows to twice its size each time.
+  #append(bytes: Uint8Array): void {
+    const { length } = this.#scan.bytes;
+    const total = length + bytes.length;
+    if (total > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(total, 2 * this.#buffer.length));
+      larger.set(this.#buffer.subarray(0, length));
+      this.#buffer = larger;
+    }
+    this.#buffer.set(bytes, length);
+    this.#scan.bytes = this.#buffer.subarray(0, total);
+  }
 }
 
 /** What {@linkcode RawReader} found. */
@@ -94,54 +136,61 @@ export type RawEvent =
 /** Takes the bytes of a link to an original apart, whatever pieces they come in. */
 export class RawReader {
   readonly #chunkBytes: number;
-  #head: Uint8Array = new Uint8Array(0);
+  #head: MetadataReader | undefined;
   #chunks: ChunkList | undefined;
   #chunk: Uint8Array = new Uint8Array(0);
   #index = 0;
   #filled = 0;
+  #excess = false;
 
   /** Reads chunks of that size. */
   constructor(chunkBytes: number) {
     this.#chunkBytes = chunkBytes;
   }
 
+  /** Bytes of contents that have come. */
+  get contentBytes(): number {
+    return this.#index * this.#chunkBytes + this.#filled;
+  }
+
   /**
-   * Takes the next bytes.
+   * Takes the next bytes. What is whole before something wrong is still returned, and then the next call throws.
    *
    * @returns what has become whole by them.
    * @throws {InvalidPacketError} when they are no list of files, when that is more than can be taken, or more comes than
    * was announced.
    */
   push(bytes: Uint8Array): RawEvent[] {
+    if (this.#excess) throw this.#tooMuch();
     const events: RawEvent[] = [];
     let rest = bytes;
     if (this.#chunks === undefined) {
-      this.#head = concat(this.#head, bytes);
-      const metadata = parseMetadata(this.#head);
-      if (metadata === undefined) return this.#refuseLong();
-      const { files } = metadata;
+      const head = this.#head ??= new MetadataReader();
+      head.push(bytes);
+      const { files } = head.metadata ?? {};
+      if (files === undefined) return refuseLong(head.rest);
       const totalBytes = files.reduce((sum, { size, seeked }) => sum + size - seeked, 0);
       const most = MAX_CHUNKS * this.#chunkBytes;
       if (totalBytes > most) throw tooLarge("content", totalBytes, "maxContentBytes", most);
       this.#chunks = new ChunkList(totalBytes, this.#chunkBytes);
       events.push({ type: "metadata", files, chunks: this.#chunks });
-      rest = this.#head.subarray(metadata.bytes);
-      this.#head = new Uint8Array(0);
+      rest = head.rest;
+      this.#head = undefined;
     }
     this.#fill(rest, this.#chunks, events);
     return events;
   }
 
-  #refuseLong(): [] {
-    const { length } = this.#head;
-    if (length <= MAX_METADATA_BYTES) return [];
-    throw tooLarge("metadata", length, "maxMetadataBytes", MAX_METADATA_BYTES);
+  #tooMuch(): InvalidPacketError {
+    return bad("content", `more than the ${this.#chunks?.totalBytes} bytes announced`);
   }
 
   #fill(bytes: Uint8Array, chunks: ChunkList, events: RawEvent[]): void {
     for (let rest = bytes; rest.length > 0;) {
       const size = chunks.sizeOf(this.#index);
-      if (size === 0) throw bad("content", `more than the ${chunks.totalBytes} bytes announced`);
+      if (size === 0 && events.length === 0) throw this.#tooMuch();
+      this.#excess = size === 0;
+      if (this.#excess) return;
       if (this.#filled === 0) this.#chunk = new Uint8Array(size);
       const part = rest.subarray(0, size - this.#filled);
       this.#chunk.set(part, this.#filled);
@@ -154,8 +203,14 @@ export class RawReader {
   }
 }
 
+/** A record that is not whole is no longer than the list may be. */
+function refuseLong({ length }: Uint8Array): [] {
+  if (length <= MAX_METADATA_BYTES) return [];
+  throw tooLarge("metadata", length, "maxMetadataBytes", MAX_METADATA_BYTES);
+}
+
 interface Scan {
-  readonly bytes: Uint8Array;
+  bytes: Uint8Array;
   at: number;
 }
 

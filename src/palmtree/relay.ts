@@ -49,7 +49,7 @@ import { type Taken, Upstream } from "./upstream.ts";
 export class Relay {
   readonly #self: Participant;
   readonly #session: PalmTreeSession;
-  readonly #content: ChunkList;
+  #content: ChunkList | undefined;
   readonly #have: ChunkSet;
   readonly #ports: RelayPorts;
   readonly #tuning: RelayTuning;
@@ -71,15 +71,17 @@ export class Relay {
   constructor(options: RelayOptions, ports: RelayPorts) {
     const { self, session, content, root, tuning } = options;
     const {
-      have = self.peerId === session.originateId ? ChunkSet.full(content.count) : undefined,
+      have = content !== undefined && self.peerId === session.originateId
+        ? ChunkSet.full(content.count)
+        : new ChunkSet(content?.count),
     } = options;
-    if (have !== undefined && have.size !== content.count) {
+    if (content !== undefined && have.size !== content.count) {
       throw new RangeError(`Set must be of ${content.count} chunks: it is of ${have.size}`);
     }
     this.#self = self;
     this.#session = session;
     this.#content = content;
-    this.#have = have ?? new ChunkSet(content.count);
+    this.#have = have;
     this.#ports = ports;
     this.#tuning = { ...RELAY_DEFAULTS, ...tuning };
     this.#neighbors = new Neighbors(self, session, root);
@@ -89,14 +91,14 @@ export class Relay {
     this.#links = new Links(ports);
     this.#upstream = new Upstream({
       peerId: self.peerId,
-      content,
+      content: () => this.#content,
       have: this.#have,
       keep: (index, data) => ports.keep(index, data),
       tuning: this.#tuning,
     });
     this.#feeds = new Feeds(this.#have, {
       give: (peerId, index) => ports.give(peerId, index),
-      sizeOf: (index) => content.sizeOf(index),
+      sizeOf: (index) => this.#content?.sizeOf(index) ?? 0,
     }, this.#tuning);
     const parts = {
       neighbors: this.#neighbors,
@@ -187,6 +189,14 @@ export class Relay {
     this.#neighbors.set(neighbors, children);
     this.#state = RELAY_STATE.linksKnown;
     this.#spread(nowMs);
+  }
+
+  /** Says what the content is, where that was not known from the beginning. @throws {TypeError} when it was. */
+  announce(content: ChunkList, nowMs: number): void {
+    this.#have.bound(content.count);
+    this.#content = content;
+    this.#feeds.announced(nowMs);
+    if (this.#have.isFull) this.#ports.emit({ type: "complete" }); // there is nothing in it
   }
 
   /** Takes a packet. @returns whether it is of the session and for a relay. */
@@ -284,7 +294,7 @@ export class Relay {
         if (isParent) this.#follow(peerId, frame, nowMs);
         return;
       case "have":
-        this.#feeds.started(peerId, ChunkSet.fromBytes(frame.bits, this.#content.count), nowMs);
+        this.#feeds.started(peerId, ChunkSet.fromBytes(frame.bits, this.#have.size), nowMs);
         return;
       case "end":
         this.#cut(peerId, frame.why, frame.why, nowMs);
@@ -414,7 +424,9 @@ export class Relay {
   }
 
   #answer(question: Gather): void {
-    const depth = this.path && this.path.length - 1;
+    const isRaw = this.parent !== undefined && this.#neighbors.get(this.parent)?.isKith === false;
+    // An original tells no path: who asked knows better.
+    const depth = isRaw ? undefined : this.path && this.path.length - 1;
     const place = { depth, parent: this.parent, report: this.report };
     this.#messenger.answer(question, place, this.children);
   }

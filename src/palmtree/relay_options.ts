@@ -93,6 +93,8 @@ export interface RelayTuning {
   readonly lagMs: number;
   /** Children are compared whenever the best of them took so many chunks: who took less than half lags. @default {32} */
   readonly lagChunks: number;
+  /** But not more often than this, in milliseconds: everybody is late for a moment. @default {2000} */
+  readonly lagEveryMs: number;
   /** A child that takes longer than this for a chunk is gone, in milliseconds. @default {15000} */
   readonly deadMs: number;
   /** Time between two signs of life on a link, in milliseconds. @default {1000} */
@@ -114,6 +116,7 @@ export const RELAY_DEFAULTS: RelayTuning = {
   windowChunks: 4,
   lagMs: 3_000,
   lagChunks: 32,
+  lagEveryMs: 2_000,
   deadMs: 15_000,
   beatMs: 1_000,
   joinMs: 1_000,
@@ -129,8 +132,8 @@ export interface RelayOptions {
   readonly self: Participant;
   /** The session. */
   readonly session: PalmTreeSession;
-  /** What the content is. */
-  readonly content: ChunkList;
+  /** What the content is. @default it is said later, by `announce`: links of originals begin with it */
+  readonly content?: ChunkList | undefined;
   /** What is there already; the relay adds to it. @default nothing, for the sender everything */
   readonly have?: ChunkSet;
   /** Where the inform came from, and whether one of ours sent it. @default it is ourselves */

@@ -16,7 +16,7 @@
  */
 
 import type { Address } from "../transport/transport.ts";
-import { decodeWireData, encodeWireData, wireData } from "../wire/message.ts";
+import { decodeWireData, encodeWireData, type WireData, wireData } from "../wire/message.ts";
 import { decode, encode } from "../wire/msgpack.ts";
 import { MAX_PARTICIPANTS } from "./hypercube.ts";
 import {
@@ -111,7 +111,11 @@ export function encodeInform(session: PalmTreeSession): Uint8Array<ArrayBuffer> 
  * @throws {InvalidPacketError} `bad-message` naming the field.
  */
 export function parseInform(payload: Uint8Array): PalmTreeSession | undefined {
-  const { header, msgId, body } = decodeWireData(payload, { dialect: "peerconnect" });
+  return readInform(decodeWireData(payload, { dialect: "peerconnect" }));
+}
+
+/** The same for a message that was decoded. @throws as {@linkcode parseInform}. */
+export function readInform({ header, msgId, body }: WireData): PalmTreeSession | undefined {
   if (header !== INFORM_HEADER) return undefined;
   const protocols = readProtocols(body.protocol1, body.protocol2);
   return {

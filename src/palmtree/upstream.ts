@@ -12,6 +12,8 @@ import type { RelayTuning } from "./relay_options.ts";
 
 interface Parent {
   readonly peerId: string;
+  /** Whether it tells no way to the sender. */
+  readonly isRaw: boolean;
   /** Ids from the sender to it. */
   path: readonly string[] | undefined;
   /** Since when it has no way to the sender, or has not told one. */
@@ -24,8 +26,8 @@ interface Parent {
 export interface UpstreamOptions {
   /** Who we are. */
   readonly peerId: string;
-  /** What the content is. */
-  readonly content: ChunkList;
+  /** What the content is, once that is known. */
+  readonly content: () => ChunkList | undefined;
   /** What is there; it grows here. */
   readonly have: ChunkSet;
   /** Keeps a verified chunk. @throws whatever keeps it from that */
@@ -73,7 +75,8 @@ export class Upstream {
 
   /** Somebody sends to us from now on. @param path Its way to the sender, where it will not tell one. */
   adopt(peerId: string, path: readonly string[] | undefined, nowMs: number): void {
-    this.#parent = { peerId, path, rootlessMs: nowMs, progressMs: nowMs };
+    const isRaw = path !== undefined;
+    this.#parent = { peerId, isRaw, path, rootlessMs: nowMs, progressMs: nowMs };
     this.#isDemoted = false;
   }
 
@@ -86,10 +89,14 @@ export class Upstream {
   /** Takes a chunk of the parent. @throws whatever keeps it from being kept */
   take({ index, data }: ChunkFrame, nowMs: number): Taken {
     const { content, have, keep } = this.#options;
-    if (this.#parent === undefined || !content.verify(index, data)) return "wrong";
-    const { peerId } = this.#parent;
+    if (this.#parent === undefined || !content()?.verify(index, data)) return "wrong";
+    const { peerId, isRaw } = this.#parent;
     this.#receivedFrom.set(peerId, (this.#receivedFrom.get(peerId) ?? 0) + data.length);
-    if (have.has(index)) return "known";
+    if (have.has(index)) {
+      // An original begins at the beginning, and gives nothing twice.
+      if (isRaw) this.#parent.progressMs = nowMs;
+      return "known";
+    }
     keep(index, data);
     have.add(index);
     this.#parent.progressMs = nowMs;

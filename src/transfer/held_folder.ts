@@ -95,6 +95,15 @@ export class HeldFolder implements Disposable {
     return real !== undefined && isWithin(real, root);
   }
 
+  /** Whether it is held, and who goes to its path now finds that very folder, and finds it below `root`. */
+  isInPlace(root: string): boolean {
+    if (!this.isHeld) return false;
+    const real = realPath(this.path);
+    if (real === undefined || !isWithin(real, root)) return false;
+    const [here, there] = [Deno.statSync(this.join(".")), lstat(real)];
+    return here.ino !== null && here.ino === there?.ino && here.dev === there.dev;
+  }
+
   /** Whether who goes to its path now finds that very file under that name, and finds it below `root`. */
   shows(file: Deno.FsFile, name: string, root: string): boolean {
     for (let look = 0; look < (this.isHeld ? 1 : LOOKS); look++) {

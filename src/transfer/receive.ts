@@ -1,39 +1,52 @@
 /**
  * The receiving side of file transfer.
  *
- * | message          | body                    | answer                                                    |
- * |------------------|-------------------------|-----------------------------------------------------------|
- * | `transfer.offer` | `{ manifest }`          | `{ id }`, once the offer is accepted                      |
- * | `transfer.run`   | `{ id }`                | `{ files, bytes, sha256 }`, once everything is verified   |
- * | `transfer.data`  | `{ id, index, data }`   | none: bytes of the file at that index of the manifest     |
- * | `transfer.end`   | `{ id, index, sha256 }` | none: the file is complete                                |
+ * | message           | body                                           | answer                                             |
+ * |-------------------|------------------------------------------------|----------------------------------------------------|
+ * | `transfer.offer`  | `{ manifest, token, update, openEnded, dryRun }` | `{ id, wanted, held, unchanged }`, once accepted   |
+ * | `transfer.run`    | `{ id }`                                       | in parts: `{ taken }`, `{ paused }`, then `{ done }` |
+ * | `transfer.lane`   | `{ id }`, on another link                      | in parts: `{ taken }`                              |
+ * | `transfer.held`   | `{ id }`                                       | in parts: what is there of each file of `held`     |
+ * | `transfer.data`   | `{ id, seq, index, offset, data, digest }`     | none: bytes of the file of that index              |
+ * | `transfer.copy`   | `{ id, seq, index, offset, from, length, digest }` | none: bytes of its older version               |
+ * | `transfer.files`  | `{ id, seq, files: [[index, data, digest]] }`  | none: whole small files                            |
+ * | `transfer.whole`  | `{ id, seq, index, digest }`                   | none: what is there of the file is all of it       |
+ * | `transfer.pause`  | `{ id, paused }`                               | none                                               |
  *
- * `transfer.run` waits from the first byte to the last, so that a failure on either side reaches the other at once: as
- * its error, or as its cancellation.
+ * `wanted` and `held` are runs of indexes in the manifest. Digests are SHA-256 of the file from its beginning on, so that
+ * every piece is verified before it is written, and the last one is the file's. Steps are numbered by `seq` and taken in
+ * order, over however many links they come. A sender has no more on its way on a link than a chunk that was not `taken`.
+ *
+ * `transfer.run` lasts from the first byte to the last, so that a failure on either side reaches the other at once: as its
+ * error, or as its cancellation.
  *
  * @module
  */
 
-import { type Clock, systemClock, type Timer } from "../clock.ts";
 import { Channel } from "../channel.ts";
-import { linkOf, type RequestContext } from "../endpoint/dispatcher.ts";
-import type { Endpoint } from "../endpoint/endpoint.ts";
-import type { Link } from "../endpoint/link.ts";
-import type { PeerInfo } from "../endpoint/handshake.ts";
-import type { StoredBytes } from "../endpoint/resources.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import {
-  AuthError,
-  ClosedError,
-  InvalidPacketError,
-  LimitError,
-  PeerError,
-  TimeoutError,
-} from "../errors.ts";
+  type Handler,
+  type HandlerOptions,
+  linkOf,
+  type RequestContext,
+} from "../endpoint/dispatcher.ts";
+import type { Endpoint } from "../endpoint/endpoint.ts";
+import type { PeerInfo } from "../endpoint/handshake.ts";
+import type { Link } from "../endpoint/link.ts";
+import type { StoredBytes } from "../endpoint/resources.ts";
+import { AuthError, LimitError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import type { MessageBody } from "../wire/message.ts";
-import { Incoming, type ReceivedFile, type TransferSummary } from "./incoming.ts";
-import { type Manifest, parseManifest } from "./manifest.ts";
-import { freeBytes, ReceiveRoot } from "./receive_root.ts";
+import { Incoming, type Writer } from "./incoming.ts";
+import type { TransferSummary } from "./manifest.ts";
+import { parseRuns } from "./index_runs.ts";
+import { answerValue, type Decision, type Offer, type OfferTerms, parseOffer } from "./offer.ts";
+import { Placement, type ReceivedFile } from "./placement.ts";
+import { ReceiveRoot } from "./receive_root.ts";
+import { freeBytes } from "./disk.ts";
+import { asPeerError, gone, Reception } from "./reception.ts";
+import { badField, parseCopy, parseFiles, parsePiece, parseWhole, type Step } from "./steps.ts";
 
 /** Transfers that come in at the same time; each has a file open. More are refused with `limit`. */
 export const MAX_TRANSFERS = 16;
@@ -41,18 +54,8 @@ export const MAX_TRANSFERS = 16;
 /** Events that wait to be read before the senders are slowed down. */
 const EVENT_CAPACITY = 256;
 
-/** A transfer that brings nothing for so long is given up; a person who moves between two networks takes less. */
-const STALL_MS = 60_000;
-
-/** Somebody wants to send something. */
-export interface Offer {
-  /** Who. */
-  readonly from: PeerInfo;
-  /** Who and where, for people. Safe to print. */
-  readonly label: string;
-  /** What. */
-  readonly manifest: Manifest;
-}
+/** What there is of an incomplete file is kept for a week. */
+const KEPT_MS = 7 * 24 * 3_600_000;
 
 /** What happens while receiving. */
 export type ReceiveEvent =
@@ -65,7 +68,11 @@ export interface ReceiverOptions {
   /** The folder; made where it is missing. */
   dir: string;
   /** Decides about an offer. @default refuses everything */
-  accept?: (offer: Offer) => boolean | Promise<boolean>;
+  accept?: (offer: Offer) => Decision | Promise<Decision>;
+  /** Lets senders replace files that are there by newer versions, where an offer asks for it. @default {false} */
+  update?: boolean;
+  /** Takes the contents of single files instead of the folder. @default the folder does */
+  writer?: Writer;
   /** Most bytes of one transfer. @default no limit but the free space */
   maxTotalBytes?: number;
   /** What all that is stored counts for. @default that of the endpoint, by its `maxStoredBytes` */
@@ -76,27 +83,28 @@ export interface ReceiverOptions {
   log?: Logger;
 }
 
-/** A transfer under way, for showing its progress. */
-export interface TransferProgress {
+/** A transfer under way. */
+export interface IncomingTransfer {
   /** Who sends. */
   readonly from: PeerInfo;
-  /** Bytes that have come. */
+  /** Bytes that are there, verified. */
   readonly bytes: number;
   /** Bytes in all. */
   readonly totalBytes: number;
+  /** Whether either side has stopped it for a while. */
+  readonly paused: boolean;
+  /** Has the sender stop for a while. */
+  pause(): void;
+  /** Has it go on. */
+  resume(): void;
+  /** Gives it up: complete files stay, and what there is of others can be gone on with. */
+  cancel(): void;
 }
 
-interface Active {
-  readonly id: number;
-  readonly incoming: Incoming;
-  readonly link: Link;
-  readonly startedMs: number;
-  /** Settles the answer of `transfer.run`. */
-  readonly result: PromiseWithResolvers<TransferSummary>;
-  /** Resolves when that answer has been given, or nobody is left to take it. */
-  readonly answered: PromiseWithResolvers<void>;
-  /** Looks whether the sender is still at work. */
-  watch: Timer | undefined;
+/** An offer that was accepted, and counts as a transfer until it is disposed of. */
+export interface Admission extends Disposable {
+  /** The entries of the manifest that are wanted; `undefined` for all. */
+  readonly wanted: ReadonlySet<number> | undefined;
 }
 
 /**
@@ -104,25 +112,30 @@ interface Active {
  * nobody does.
  */
 export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
-  readonly #root: ReceiveRoot;
-  readonly #accept: (offer: Offer) => boolean | Promise<boolean>;
+  /** The folder. */
+  readonly root: ReceiveRoot;
+  /** What all that is stored counts for. */
+  readonly stored: StoredBytes;
+  readonly #options: ReceiverOptions;
   readonly #maxTotalBytes: number;
-  readonly #stored: StoredBytes;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #events = new Channel<ReceiveEvent>(EVENT_CAPACITY);
   readonly #handlers = new DisposableStack();
-  readonly #active = new Map<number, Active>();
+  readonly #active = new Map<number, Reception>();
+  readonly #others = new Set<Admission>();
+  // Who sent files that are on their way to their names, although the transfer is over.
+  readonly #settling = new Map<Promise<void>, string>();
   #deciding = 0;
   #lastId = 0;
 
   private constructor(stored: StoredBytes, options: ReceiverOptions) {
-    const { dir, accept = () => false, maxTotalBytes = Number.MAX_SAFE_INTEGER } = options;
     const { clock = systemClock, log = silentLogger } = options;
-    this.#root = ReceiveRoot.open(dir);
-    this.#accept = accept;
-    this.#maxTotalBytes = maxTotalBytes;
-    this.#stored = stored;
+    this.root = ReceiveRoot.open(options.dir);
+    this.root.forgetParts(KEPT_MS);
+    this.stored = stored;
+    this.#options = options;
+    this.#maxTotalBytes = options.maxTotalBytes ?? Number.MAX_SAFE_INTEGER;
     this.#clock = clock;
     this.#log = log;
   }
@@ -131,32 +144,15 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
   static open(endpoint: Endpoint, options: ReceiverOptions): Receiver {
     const { stored = endpoint.resources.stored } = options;
     const receiver = new Receiver(stored, options);
-    const handlers = receiver.#handlers;
-    // Whoever may offer may do the rest: it belongs to an offer that was accepted.
-    const open = { access: "public" } as const;
-    const inline = { ...open, inline: true };
-    handlers.use(
-      endpoint.handle("transfer.offer", (body, call) => receiver.#offer(body, call), {
-        scope: "send",
-      }),
-    );
-    handlers.use(endpoint.handle("transfer.run", (body, call) => receiver.#run(body, call), open));
-    handlers.use(
-      endpoint.handle("transfer.data", (body, call) => receiver.#data(body, linkOf(call)), inline),
-    );
-    handlers.use(
-      endpoint.handle("transfer.end", (body, call) => receiver.#end(body, linkOf(call)), inline),
-    );
+    receiver.#handle(endpoint);
     return receiver;
   }
 
   /** Transfers under way. */
-  get progress(): TransferProgress[] {
-    return [...this.#active.values()].map(({ incoming, link }) => ({
-      from: link.peer,
-      bytes: incoming.bytes,
-      totalBytes: incoming.manifest.totalBytes,
-    }));
+  get progress(): IncomingTransfer[] {
+    return [...this.#active.values()].filter(({ outcome }) => outcome === undefined).map(
+      asTransfer,
+    );
   }
 
   /** What happens, until the receiver is closed; leaving the loop stops the events, not the receiver. */
@@ -164,185 +160,279 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     return this.#events[Symbol.asyncIterator]();
   }
 
-  /** Takes no more offers and gives up what is under way; incomplete files are removed. */
+  /**
+   * Asks whether an offer is wanted, and whether there is room for it. For offers that come another way than over links.
+   *
+   * @throws {AuthError} `not-allowed` when it is refused. @throws {LimitError} when there is no room.
+   */
+  async admit(offer: Offer, signal?: AbortSignal): Promise<Admission> {
+    const admission = await this.#decide(offer, signal);
+    this.#others.add(admission);
+    return admission;
+  }
+
+  /** Tells whoever iterates. @returns once there is room for more. */
+  async tell(event: ReceiveEvent): Promise<void> {
+    await this.#events.push(event);
+  }
+
+  /** Takes no more offers and gives up what is under way; what there is of incomplete files can be gone on with. */
   close(): void {
     this.#handlers.dispose();
-    for (const active of this.#active.values()) this.#giveUp(active, closed());
-    this.#root.tidy();
+    for (const reception of [...this.#active.values()]) {
+      reception.fail(gone());
+      this.#end(reception);
+    }
+    this.root.tidy();
     this.#events.close();
   }
 
-  /** The same as {@linkcode Receiver.close}. */
-  [Symbol.asyncDispose](): Promise<void> {
+  /** The same as {@linkcode Receiver.close}; waits until files that are complete have their names. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.close();
-    return Promise.resolve();
+    await Promise.all(this.#settling.keys());
+    this.root.tidy();
   }
 
-  async #offer({ manifest: value }: MessageBody, call: RequestContext): Promise<MessageBody> {
-    const { signal } = call;
-    const link = linkOf(call);
-    const manifest = parseManifest(value, { maxTotalBytes: this.#maxTotalBytes });
-    this.#checkRoom(manifest);
-    if (!await this.#decide({ from: link.peer, label: link.label, manifest })) {
-      throw new AuthError("not-allowed", "The offer was refused");
+  #handle(endpoint: Endpoint): void {
+    // Whoever may offer may do the rest: it belongs to an offer that was accepted.
+    const open = { access: "public" } as const;
+    const on = (name: string, handler: Handler, options: HandlerOptions) => {
+      this.#handlers.use(endpoint.handle(`transfer.${name}`, handler, options));
+    };
+    on("offer", (body, call) => this.#offer(body, call), { scope: "send" });
+    on("run", ({ id }, call) => this.#find(id, linkOf(call)).news(linkOf(call), call.signal), open);
+    on("lane", ({ id }, call) => this.#join(id, call), open);
+    on("held", ({ id, indexes }, call) => this.#held(id, indexes, linkOf(call)), open);
+    on("pause", ({ id, paused }, call) => {
+      this.#find(id, linkOf(call)).pausedBySender(paused === true);
+    }, open);
+    const steps: Record<string, (body: MessageBody) => Step> = {
+      data: parsePiece,
+      copy: parseCopy,
+      files: parseFiles,
+      whole: parseWhole,
+    };
+    for (const [name, parse] of Object.entries(steps)) {
+      on(name, (body, call) => this.#step(body, linkOf(call), parse), { ...open, inline: true });
     }
-    // Much may have happened while a person was thinking.
-    signal.throwIfAborted();
-    if (this.#handlers.disposed) throw closed();
-    this.#checkRoom(manifest);
-    return { id: this.#begin(link, new Incoming(this.#root, manifest, this.#stored)) };
   }
 
-  async #decide(offer: Offer): Promise<boolean> {
+  async #offer(body: MessageBody, call: RequestContext): Promise<unknown> {
+    const link = linkOf(call);
+    const terms = parseOffer(body, { maxTotalBytes: this.#maxTotalBytes });
+    const { manifest, update, openEnded, token } = terms;
+    this.#check(terms);
+    await this.#giveUpBefore(link, terms);
+    const offer: Offer = { from: link.peer, label: link.label, ...terms };
+    using admission = await this.#decide(offer, call.signal);
+    const { wanted } = admission;
+    const placement = new Placement(this.root, manifest, {
+      ...{ owner: link.peer.peerId, stored: this.stored, wanted, update },
+    });
+    const isStored = this.#options.writer === undefined;
+    const { indexes, held, unchanged } = orGiveUp(placement, () => {
+      if (!terms.dryRun && isStored) placement.begin();
+      return survey(placement, wanted, isStored && !openEnded);
+    });
+    const answer = { wanted: indexes, held, unchanged };
+    const { length } = manifest.entries;
+    if (terms.dryRun) {
+      placement[Symbol.dispose]();
+      return answerValue({ id: undefined, ...answer }, length);
+    }
+    const incoming = new Incoming({
+      ...{ placement, openEnded, maxBytes: this.#room(), writer: this.#options.writer },
+      wanted: indexes,
+      received: (file) => this.#events.push({ type: "received", from: link.peer, ...file }),
+    });
+    return answerValue({ id: this.#begin(link, incoming, placement, token), ...answer }, length);
+  }
+
+  /** An attempt that the sender knows to have failed, and we may not yet, makes way for the next. */
+  async #giveUpBefore({ peer: { peerId } }: Link, { token }: OfferTerms): Promise<void> {
+    for (const reception of [...this.#active.values()]) {
+      if (reception.from.peerId !== peerId || reception.token !== token.toHex()) continue;
+      reception.fail(gone());
+      this.#end(reception);
+    }
+    // What is about to get its name is no part to go on with.
+    const settling = [...this.#settling].filter(([, owner]) => owner === peerId);
+    await Promise.all(settling.map(([settled]) => settled));
+  }
+
+  /** What may not be asked for at all. */
+  #check({ manifest, update }: OfferTerms): void {
+    if (update && this.#options.update !== true) {
+      throw new AuthError("not-allowed", "The receiver lets nobody update its files");
+    }
+    if (this.#options.writer !== undefined && (manifest.entries.length !== 1 || update)) {
+      throw new AuthError("not-allowed", "The receiver takes one file at a time");
+    }
+  }
+
+  async #decide(offer: Offer, signal?: AbortSignal): Promise<Admission> {
+    this.#checkRoom(offer);
     this.#deciding++;
+    let decision: Decision;
     try {
-      return await this.#accept(offer);
+      decision = await (this.#options.accept ?? refuse)(offer);
     } finally {
       this.#deciding--;
     }
+    if (decision === false) throw new AuthError("not-allowed", "The offer was refused");
+    // Much may have happened while a person was thinking.
+    signal?.throwIfAborted();
+    if (this.#handlers.disposed) throw gone();
+    this.#checkRoom(offer);
+    const admission: Admission = {
+      wanted: decision === true ? undefined : new Set(decision),
+      [Symbol.dispose]: () => void this.#others.delete(admission),
+    };
+    return admission;
   }
 
-  #checkRoom(manifest: Manifest): void {
-    if (this.#active.size + this.#deciding >= MAX_TRANSFERS) {
+  #checkRoom(offer: Offer): void {
+    if (this.#active.size + this.#others.size + this.#deciding >= MAX_TRANSFERS) {
       throw new LimitError("limit", `There are ${MAX_TRANSFERS} transfers already (maxTransfers)`, {
         details: { limit: "maxTransfers", max: MAX_TRANSFERS },
       });
     }
-    this.#stored.check(manifest.totalBytes);
-    const free = freeBytes(this.#root.dir);
-    if (free === undefined) return;
-    let promised = 0;
-    for (const { incoming } of this.#active.values()) {
-      promised += incoming.manifest.totalBytes - incoming.bytes;
-    }
-    if (manifest.totalBytes > free - promised) {
-      throw new LimitError(
-        "limit",
-        `Not enough free space: ${manifest.totalBytes} bytes are offered, ${
-          Math.max(0, free - promised)
-        } are free`,
-        { details: { limit: "freeBytes", max: Math.max(0, free - promised) } },
-      );
-    }
+    if (this.#options.writer !== undefined) return;
+    const { totalBytes } = offer.manifest;
+    const free = this.#free();
+    if (totalBytes <= Math.min(free, this.stored.left)) return;
+    // What is there takes no more room; that takes a look at every file.
+    const bytes = this.#missing(offer);
+    this.stored.check(bytes);
+    if (bytes <= free) return;
+    const text = `Not enough free space: ${bytes} bytes are offered, ${free} are free`;
+    throw new LimitError("limit", text, { details: { limit: "freeBytes", max: free } });
   }
 
-  #begin(link: Link, incoming: Incoming): number {
-    incoming.begin();
+  #missing({ manifest, from, update = false }: Offer): number {
+    using placement = new Placement(this.root, manifest, { owner: from.peerId, update });
+    return placement.missing();
+  }
+
+  /** Bytes that are free and not promised to anybody; as many as there can be where that cannot be found out. */
+  #free(): number {
+    const free = freeBytes(this.root.dir);
+    if (free === undefined) return Number.MAX_SAFE_INTEGER;
+    const promised = this.progress.map(({ bytes, totalBytes }) => Math.max(0, totalBytes - bytes));
+    return Math.max(0, promised.reduce((left, bytes) => left - bytes, free));
+  }
+
+  /** Most bytes of a file whose size nobody knows. */
+  #room(): number {
+    if (this.#options.writer !== undefined) return this.#maxTotalBytes;
+    return Math.min(this.#maxTotalBytes, this.#free(), this.stored.left);
+  }
+
+  #begin(link: Link, incoming: Incoming, placement: Placement, token: Uint8Array): number {
     const id = ++this.#lastId;
-    const result = Promise.withResolvers<TransferSummary>();
-    result.promise.catch(() => {}); // `transfer.run` may never ask
-    const answered = Promise.withResolvers<void>();
-    const startedMs = this.#clock.now();
-    const active: Active = { id, incoming, link, startedMs, result, answered, watch: undefined };
-    this.#active.set(id, active);
-    this.#watch(active);
-    void link.closed.then(() => {
-      this.#giveUp(active, closed());
-      this.#active.delete(id);
-      answered.resolve();
+    const clock = this.#clock;
+    const onOver = (over: Reception) => this.#end(over);
+    const reception = new Reception({
+      ...{ id, link, incoming, placement, clock, onOver },
+      token: token.toHex(),
     });
-    if (incoming.over) this.#finish(active);
+    this.#active.set(id, reception);
     return id;
   }
 
-  /** Gives up a transfer that brings nothing any more: its sender may be gone without a word. */
-  #watch(active: Active, stepsBefore = -1): void {
-    const { over, steps } = active.incoming;
-    if (over) return;
-    if (steps > stepsBefore) {
-      active.watch = this.#clock.after(STALL_MS, () => this.#watch(active, steps));
-      return;
-    }
-    const text = `Nothing came for ${STALL_MS / 1000} s`;
-    this.#giveUp(active, new TimeoutError(text, { details: { limit: "stallMs", max: STALL_MS } }));
-    this.#active.delete(active.id);
+  #join(id: unknown, call: RequestContext): AsyncIterable<unknown> {
+    const link = linkOf(call);
+    const reception = typeof id === "number" ? this.#active.get(id) : undefined;
+    if (reception === undefined) throw badField("id");
+    reception.join(link);
+    return reception.news(link, call.signal);
   }
 
-  async #run({ id }: MessageBody, call: RequestContext): Promise<MessageBody> {
-    const { signal } = call;
-    const active = this.#find(id, linkOf(call));
-    if (active === undefined) throw badField("id");
-    const giveUp = () => this.#giveUp(active, signal.reason);
-    signal.addEventListener("abort", giveUp, { once: true });
-    try {
-      return { ...await active.result.promise };
-    } finally {
-      signal.removeEventListener("abort", giveUp);
-      this.#active.delete(id as number);
-      active.answered.resolve();
-    }
+  #held(id: unknown, indexes: unknown, link: Link): AsyncIterable<unknown> {
+    const reception = this.#find(id, link);
+    const { entries } = reception.incoming.manifest;
+    return reception.held(parseRuns(indexes, entries.length, "indexes"));
   }
 
-  #data({ id, index, data }: MessageBody, link: Link): void {
-    const active = this.#find(id, link);
-    if (active === undefined || active.incoming.over) return; // given up: the rest still arrives
-    try {
-      if (!(data instanceof Uint8Array)) throw badField("data");
-      active.incoming.write(indexOf(index), data);
-    } catch (error) {
-      this.#giveUp(active, error);
-    }
+  #step(
+    body: MessageBody,
+    link: Link,
+    parse: (body: MessageBody) => Step,
+  ): Promise<void> | undefined {
+    const { id } = body;
+    const reception = typeof id === "number" ? this.#active.get(id) : undefined;
+    return reception?.uses(link) ? reception.deliver(link, () => parse(body)) : undefined;
   }
 
-  async #end({ id, index, sha256 }: MessageBody, link: Link): Promise<void> {
-    const active = this.#find(id, link);
-    if (active === undefined || active.incoming.over) return;
-    try {
-      const file = await active.incoming.end(indexOf(index), sha256);
-      await this.#events.push({ type: "received", from: link.peer, ...file });
-      if (active.incoming.over) this.#finish(active);
-    } catch (error) {
-      this.#giveUp(active, error);
+  /** Tells how a transfer ended, once. */
+  #end(reception: Reception): void {
+    const { id, from, outcome, startedMs } = reception;
+    if (outcome === undefined || !this.#active.delete(id)) return;
+    const settled = reception.incoming.settled().catch(() => {}) // said by the outcome
+      .finally(() => this.#settling.delete(settled));
+    this.#settling.set(settled, from.peerId);
+    if ("error" in outcome) {
+      const { error } = outcome;
+      this.#log.warn("a transfer failed", { from: from.peerId, why: String(error) });
+      void this.#events.push({ type: "failed", from, error });
+    } else {
+      const seconds = (this.#clock.now() - startedMs) / 1000;
+      void this.#events.push({ type: "done", from, seconds, ...outcome.summary });
     }
   }
 
-  #finish({ incoming, link, startedMs, result, answered, watch }: Active): void {
-    watch?.cancel();
-    const summary = incoming.summary();
-    const seconds = (this.#clock.now() - startedMs) / 1000;
-    result.resolve(summary);
-    // Who stops at `done` must not close the link before the sender has its answer.
-    void answered.promise.then(() => {
-      void this.#events.push({ type: "done", from: link.peer, seconds, ...summary });
-    });
-  }
-
-  /** Ends a transfer that is not over: its incomplete file goes, the sender learns why. */
-  #giveUp({ incoming, link, result, watch }: Active, error: unknown): void {
-    if (incoming.over) return;
-    watch?.cancel();
-    incoming.abort();
-    result.reject(asPeerError(error));
-    this.#log.warn("a transfer failed", { from: link.label, why: String(error) });
-    void this.#events.push({ type: "failed", from: link.peer, error });
-  }
-
-  #find(id: unknown, link: Link): Active | undefined {
-    const active = typeof id === "number" ? this.#active.get(id) : undefined;
-    return active?.link === link ? active : undefined;
+  #find(id: unknown, link: Link): Reception {
+    const reception = typeof id === "number" ? this.#active.get(id) : undefined;
+    if (reception?.uses(link)) return reception;
+    throw badField("id");
   }
 }
 
-function indexOf(index: unknown): number {
-  if (typeof index === "number" && Number.isInteger(index) && index >= 0) return index;
-  throw badField("index");
+function orGiveUp<T>(placement: Placement, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    placement[Symbol.dispose]();
+    throw asPeerError(error);
+  }
 }
 
-function badField(field: string): InvalidPacketError {
-  return new InvalidPacketError("bad-message", `Cannot receive: bad ${field}`, {
-    details: { field },
-  });
+/** What is to be sent, as far as it is wanted. */
+function survey(
+  placement: Placement,
+  wanted: ReadonlySet<number> | undefined,
+  mayBeThere: boolean,
+): { indexes: number[]; held: Set<number>; unchanged: number } {
+  const indexes: number[] = [];
+  const held = new Set<number>();
+  let unchanged = 0;
+  for (const [index, entry] of placement.manifest.entries.entries()) {
+    if (wanted?.has(index) === false) continue;
+    const kind = mayBeThere && entry.kind === "file" ? placement.held(entry) : undefined;
+    if (kind === "whole" && placement.update) {
+      unchanged++;
+      continue;
+    }
+    indexes.push(index);
+    if (kind !== undefined) held.add(index);
+  }
+  return { indexes, held, unchanged };
 }
 
-function closed(): ClosedError {
-  return new ClosedError("The transfer was given up");
+function asTransfer(reception: Reception): IncomingTransfer {
+  const { from, incoming } = reception;
+  return {
+    from,
+    bytes: incoming.bytes,
+    totalBytes: incoming.totalBytes,
+    paused: reception.paused,
+    pause: () => reception.pause(true),
+    resume: () => reception.pause(false),
+    cancel: () => reception.fail(new AuthError("not-allowed", "The receiver has given it up")),
+  };
 }
 
-/** A full disk or a refused file is for the sender to know; where our folder is, is not. */
-function asPeerError(error: unknown): PeerError {
-  if (error instanceof PeerError) return error;
-  const why = error instanceof Error ? error.name : "unknown";
-  return new LimitError("limit", `The receiver could not store the file (${why})`, {
-    cause: error,
-  });
+function refuse(): boolean {
+  return false;
 }

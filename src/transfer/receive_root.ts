@@ -4,21 +4,15 @@
  * @module
  */
 
-import { rmdirSync, statfsSync } from "node:fs";
+import { rmdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { AuthError, LimitError, NotFoundError, UnsupportedError } from "../errors.ts";
-import { printable } from "../log.ts";
+import { AuthError } from "../errors.ts";
 import { moveNew, removeIfThere } from "../state/home.ts";
-import { HeldFolder, lstat, notAllowed } from "./held_folder.ts";
-import { checkReceivedPath, MAX_SEGMENT_BYTES, PARTIAL_FOLDER } from "./safe_path.ts";
-
-/** How many of `name (1)`, `name (2)`, ... are tried. */
-const MAX_NAME_TRIES = 1000;
-
-/** An extension longer than this, with its dot, is part of the name. */
-const MAX_EXTENSION_CHARS = 16;
-
-const utf8 = new TextEncoder();
+import { openError, writeAll } from "./disk.ts";
+import { firstName } from "./free_name.ts";
+import { type HeldFolder, lstat, notAllowed } from "./held_folder.ts";
+import { HeldTree } from "./held_tree.ts";
+import { checkReceivedPath, PARTIAL_FOLDER } from "./safe_path.ts";
 
 /** A file that is being received. */
 export interface Part {
@@ -36,12 +30,32 @@ export interface ReceiveRootOptions {
   hold?: boolean;
 }
 
+/** How to start a file. */
+export interface PartOptions {
+  /** Permission bits, before the umask; the owner can always read and write, set-id bits are dropped. @default {0o666} */
+  mode?: number;
+  /** A name of hexadecimal digits to find it by after a restart; must be free. @default a random one */
+  key?: string;
+  /** Folders that are held already. @default they are looked up anew */
+  tree?: HeldTree;
+}
+
 /** How to put a finished file into place. */
 export interface CommitOptions {
+  /** Folders that are held already. @default they are looked up anew */
+  tree?: HeldTree;
+  /** Takes the place of a file that is there. @default {false} */
+  replace?: boolean;
   /** Modification time in milliseconds since 1970. @default {Date.now()} */
   mtimeMs?: number;
   /** Takes the next free name (`name (1).txt`) where the name is taken, instead of refusing. @default {false} */
   rename?: boolean;
+}
+
+/** Where a file is put, and whether that happens in one go with making it. */
+interface Place {
+  readonly tree: HeldTree;
+  readonly isNew: boolean;
 }
 
 /**
@@ -80,6 +94,7 @@ export class ReceiveRoot {
   /** The folder's real path: links on the way *to* it are the user's own. */
   readonly dir: string;
   readonly #holds: boolean;
+  readonly #claimed = new Set<string>();
   readonly #afterCheck: (folder: string) => void;
 
   private constructor(dir: string, options: ReceiveRootOptions) {
@@ -103,40 +118,57 @@ export class ReceiveRoot {
     }
   }
 
-  /**
-   * Starts the file that is to become `path`: the path, and what exists of the way to it, is checked now.
-   *
-   * @param options `mode`: permission bits, before the umask; the owner can always read and write, and set-id bits are
-   * dropped.
-   * @throws {InvalidPacketError} when the path is refused.
-   * @throws {AuthError} `not-allowed` when a link or a file is where a folder must be.
-   */
-  createPart(path: string, options: { mode?: number } = {}): Part {
-    const mode = (options.mode ?? 0o666) & 0o777 | 0o600;
-    const segments = this.#segments(path);
-    using root = this.#hold();
-    using _way = this.#down(root, segments.slice(0, -1));
-    using partials = this.#make(root, [PARTIAL_FOLDER], 0o700);
-    const name = `${crypto.randomUUID()}.part`;
-    return this.#openPart(partials, name, { createNew: true, read: true, write: true, mode });
+  /** Holds the folders that are looked up in, over several calls that are given the tree. */
+  hold(): HeldTree {
+    return new HeldTree(this.dir, { hold: this.#holds, afterCheck: this.#afterCheck });
   }
 
   /**
-   * Opens a part again after a restart.
+   * Starts the file that is to become `path`: the path, and what exists of the way to it, is checked now.
    *
+   * @throws {InvalidPacketError} when the path is refused.
+   * @throws {AuthError} `not-allowed` when a link or a file is where a folder must be.
+   */
+  createPart(path: string, options: PartOptions = {}): Part {
+    return this.#createPart(this.#segments(path), options);
+  }
+
+  /**
+   * Opens a part again after a restart, by its name or by the key that it was made with.
+   *
+   * @returns `undefined` when there is none of that key.
    * @throws {AuthError} `not-allowed` when there is no such plain file among the parts of this folder.
    */
-  reopenPart(partPath: string): Part {
-    using root = this.#hold();
-    using partials = this.#down(root, [PARTIAL_FOLDER]);
-    const name = basename(partPath);
-    if (
-      partials === undefined || dirname(partPath) !== partials.path ||
-      lstat(partials.join(name))?.isFile !== true
-    ) {
-      throw notAllowed(name, "not a partial file of this folder");
-    }
-    return this.#openPart(partials, name, { read: true, write: true });
+  reopenPart(partPath: string): Part;
+  /** The same, by its key. */
+  reopenPart(by: { key: string }, tree?: HeldTree): Part | undefined;
+  reopenPart(by: string | { key: string }, given?: HeldTree): Part | undefined {
+    const name = typeof by === "string" ? basename(by) : partName(by.key);
+    return this.#within(given, (tree) => {
+      const partials = tree.find([PARTIAL_FOLDER]);
+      const found = partials === undefined ? undefined : lstat(partials.join(name));
+      if (found === undefined && typeof by === "object") return undefined;
+      if (
+        partials === undefined || found?.isFile !== true ||
+        (typeof by === "string" && dirname(by) !== partials.path)
+      ) {
+        throw notAllowed(name, "not a partial file of this folder");
+      }
+      const place = { tree, isNew: false };
+      return this.#openPart(place, partials, name, { read: true, write: true });
+    });
+  }
+
+  /** Bytes of the part of that key, where there is one. */
+  partBytes(key: string): number | undefined {
+    return lstat(join(this.dir, PARTIAL_FOLDER, partName(key)))?.size;
+  }
+
+  /** Keeps a part's key for one user at a time, until what is returned is disposed of; `undefined` while another has it. */
+  claim(key: string): Disposable | undefined {
+    if (this.#claimed.has(key)) return undefined;
+    this.#claimed.add(key);
+    return { [Symbol.dispose]: () => void this.#claimed.delete(key) };
   }
 
   /**
@@ -151,33 +183,56 @@ export class ReceiveRoot {
    * @throws {LimitError} when `rename` finds 1000 names taken.
    */
   async commit(part: Part, path: string, options: CommitOptions = {}): Promise<string> {
-    const { mtimeMs = Date.now(), rename = false } = options;
-    const segments = this.#segments(path);
-    await part.file.utime(mtimeMs / 1000, mtimeMs / 1000);
+    const time = timeOf(options);
+    await part.file.utime(time, time);
     await part.file.sync();
     // Nothing waits from here on, so no other task of this program comes between check and use.
-    using root = this.#hold();
-    using partials = this.#down(root, [PARTIAL_FOLDER]);
-    const partName = basename(part.partPath);
-    if (!partials?.shows(part.file, partName, this.dir)) throw replaced(partName);
-    const from = partials.join(partName);
-    using folder = this.#make(root, segments.slice(0, -1), 0o777);
-    const name = segments.join("/");
-    const place = (candidate: string) => this.#place(part, from, folder, basename(candidate));
-    const taken = rename ? firstName(name, place) : name;
-    if (!rename && !place(name)) throw notAllowed(path, "exists");
-    part.file.close();
-    return taken;
+    return this.#commit(part, this.#segments(path), options);
+  }
+
+  /**
+   * The same for a part whose contents are on the disk already: at once, so that what its caller has just looked at is still
+   * so.
+   *
+   * @throws as {@linkcode ReceiveRoot.commit}.
+   */
+  place(part: Part, path: string, options: CommitOptions = {}): string {
+    const time = timeOf(options);
+    part.file.utimeSync(time, time);
+    return this.#commit(part, this.#segments(path), options);
+  }
+
+  /**
+   * Writes a whole small file: in one go, without waiting for the disk. Where a tree is given, folders are not looked at
+   * again for each file.
+   *
+   * @returns the path it has now. @throws as `createPart` and {@linkcode ReceiveRoot.commit}; nothing of it stays then.
+   */
+  put(path: string, data: Uint8Array, options: PartOptions & CommitOptions = {}): string {
+    const time = timeOf(options);
+    const segments = this.#segments(path);
+    return this.#within(options.tree, (tree) => {
+      const part = this.#createPart(segments, { ...options, tree });
+      try {
+        writeAll(part.file, data);
+        part.file.utimeSync(time, time);
+        return this.#commit(part, segments, { ...options, tree }, true);
+      } catch (error) {
+        this.discard(part);
+        throw error;
+      }
+    });
   }
 
   /** Gives a part up: closes and removes it. Harmless when it has been committed. */
   discard(part: Part): void {
-    try {
-      part.file.close();
-    } catch (error) {
-      if (!(error instanceof Deno.errors.BadResource)) throw error;
-    }
+    closePart(part);
     removeIfThere(part.partPath);
+  }
+
+  /** Closes a part that is to be gone on with another time. Harmless when it is closed. */
+  leave(part: Part): void {
+    closePart(part);
   }
 
   /**
@@ -186,11 +241,45 @@ export class ReceiveRoot {
    * @throws {InvalidPacketError} when the path is refused.
    * @throws {AuthError} `not-allowed` when a link or a file is in the way.
    */
-  createFolder(path: string): void {
+  createFolder(path: string, given?: HeldTree): void {
     const segments = this.#segments(path);
-    using root = this.#hold();
-    using folder = this.#make(root, segments, 0o777);
-    if (!folder.isBelow(this.dir)) throw replaced(path);
+    this.#within(given, (tree) => {
+      if (!find(tree, segments, 0o777).isBelow(this.dir)) throw replaced(path);
+    });
+  }
+
+  /**
+   * Opens a file that is there, to read it.
+   *
+   * @returns `undefined` when nothing is there. @throws {AuthError} `not-allowed` when something else is there.
+   */
+  openFile(path: string, given?: HeldTree): Deno.FsFile | undefined {
+    const segments = this.#segments(path);
+    const name = segments.at(-1) ?? "";
+    return this.#within(given, (tree) => {
+      const folder = tree.find(segments.slice(0, -1));
+      const found = folder === undefined ? undefined : lstat(folder.join(name));
+      if (folder === undefined || found === undefined) return undefined;
+      if (!found.isFile) throw notAllowed(path, found.isSymlink ? "is a link" : "is not a file");
+      const file = Deno.openSync(folder.join(name));
+      if (folder.shows(file, name, this.dir)) return file;
+      file.close();
+      throw replaced(path);
+    });
+  }
+
+  /** What is at a path, links not followed; `undefined` where nothing is, or a link is on the way. */
+  lstat(path: string, given?: HeldTree): Deno.FileInfo | undefined {
+    const segments = this.#segments(path);
+    try {
+      return this.#within(given, (tree) => {
+        const folder = tree.find(segments.slice(0, -1));
+        return folder === undefined ? undefined : lstat(folder.join(segments.at(-1) ?? ""));
+      });
+    } catch (error) {
+      if (error instanceof AuthError) return undefined;
+      throw error;
+    }
   }
 
   /**
@@ -204,6 +293,18 @@ export class ReceiveRoot {
     return firstName(name, (candidate) => lstat(join(this.dir, candidate)) === undefined);
   }
 
+  /** Removes parts that nobody has written to for so long. */
+  forgetParts(olderThanMs: number): void {
+    using tree = this.hold();
+    const partials = tree.find([PARTIAL_FOLDER]);
+    if (partials === undefined) return;
+    for (const { name } of Deno.readDirSync(partials.join("."))) {
+      const { isFile, mtime } = lstat(partials.join(name)) ?? {};
+      const isOld = Date.now() - (mtime?.getTime() ?? Infinity) > olderThanMs;
+      if (isFile && isOld && name.endsWith(".part")) removeIfThere(partials.join(name));
+    }
+  }
+
   /** Removes the folder of partial files if it is empty. */
   tidy(): void {
     try {
@@ -213,38 +314,64 @@ export class ReceiveRoot {
     }
   }
 
+  #within<T>(tree: HeldTree | undefined, work: (tree: HeldTree) => T): T {
+    if (tree !== undefined) return work(tree);
+    using own = this.hold();
+    return work(own);
+  }
+
   #segments(path: string): string[] {
     return checkReceivedPath(path).split("/");
   }
 
-  #hold(): HeldFolder {
-    return HeldFolder.open(this.dir, { hold: this.#holds });
+  #createPart(segments: readonly string[], options: PartOptions): Part {
+    const name = options.key === undefined ? `${crypto.randomUUID()}.part` : partName(options.key);
+    const mode = fileMode(options.mode);
+    return this.#within(options.tree, (tree) => {
+      tree.find(segments.slice(0, -1));
+      const partials = find(tree, [PARTIAL_FOLDER], 0o700);
+      const place = { tree, isNew: true };
+      const how = { createNew: true, read: true, write: true, mode };
+      return this.#openPart(place, partials, name, how);
+    });
   }
 
-  // Goes down from the root one folder at a time, so that no link is followed on the way.
-  #down(root: HeldFolder, segments: readonly string[], makeMode?: number): HeldFolder | undefined {
-    let folder = root;
-    for (const [depth, segment] of segments.entries()) {
-      using _parent = folder === root ? undefined : folder;
-      const next = folder.enter(segment, segments.slice(0, depth + 1).join("/"), makeMode);
-      if (next === undefined) return undefined;
-      folder = next;
-    }
-    this.#afterCheck(folder.path);
-    return folder;
+  #commit(
+    part: Part,
+    segments: readonly string[],
+    options: CommitOptions,
+    isNew = false,
+  ): string {
+    const { rename = false, replace = false } = options;
+    return this.#within(options.tree, (tree) => {
+      const partials = tree.find([PARTIAL_FOLDER]);
+      const partName = basename(part.partPath);
+      const where = { tree, isNew };
+      if (partials === undefined || !this.#shows(where, partials, part.file, partName)) {
+        throw replaced(partName);
+      }
+      const from = partials.join(partName);
+      const folder = find(tree, segments.slice(0, -1), 0o777);
+      const name = segments.join("/");
+      const move = replace ? moveOver : moveNew;
+      const place = (to: string) => this.#place(where, part, from, folder, basename(to), move);
+      const taken = rename && !replace ? firstName(name, place) : name;
+      if ((replace || !rename) && !place(name)) throw notAllowed(name, "exists");
+      part.file.close();
+      return taken;
+    });
   }
 
-  // The same, with what is missing made.
-  #make(root: HeldFolder, segments: readonly string[], mode: number): HeldFolder {
-    const folder = this.#down(root, segments, mode);
-    if (folder === undefined) throw replaced(segments.join("/"));
-    return folder;
+  // A file that was made a moment ago in a folder that is held, and in its place, is there.
+  #shows(place: Place, folder: HeldFolder, file: Deno.FsFile, name: string): boolean {
+    if (place.isNew && place.tree.isInPlace(folder)) return true;
+    return folder.shows(file, name, this.dir);
   }
 
-  #openPart(partials: HeldFolder, name: string, options: Deno.OpenOptions): Part {
+  #openPart(place: Place, partials: HeldFolder, name: string, options: Deno.OpenOptions): Part {
     const file = Deno.openSync(partials.join(name), options);
     try {
-      if (!partials.shows(file, name, this.dir)) throw replaced(name);
+      if (!this.#shows(place, partials, file, name)) throw replaced(name);
       return { file, partPath: join(partials.path, name) };
     } catch (error) {
       if (options.createNew === true) withdraw(file, partials, name);
@@ -254,15 +381,22 @@ export class ReceiveRoot {
   }
 
   // @returns whether the name was free.
-  #place({ file }: Part, from: string, folder: HeldFolder, name: string): boolean {
+  #place(
+    where: Place,
+    { file }: Part,
+    from: string,
+    folder: HeldFolder,
+    name: string,
+    move: (from: string, to: string) => boolean,
+  ): boolean {
     try {
-      if (!moveNew(from, folder.join(name))) return false;
+      if (!move(from, folder.join(name))) return false;
     } catch (error) {
       folder.remove(file, name); // the part is still where it was, and whole
       throw error;
     }
     try {
-      if (!folder.shows(file, name, this.dir)) throw replaced(name);
+      if (!this.#shows(where, folder, file, name)) throw replaced(name);
       return true;
     } catch (error) {
       withdraw(file, folder, name);
@@ -271,63 +405,40 @@ export class ReceiveRoot {
   }
 }
 
-/**
- * The bytes that are free for us on the disk of a folder, or `undefined` where that cannot be found out: without
- * `--allow-sys=statfs`, or on a file system that does not say.
- */
-export function freeBytes(dir: string): number | undefined {
+/** A folder, made where it is missing. */
+function find(tree: HeldTree, segments: readonly string[], makeMode: number): HeldFolder {
+  const folder = tree.find(segments, makeMode);
+  if (folder === undefined) throw replaced(segments.join("/"));
+  return folder;
+}
+
+function partName(key: string): string {
+  if (!/^[0-9a-f]{1,64}$/.test(key)) throw new TypeError("Key must be 1 to 64 hexadecimal digits");
+  return `${key}.part`;
+}
+
+// A number of seconds would lose a millisecond now and then, and the file would look changed.
+function timeOf({ mtimeMs = Date.now() }: CommitOptions): Date {
+  return new Date(mtimeMs);
+}
+
+function fileMode(mode = 0o666): number {
+  return mode & 0o777 | 0o600;
+}
+
+function closePart({ file }: Part): void {
   try {
-    const { bavail, bsize } = statfsSync(dir);
-    return bavail * bsize;
-  } catch {
-    return undefined;
+    file.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }
 
-// The path, or the first `name (1).ext`, `name (2).ext` ... that is accepted, cut where the number makes it too long.
-function firstName(path: string, accepts: (candidate: string) => boolean): string {
-  if (accepts(path)) return path;
-  const name = basename(path);
-  const dot = name.lastIndexOf(".");
-  const extension = dot > 0 && name.length - dot <= MAX_EXTENSION_CHARS ? name.slice(dot) : "";
-  const stem = name.slice(0, name.length - extension.length);
-  for (let n = 1; n < MAX_NAME_TRIES; n++) {
-    const ending = ` (${n})${extension}`;
-    const room = new Uint8Array(MAX_SEGMENT_BYTES - utf8.encode(ending).length);
-    const { read } = utf8.encodeInto(stem, room);
-    const candidate = path.slice(0, -name.length) + stem.slice(0, read) + ending;
-    if (accepts(candidate)) return candidate;
-  }
-  const shown = printable(path);
-  throw new LimitError("limit", `Cannot receive "${shown}": ${MAX_NAME_TRIES} names are taken`, {
-    details: { path: shown, limit: "maxNameTries", max: MAX_NAME_TRIES },
-  });
-}
-
-function openError(dir: string, cause: unknown): unknown {
-  const shown = printable(dir);
-  const details = { path: shown };
-  const { AlreadyExists, NotADirectory, NotCapable, NotFound, PermissionDenied } = Deno.errors;
-  if (
-    cause instanceof AlreadyExists || cause instanceof NotADirectory || cause instanceof NotFound
-  ) {
-    return new NotFoundError("no-path", `Cannot receive into "${shown}": it is no folder`, {
-      cause,
-      details,
-    });
-  }
-  if (cause instanceof PermissionDenied) {
-    return new AuthError("not-allowed", `Cannot receive into "${shown}": no right to write there`, {
-      cause,
-      details,
-    });
-  }
-  if (!(cause instanceof NotCapable)) return cause;
-  const flags = `--allow-read=${shown} --allow-write=${shown}`;
-  return new UnsupportedError(`Cannot receive into "${shown}": run with ${flags}`, {
-    cause,
-    details,
-  });
+// A link that is there is replaced itself; a folder stays.
+function moveOver(from: string, to: string): boolean {
+  if (lstat(to)?.isDirectory) return false;
+  Deno.renameSync(from, to);
+  return true;
 }
 
 // Takes back a file that may have been let out, and closes it. Emptied first, because it may not be found.

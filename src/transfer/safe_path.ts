@@ -126,7 +126,7 @@ export function checkPath(path: string, limits: PathLimits = {}): string {
 export function checkReceivedPath(path: string): string {
   const name = checkPath(path);
   const [top = ""] = name.split("/", 1);
-  if (fold(top) === fold(PARTIAL_FOLDER) || PARTIAL_SHORT_NAME.test(top)) {
+  if (foldPath(top) === foldPath(PARTIAL_FOLDER) || PARTIAL_SHORT_NAME.test(top)) {
     throw refused(path, "reserved folder");
   }
   return name;
@@ -178,7 +178,7 @@ export function findCollision(entries: Iterable<PathEntry>): [string, string] | 
       const here: Seen = { name, kind: listed ? kind : "directory", path, listed };
       // What looks like the index of an array V8 hashes by its value, and a stranger can choose values that all meet in
       // one place. What begins with a slash looks like none.
-      const key = "/" + fold(name);
+      const key = "/" + foldPath(name);
       const there = folder.get(key) ?? here;
       if (there === here) {
         folder.set(key, here);
@@ -208,12 +208,13 @@ function segmentsOf(name: string): { count: number; longest: string } {
 }
 
 /**
- * What a file system that ignores case sees of a name. Both ways, because neither alone joins "ß", "ẞ" and "SS"; and
- * without what is not visible, which HFS+ ignores too.
+ * What a file system that ignores case and Unicode form makes of a name or a path: two with the same result cannot both be
+ * stored everywhere. Both ways, because neither alone joins "ß", "ẞ" and "SS"; and without what is not visible, which
+ * HFS+ ignores too.
  */
-function fold(name: string): string {
-  if (/^[ -~]*$/.test(name)) return name.toUpperCase();
-  const visible = name.replace(/\p{Default_Ignorable_Code_Point}/gu, "");
+export function foldPath(path: string): string {
+  if (/^[ -~]*$/.test(path)) return path.toUpperCase();
+  const visible = path.replace(/\p{Default_Ignorable_Code_Point}/gu, "");
   return visible.normalize("NFD").toLowerCase().toUpperCase().normalize("NFC");
 }
 

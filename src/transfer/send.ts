@@ -4,248 +4,143 @@
  * @module
  */
 
-import { createHash, type Hash } from "node:crypto";
-import { type Clock, systemClock } from "../clock.ts";
+import { systemClock } from "../clock.ts";
 import type { Link } from "../endpoint/link.ts";
-import {
-  ClosedError,
-  HandshakeError,
-  IntegrityError,
-  InvalidPacketError,
-  RemoteError,
-  TimeoutError,
-} from "../errors.ts";
-import { printable } from "../log.ts";
+import { HandshakeError, IntegrityError, RemoteError } from "../errors.ts";
 import type { MessageBody } from "../wire/message.ts";
-import { LateBytes } from "../wire/msgpack_types.ts";
-
-import { summarize, type TransferSummary } from "./incoming.ts";
-import {
-  type BuiltManifest,
-  encodeManifest,
-  type HashedEntry,
-  type ManifestEntry,
-  readError,
-} from "./manifest.ts";
-
-/**
- * Bytes per message: enough for one socket write to be worth it, few enough to stay in a core's cache from the file to
- * the hash to the socket (measured).
- */
-export const CHUNK_BYTES = 512 * 1024;
+import { Lanes } from "./lanes.ts";
+import { type BuiltManifest, manifestOf, summarize } from "./manifest.ts";
+import { type OfferAnswer, offerBody, parseAnswer } from "./offer.ts";
+import { checkPath } from "./safe_path.ts";
+import { type SendEvent, type SendOptions, type SendPlan, SentBefore } from "./send_options.ts";
+import { Sending } from "./sending.ts";
 
 /** How long a person may think about an offer. */
 const ACCEPT_TIMEOUT_MS = 120_000;
 
-/** How long the receiver may take to say that everything is there once it has all been sent. */
-const FINISH_TIMEOUT_MS = 60_000;
-
-/** How long the receiver may take nothing in before it is given up. */
-const STALL_MS = 60_000;
-
-/** How to send. */
-export interface SendOptions {
-  /** How long the other side may take to accept. @default {120000} */
-  acceptTimeoutMs?: number;
-  /** Gives up when aborted; the other side is told. */
-  signal?: AbortSignal;
-  /** Where time comes from. @default {systemClock} */
-  clock?: Clock;
-}
-
-/** What happens while sending. */
-export type SendEvent =
-  | { readonly type: "accepted" }
-  | { readonly type: "progress"; readonly bytes: number; readonly totalBytes: number }
-  | ({
-    readonly type: "done";
-    /** Bytes that had to be sent again. */
-    readonly resentBytes: number;
-    /** From acceptance to the receiver's confirmation. */
-    readonly seconds: number;
-  } & TransferSummary);
-
 /**
  * Offers files over a link and sends them once accepted. The last event is `done`, after the receiver has verified
- * everything. Leaving the loop before cancels the transfer.
+ * everything. Leaving the loop before cancels the transfer; what has arrived is kept, and is not sent again when the same is
+ * sent the next time.
  *
  * @throws {RemoteError} with the receiver's code: `not-allowed` when it refuses, `limit` when it has no room.
- * @throws {TimeoutError} when it does not answer the offer in time.
+ * @throws {TimeoutError} when it does not answer the offer in time, or takes nothing for a minute.
  * @throws {IntegrityError} when a file changes while it is being read. @throws {NotFoundError} when one has gone.
  * @throws {ClosedError} when the link breaks.
  */
-export async function* sendFiles(
+export function sendFiles(
   link: Link,
   built: BuiltManifest,
   options: SendOptions = {},
 ): AsyncGenerator<SendEvent, void, void> {
+  const { update = false, dryRun = false } = options;
+  return send(
+    link,
+    built,
+    { update, dryRun, openEnded: false },
+    options,
+    (sending) => sending.run(),
+  );
+}
+
+/**
+ * Sends what comes from somewhere, until that ends, as one file; it cannot be gone on with later. As {@linkcode sendFiles}.
+ *
+ * @param name What the file is called. @throws {InvalidPacketError} when that is no portable name.
+ */
+export function sendStream(
+  link: Link,
+  source: AsyncIterable<Uint8Array>,
+  name: string,
+  options: Omit<SendOptions, "update" | "dryRun" | "before"> = {},
+): AsyncGenerator<SendEvent, void, void> {
+  const path = checkPath(name);
+  const mtimeMs = Date.now();
+  const manifest = manifestOf([{ path, kind: "file", size: 0, mode: 0o644, mtimeMs }]);
+  const built: BuiltManifest = { manifest, skipped: [], source: () => path };
+  const terms = { update: false, dryRun: false, openEnded: true };
+  return send(link, built, terms, options, (sending) => sending.runStream(source));
+}
+
+async function* send(
+  link: Link,
+  built: BuiltManifest,
+  terms: { update: boolean; dryRun: boolean; openEnded: boolean },
+  options: SendOptions,
+  steps: (sending: Sending) => AsyncGenerator<void, void, void>,
+): AsyncGenerator<SendEvent, void, void> {
   const { acceptTimeoutMs = ACCEPT_TIMEOUT_MS, signal, clock = systemClock } = options;
+  const { pause, before = new SentBefore() } = options;
   const { manifest } = built;
-  const offer = { manifest: encodeManifest(manifest) };
-  const id = await request(link, "transfer.offer", offer, acceptTimeoutMs, signal);
+  const body = offerBody({ manifest, ...terms, token: before.token });
+  const offered = await offer(link, body, acceptTimeoutMs, signal);
+  const answer = parseAnswer(offered, manifest.entries.length, terms.dryRun);
+  const { id, unchanged } = answer;
+  if (id === undefined) return yield { type: "plan", ...planOf(built, answer) };
   const startedMs = clock.now();
-  yield { type: "accepted" };
+  const entries = answer.wanted.flatMap((index) => manifest.entries[index] ?? []);
+  const { files, totalBytes } = manifestOf(entries);
+  yield { type: "accepted", files, unchanged };
 
-  const stop = new AbortController();
-  const stopping = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
-  const run = link.request("transfer.run", { id }, { timeoutMs: Infinity, signal: stopping });
-  const failed = new AbortController();
-  run.catch((error) => failed.abort(error));
+  using lanes = new Lanes(clock);
+  lanes.add(link, "transfer.run", id);
+  for (const more of options.lanes ?? []) lanes.add(more, "transfer.lane", id);
+  const giveUp = () => lanes.fail(signal?.reason);
+  signal?.addEventListener("abort", giveUp, { once: true });
+  using _pausing = pause?.listen((paused) => lanes.pause(paused, id));
+  if (pause?.paused) lanes.pause(true, id);
   try {
-    const hashed: HashedEntry[] = [];
-    let bytes = 0;
-    for (const [index, entry] of manifest.entries.entries()) {
-      if (entry.kind !== "file") continue;
-      const hash = createHash("sha256");
-      const file = { head: { id, index }, entry, source: built.source(index), hash };
-      for await (const sent of sendFile(link, file, failed.signal, clock)) {
-        bytes += sent;
-        yield { type: "progress", bytes, totalBytes: manifest.totalBytes };
-      }
-      const sha256 = hash.digest();
-      await unlessAborted(
-        link.post("transfer.end", { ...file.head, sha256 }),
-        failed.signal,
-        clock,
-      );
-      hashed.push({ path: entry.path, size: entry.size, sha256: sha256.toString("hex") });
+    if (signal?.aborted) giveUp();
+    const all = { ...options, clock, before };
+    const sending = new Sending(link, lanes, built, { ...answer, id }, all);
+    let shown = 0;
+    const progress = (): SendEvent => {
+      shown = sending.spared + lanes.taken;
+      const paused = lanes.isPausedThere || (pause?.paused ?? false);
+      return { type: "progress", bytes: shown, totalBytes, paused };
+    };
+    for await (const _ of steps(sending)) {
+      if (sending.spared + lanes.taken !== shown) yield progress();
     }
-    await unlessAborted(link.flush(), failed.signal, clock);
-    const summary = summarize(hashed);
-    if (parseSummary(await confirmed(run, clock)).sha256 !== summary.sha256) throw different();
+    const theirs = await lanes.done();
+    const summary = summarize(sending.hashed);
+    if (theirs.sha256 !== summary.sha256) throw different();
+    if (summary.bytes > shown) yield { ...progress(), bytes: summary.bytes } as SendEvent;
     const seconds = (clock.now() - startedMs) / 1000;
-    yield { type: "done", resentBytes: 0, seconds, ...summary };
-  } catch (error) {
-    // That the link has ended is known to both; only `transfer.run` was told why.
-    if (error instanceof ClosedError) await run;
-    throw error;
+    const { sentBytes } = sending;
+    const { resentBytes } = before;
+    yield { type: "done", resentBytes, sentBytes, unchanged, seconds, ...summary };
   } finally {
-    stop.abort(); // harmless once the answer has come
+    signal?.removeEventListener("abort", giveUp);
   }
 }
 
-interface Outgoing {
-  readonly head: { readonly id: number; readonly index: number };
-  readonly entry: ManifestEntry;
-  readonly source: string;
-  readonly hash: Hash;
-}
-
-/** Sends the bytes of one file; yields the size of each message. @throws what `failed` is aborted with. */
-async function* sendFile(
+async function offer(
   link: Link,
-  { head, entry, source, hash }: Outgoing,
-  failed: AbortSignal,
-  clock: Clock,
-): AsyncGenerator<number, void, void> {
-  using file = open(source);
-  for (let left = entry.size; left > 0;) {
-    const count = Math.min(left, CHUNK_BYTES);
-    // Read straight into the outgoing batch: no copy, and one write for the whole message.
-    const data = new LateBytes(count, (into) => {
-      if (readInto(file, into) < count) throw changed(entry);
-      hash.update(into);
-    });
-    await unlessAborted(link.post("transfer.data", { ...head, data }), failed, clock);
-    left -= count;
-    yield count;
-  }
-  if (readInto(file, new Uint8Array(1)) > 0) throw changed(entry);
-}
-
-function open(source: string): Deno.FsFile {
-  try {
-    return Deno.openSync(source);
-  } catch (error) {
-    throw readError(source, error);
-  }
-}
-
-/** Waits for `work`, but not when the transfer has failed, and not for ever: a peer may read no more without a word. */
-async function unlessAborted(
-  work: Promise<void> | undefined,
-  signal: AbortSignal,
-  clock: Clock,
-): Promise<void> {
-  work?.catch(() => {}); // also when nobody waits for it any more
-  signal.throwIfAborted();
-  if (work === undefined) return;
-  const given = Promise.withResolvers<never>();
-  const onAbort = () => given.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  const timer = clock.after(STALL_MS, () => given.reject(stalled()));
-  try {
-    await Promise.race([work, given.promise]);
-  } finally {
-    timer.cancel();
-    signal.removeEventListener("abort", onAbort);
-  }
-}
-
-/** Reads until the buffer is full or the file ends. */
-function readInto(file: Deno.FsFile, buffer: Uint8Array): number {
-  let count = 0;
-  while (count < buffer.length) {
-    const read = file.readSync(buffer.subarray(count));
-    if (read === null) break;
-    count += read;
-  }
-  return count;
-}
-
-async function request(
-  link: Link,
-  header: string,
   body: MessageBody,
   timeoutMs: number,
   signal: AbortSignal | undefined,
-): Promise<number> {
+): Promise<unknown> {
   const options = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
-  const answer = await link.request(header, body, options).catch((error) => {
+  return await link.request("transfer.offer", body, options).catch((error) => {
     if (!(error instanceof RemoteError && error.code === "no-endpoint")) throw error;
     throw new HandshakeError("denied", `Cannot send: ${link.label} takes no files`);
   });
-  const id = isObject(answer) ? answer.id : undefined;
-  if (typeof id === "number") return id;
-  throw new InvalidPacketError("bad-message", `Cannot send: the answer to ${header} has no id`);
 }
 
-async function confirmed(run: Promise<unknown>, clock: Clock): Promise<unknown> {
-  const late = Promise.withResolvers<never>();
-  const timer = clock.after(FINISH_TIMEOUT_MS, () => {
-    late.reject(new TimeoutError("Cannot send: the receiver did not confirm the files in time"));
+function planOf(built: BuiltManifest, { wanted, held, unchanged }: OfferAnswer): SendPlan {
+  const files = wanted.flatMap((index) => {
+    const entry = built.manifest.entries[index];
+    return entry?.kind === "file" ? [{ entry, isHeld: held.has(index) }] : [];
   });
-  try {
-    return await Promise.race([run, late.promise]);
-  } finally {
-    timer.cancel();
-  }
-}
-
-function parseSummary(value: unknown): TransferSummary {
-  const { files, bytes, sha256 } = isObject(value) ? value : {};
-  if (typeof files !== "number" || typeof bytes !== "number" || typeof sha256 !== "string") {
-    throw new InvalidPacketError("bad-message", "Cannot send: the receiver's summary is not one");
-  }
-  return { files, bytes, sha256 };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
-}
-
-function changed({ path }: ManifestEntry): IntegrityError {
-  return new IntegrityError(
-    "bad-hash",
-    `Cannot send "${printable(path)}": it changed while it was being read`,
-  );
+  return {
+    unchanged,
+    changed: files.filter(({ isHeld }) => isHeld).map(({ entry }) => entry.path),
+    added: files.filter(({ isHeld }) => !isHeld).map(({ entry }) => entry.path),
+    bytes: files.reduce((sum, { entry }) => sum + entry.size, 0),
+  };
 }
 
 function different(): IntegrityError {
   return new IntegrityError("bad-hash", "Cannot send: what the receiver has is not what was sent");
-}
-
-function stalled(): TimeoutError {
-  const text = `Cannot send: the receiver has taken nothing for ${STALL_MS / 1000} s`;
-  return new TimeoutError(text, { details: { limit: "stallMs", max: STALL_MS } });
 }

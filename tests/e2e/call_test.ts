@@ -173,7 +173,11 @@ Deno.test("call and ping reach a peer by address, name, id and WebSocket", async
         2,
         /must be one of native, witch, peerconnect: it is peerpy/,
       ],
-      [["msg", "bob", "hi", "--dialect", "witch"], 2, /one of native, peerpy: it is witch/],
+      [
+        ["msg", "bob", "hi", "--dialect", "witch"],
+        2,
+        /one of native, peerpy, peerconnect: it is witch/,
+      ],
       [["call", "bob", "echo", "--dialect", "witch"], 2, /must be HOST:PORT: it is bob/],
       [["msg", "bob", "hi", "--dialect", "peerpy"], 2, /must be HOST:PORT: it is bob/],
       [["call", "bob", "echo", "--timeout", "soon"], 2, /--timeout must be seconds/],

@@ -17,6 +17,7 @@ const PATIENCE_MS = 20_000;
 
 /** Verbs that send packets. */
 const NETWORK_VERBS: readonly string[] = [
+  "broadcast",
   "call",
   "dht",
   "discover",

@@ -29,7 +29,7 @@ import {
 import { Network } from "../../src/secure/network.ts";
 import { parseTerms } from "../../src/session/native.ts";
 import { checkPath } from "../../src/transfer/safe_path.ts";
-import { parseManifest } from "../../src/transfer/manifest.ts";
+import { parseManifest } from "../../src/transfer/manifest_codec.ts";
 import { decodeDatagram, encodeDatagram } from "../../src/wire/datagram.ts";
 import { Decoder } from "../../src/wire/decoder.ts";
 import { FrameReader, FrameWriter } from "../../src/wire/frame.ts";
@@ -49,6 +49,7 @@ import { GOSSIP_TARGETS } from "./gossip_targets.ts";
 import { MEMBERSHIP_TARGETS } from "./membership_targets.ts";
 import { PALMTREE_TARGETS } from "./palmtree_targets.ts";
 import { TRANSFER_DIALECT_TARGETS } from "./transfer_dialect_targets.ts";
+import { TRANSFER_TARGETS } from "./transfer_targets.ts";
 
 /** A decoder under fire. */
 export interface FuzzTarget {
@@ -185,6 +186,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   ...GOSSIP_TARGETS,
   ...DHT_TARGETS,
   ...DHT_DIALECT_TARGETS,
+  ...TRANSFER_TARGETS,
   ...TRANSFER_DIALECT_TARGETS,
   ...PALMTREE_TARGETS,
   ...HANDSHAKE_TARGETS,

@@ -10,7 +10,6 @@ import { FileReceiver } from "../../src/transfer/dialects/peerconnect_file_recei
 import { FileSender } from "../../src/transfer/dialects/peerconnect_file_sender.ts";
 import { parseHandshake } from "../../src/transfer/dialects/peerconnect_handshake.ts";
 import { withLength } from "../../src/transfer/dialects/peerconnect_records.ts";
-import { decodeWireData } from "../../src/wire/message.ts";
 import { bytesOf, loadVectors } from "../testdata/vectors.ts";
 import { drain } from "../transfer/dialects/peerconnect_fixture.ts";
 import type { FuzzTarget } from "./decoders.ts";
@@ -19,7 +18,6 @@ import { concat } from "./generate.ts";
 /** A sender that went on is asked to do so at any point. */
 const SENT = [{ name: "a", size: 3 }, { name: "b", size: 70_000 }];
 
-const dialect = "peerconnect";
 const handshakes = loadVectors("peerconnect.transfer_handshake").map(bytesOf);
 
 /** What a PeerConnect node sends over a connection. */
@@ -27,7 +25,7 @@ export const TRANSFER_DIALECT_TARGETS: readonly FuzzTarget[] = [
   {
     name: "PeerConnect's handshake",
     corpus: handshakes,
-    decode: (input) => parseHandshake(decodeWireData(input, { dialect })),
+    decode: parseHandshake,
   },
   {
     name: "files of a PeerConnect node",

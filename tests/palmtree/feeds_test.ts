@@ -4,14 +4,14 @@ import { Feeds } from "../../src/palmtree/feeds.ts";
 import { RELAY_DEFAULTS } from "../../src/palmtree/relay_options.ts";
 
 /** Feeds of `size` chunks of 10 bytes, of which `count` are there, and what they gave. */
-function glass(size: number, count = size, lagChunks = 8) {
+function glass(size: number, count = size, lagEveryMs = 0, lagChunks = 8) {
   const have = new ChunkSet(size);
   for (let index = 0; index < count; index++) have.add(index);
   const given: [string, number][] = [];
   const feeds = new Feeds(have, {
     give: (peerId, index) => void given.push([peerId, index]),
     sizeOf: () => 10,
-  }, { ...RELAY_DEFAULTS, lagChunks });
+  }, { ...RELAY_DEFAULTS, lagEveryMs, lagChunks });
   /** All that is on the way to one arrives, again and again, so many times. */
   const take = (peerId: string, times: number, nowMs = 0) => {
     for (let nth = 0; nth < times; nth++) {
@@ -103,7 +103,30 @@ Deno.test("Feeds finds a child lagging that takes less than half of what its sib
   assertEquals(given.filter(([to]) => to === "b").length, 4);
 });
 
-Deno.test("Feeds finds an only child lagging that takes less than half of what comes, not one that waits for more", () => {
+Deno.test("Feeds compares children no more often than it is to: everybody is late for a moment", () => {
+  const { feeds, take } = glass(100, 100, 1_000);
+  for (const peerId of ["a", "b"]) {
+    feeds.add(peerId, false, 0);
+    feeds.started(peerId, bits(100), 0);
+  }
+  take("a", 20, 900);
+  assertEquals(feeds.tick(999), [], "it has had no time");
+  assertEquals(feeds.tick(1_000), [{ peerId: "b", isLagging: true }]);
+  for (const peerId of ["a", "b"]) take(peerId, 20, 1_500);
+  assertEquals(feeds.tick(1_999), []);
+  assertEquals(feeds.tick(2_000), [{ peerId: "b", isLagging: false }]);
+});
+
+Deno.test("Feeds finds a child lagging by its last chunk, not by those that wait behind it", () => {
+  const { feeds, take } = glass(100);
+  feeds.add("a", false, 0);
+  feeds.started("a", bits(100), 0);
+  take("a", 1, 2_900); // three of the first four still wait
+  assertEquals(feeds.tick(5_000), []);
+  assertEquals(feeds.tick(5_901), [{ peerId: "a", isLagging: true }]);
+});
+
+Deno.test("Feeds finds an only child lagging that takes less than a quarter of what comes, not one that waits for more", () => {
   const { feeds, have, take } = glass(100, 0);
   feeds.add("a", false, 0);
   feeds.started("a", bits(100), 0);
@@ -115,7 +138,10 @@ Deno.test("Feeds finds an only child lagging that takes less than half of what c
   take("a", 8);
   assertEquals(feeds.tick(0), []);
   come(8);
-  take("a", 3);
+  take("a", 2);
+  assertEquals(feeds.tick(0), [], "a quarter is enough");
+  come(8);
+  take("a", 1);
   assertEquals(feeds.tick(0), [{ peerId: "a", isLagging: true }]);
 });
 

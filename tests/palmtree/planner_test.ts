@@ -131,3 +131,13 @@ Deno.test("planTree refuses nobody at all, and what is not positive", () => {
   assertThrows(() => plan(1, { chunkBytes: 0 }), RangeError);
   assertThrows(() => plan(1, { totalBytes: NaN }), RangeError);
 });
+
+Deno.test("planTree gives everybody who has children so many, where it is told to", () => {
+  const nodes = Array.from({ length: 8 }, () => ({ uplink: 1_000_000 }));
+  const content = { totalBytes: 1e9, chunkBytes: 1e6 };
+  assertEquals(planTree(nodes, { ...content, maxFanout: 3 }).fanout, 1, "a chain is faster");
+  const plan = planTree(nodes, { ...content, maxFanout: 3, minFanout: 3 });
+  assertEquals([plan.rootFanout, plan.fanout, plan.depth], [3, 3, 2]);
+  const few = planTree(nodes.slice(0, 3), { ...content, maxFanout: 5, minFanout: 5 });
+  assertEquals([few.rootFanout, few.depth], [2, 1], "no more than there are");
+});

@@ -157,7 +157,8 @@ Deno.test("a corrupting relay is named by who it gave to, cut off, and what it g
 Deno.test("a lagging child slows its siblings by less than a tenth, and its children go elsewhere", () => {
   const times = [4, 0.1].map((speed) => {
     const downlink = (place: number) => UPLINK * (place === 1 ? speed : 4);
-    const net = new PalmNet({ receivers: 6, chunks: 500, fanout: 2, downlink });
+    const tuning = { lagEveryMs: 200 }; // all of it takes a second
+    const net = new PalmNet({ receivers: 6, chunks: 500, fanout: 2, downlink, tuning });
     net.begin();
     const slow = net.node(1);
     assert(

@@ -16,7 +16,7 @@ import { readSealedHeader } from "../../src/secure/datagram_seal.ts";
 import { DhKey } from "../../src/secure/noise.ts";
 import { decodeData } from "../../src/session/data_type.ts";
 import { checkPath } from "../../src/transfer/safe_path.ts";
-import { parseManifest } from "../../src/transfer/manifest.ts";
+import { parseManifest } from "../../src/transfer/manifest_codec.ts";
 import { decodeDatagram } from "../../src/wire/datagram.ts";
 import { FrameReader } from "../../src/wire/frame.ts";
 import { decodeJson } from "../../src/wire/json.ts";

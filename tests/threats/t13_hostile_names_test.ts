@@ -2,10 +2,10 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { seededRandom } from "../../src/clock.ts";
 import type { Link } from "../../src/endpoint/link.ts";
 import { InvalidPacketError, RemoteError } from "../../src/errors.ts";
-import { parseManifest } from "../../src/transfer/manifest.ts";
+import { parseManifest } from "../../src/transfer/manifest_codec.ts";
 import { ReceiveRoot } from "../../src/transfer/receive_root.ts";
 import corpus from "../testdata/hostile_names.json" with { type: "json" };
-import { Exchange, sha256 } from "../transfer/fixture.ts";
+import { Exchange, freshToken, run, Steps } from "../transfer/fixture.ts";
 import { contentsOf, Surroundings } from "./surroundings.ts";
 
 const CONTENTS = "from a stranger";
@@ -21,16 +21,14 @@ function row(path: string, isFolder = false): Row {
 
 /** Offers these entries, and sends whatever contents they have. */
 async function send(link: Link, entries: readonly Row[]): Promise<void> {
-  const offered = await link.request("transfer.offer", { manifest: { entries } });
+  const body = { manifest: { entries }, token: freshToken() };
+  const offered = await link.request("transfer.offer", body);
   const { id } = offered as { id: number };
-  const run = link.request("transfer.run", { id });
+  const running = run(link, id);
   const data = new TextEncoder().encode(CONTENTS);
-  for (const [index, [, isFolder]] of entries.entries()) {
-    if (isFolder) continue;
-    link.post("transfer.data", { id, index, data });
-    link.post("transfer.end", { id, index, sha256: sha256(data) });
-  }
-  await run;
+  const steps = new Steps(link, id);
+  for (const [index, [, isFolder]] of entries.entries()) if (!isFolder) steps.data(index, data);
+  await running;
 }
 
 /** Runs with a receiver that accepts everything, and fails when anything happens outside of its folder. */

@@ -6,6 +6,7 @@ import { Kith, loopback, type Outcome, run } from "../e2e/process.ts";
 import { Scratch } from "../e2e/scratch.ts";
 import { eachOf } from "../e2e/up.ts";
 import { EVIL_NAME, EVIL_PIECES, rawIn } from "./raw_text.ts";
+import { freshToken, run as runTransfer, sha256 } from "../transfer/fixture.ts";
 
 /** Everything that a terminal obeys, in one text without a line feed. */
 const EVIL_TEXT = EVIL_PIECES.join("evil");
@@ -114,12 +115,9 @@ Deno.test("T13 msg and send print nothing of a hostile refusal that a terminal o
     },
     "a summary that is none": (peer) => {
       peer.handle("transfer.offer", () => ({ id: 1, [EVIL_TEXT]: EVIL_TEXT }));
-      peer.handle("transfer.data", () => {});
-      peer.handle("transfer.end", () => {});
-      peer.handle(
-        "transfer.run",
-        () => ({ files: 1, bytes: 1, sha256: EVIL_TEXT, [EVIL_TEXT]: 1 }),
-      );
+      for (const step of ["data", "files"]) peer.handle(`transfer.${step}`, () => {});
+      const done = { files: 1, bytes: 1, sha256: EVIL_TEXT, [EVIL_TEXT]: 1 };
+      peer.handle("transfer.run", () => ({ done }));
     },
   };
   for (const [what, refuse] of Object.entries(refusals)) {
@@ -152,11 +150,13 @@ async function visit(
   await link.post(EVIL_TEXT, { data: EVIL_DATA });
   for (const path of [EVIL_TEXT, "می\u200cخواهم/👩\u200d🚀.txt", "plain.txt"]) {
     const manifest = { entries: [[path, false, 1, 0o644, 0]] };
-    const offered = await link.request("transfer.offer", { manifest }).catch(() => undefined);
+    const body = { manifest, token: freshToken() };
+    const offered = await link.request("transfer.offer", body).catch(() => undefined);
     const id = (offered as { id?: number } | undefined)?.id ?? EVIL_TEXT;
-    link.post("transfer.data", { id, index: 0, data: Uint8Array.of(7) });
-    link.post("transfer.end", { id, index: 0, sha256: EVIL_TEXT });
-    await tolerated(link.request("transfer.run", { id }));
+    const digest = path === "plain.txt" ? EVIL_TEXT : sha256(Uint8Array.of(7));
+    const step = { id, seq: 0, index: 0, offset: 0, data: Uint8Array.of(7), digest };
+    link.post("transfer.data", step);
+    await tolerated(runTransfer(link, id));
   }
   await tolerated(link.request("session.open", { type: EVIL_TEXT }));
   if (!takesSessions) return await link.close();

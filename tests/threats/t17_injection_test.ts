@@ -11,6 +11,7 @@ import { encode } from "../../src/wire/msgpack.ts";
 import { encodeTextHeader } from "../../src/wire/text_header.ts";
 import { Journal, settle } from "../endpoint/fixture.ts";
 import { EVIL_PIECES, rawIn } from "./raw_text.ts";
+import { freshToken } from "../transfer/fixture.ts";
 
 /** Longest text of a log field: what is said of a peer in one line. */
 const MAX_FIELD_CHARS = 1_000;
@@ -131,7 +132,8 @@ async function visit(scene: Scene, nasty: Nasty, round: number): Promise<void> {
 async function transfers(link: Link, nasty: Nasty): Promise<void> {
   for (const path of [nasty.text(), `${nasty.text(0)}.txt`, "می\u200cخواهم"]) {
     const manifest = { entries: [[path, false, 1, 0o644, 0]] };
-    const offered = await link.request("transfer.offer", { manifest }).catch(() => undefined);
+    const body = { manifest, token: freshToken() };
+    const offered = await link.request("transfer.offer", body).catch(() => undefined);
     const id = (offered as { id?: number } | undefined)?.id ?? nasty.text();
     await link.post("transfer.data", { id, index: nasty.text(), data: nasty.text() });
     await tolerate(link.request("transfer.run", { id }, { timeoutMs: 1_000 }));

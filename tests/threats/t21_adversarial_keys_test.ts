@@ -3,7 +3,7 @@ import { toNotation } from "../../src/cli/notation.ts";
 import { ReplyCache } from "../../src/endpoint/reply_cache.ts";
 import { InvalidPacketError, PeerError } from "../../src/errors.ts";
 import { printable } from "../../src/log.ts";
-import { parseManifest } from "../../src/transfer/manifest.ts";
+import { parseManifest } from "../../src/transfer/manifest_codec.ts";
 import { checkPath, findCollision } from "../../src/transfer/safe_path.ts";
 import { Decoder, MAX_MIXED_KEYS } from "../../src/wire/decoder.ts";
 import { FrameReader, FrameWriter } from "../../src/wire/frame.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
+import { Buffer } from "node:buffer";
+import { createHash, type Hash } from "node:crypto";
 import { dirname } from "node:path";
 import { ManualClock } from "../../src/clock.ts";
 import { Endpoint } from "../../src/endpoint/endpoint.ts";
@@ -13,11 +14,20 @@ import { InvalidPacketError } from "../../src/errors.ts";
 import {
   buildManifest,
   type BuiltManifest,
-  encodeManifest,
   type ManifestEntry,
+  type TransferSummary,
 } from "../../src/transfer/manifest.ts";
+import { encodeManifest } from "../../src/transfer/manifest_codec.ts";
 import { type ReceiveEvent, Receiver, type ReceiverOptions } from "../../src/transfer/receive.ts";
-import { MemoryNetwork, type MemoryNetworkOptions } from "../../src/transport/mod.ts";
+import { TOKEN_BYTES } from "../../src/transfer/offer.ts";
+import { sendFiles } from "../../src/transfer/send.ts";
+import type { SendEvent, SendOptions } from "../../src/transfer/send_options.ts";
+import {
+  type Connection,
+  MemoryNetwork,
+  type MemoryNetworkOptions,
+  type Transport,
+} from "../../src/transport/mod.ts";
 import { identityOf, infoOf } from "../endpoint/fixture.ts";
 
 const PORT = 3485;
@@ -38,6 +48,8 @@ export class Exchange implements AsyncDisposable {
   readonly network: MemoryNetwork;
   /** The scratch folder; `in` below it is received into. */
   readonly dir: string;
+  /** Bytes that those who send have put on the wire. */
+  crossed = 0;
   readonly #parts = new AsyncDisposableStack();
   #endpoint: Endpoint | undefined;
   #receiver: Receiver | undefined;
@@ -109,7 +121,7 @@ export class Exchange implements AsyncDisposable {
   async #open(name: string, port: number | undefined): Promise<Endpoint> {
     const { clock } = this;
     const endpoint = await Endpoint.open({
-      transport: this.network.host(name),
+      transport: counted(this.network.host(name), (bytes) => this.crossed += bytes),
       hostname: name,
       identity: identityOf(name),
       self: infoOf(name),
@@ -119,6 +131,55 @@ export class Exchange implements AsyncDisposable {
     });
     return this.#parts.use(endpoint);
   }
+}
+
+/** Tells of every byte that is written to connections that are opened over a transport. */
+function counted(transport: Transport, tell: (bytes: number) => void): Transport {
+  return {
+    listen: (options) => transport.listen(options),
+    datagram: (options) => transport.datagram(options),
+    async connect(to, options): Promise<Connection> {
+      const connection = await transport.connect(to, options);
+      return {
+        local: connection.local,
+        remote: connection.remote,
+        read: (into) => connection.read(into),
+        write: (bytes) => {
+          tell(bytes.length);
+          return connection.write(bytes);
+        },
+        closeWrite: () => connection.closeWrite(),
+        close: () => connection.close(),
+      };
+    },
+  };
+}
+
+/** Sends, and collects what happens. */
+export async function collect(
+  link: Link,
+  built: BuiltManifest,
+  options: SendOptions = {},
+): Promise<SendEvent[]> {
+  const events: SendEvent[] = [];
+  for await (const event of sendFiles(link, built, options)) events.push(event);
+  return events;
+}
+
+/** Sends to the end. @returns how it ended. */
+export async function sendAll(
+  link: Link,
+  built: BuiltManifest,
+  options: SendOptions = {},
+): Promise<Extract<SendEvent, { type: "done" }>> {
+  const last = (await collect(link, built, options)).at(-1);
+  if (last?.type !== "done") throw new Error(`It ended with ${last?.type}`);
+  return last;
+}
+
+/** Whether two files are the same; a thousand times faster than to compare them byte by byte for a report. */
+export function same(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
 }
 
 /** Collects the events of a receiver, from now on. */
@@ -176,23 +237,90 @@ export function sha256(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHash("sha256").update(bytes).digest());
 }
 
+/** What an offer by hand says beside the files. */
+export interface OfferByHand {
+  folders?: readonly string[];
+  update?: boolean;
+  openEnded?: boolean;
+  signal?: AbortSignal;
+  timeoutMs?: number;
+}
+
 /** Offers files of these sizes. @returns the transfer's id. */
 export async function offer(
   link: Link,
   sizes: Readonly<Record<string, number>>,
-  options: { folders?: readonly string[]; signal?: AbortSignal; timeoutMs?: number } = {},
+  options: OfferByHand = {},
 ): Promise<number> {
-  const { folders = [], signal, timeoutMs = Infinity } = options;
+  const { folders = [], signal, timeoutMs = Infinity, ...terms } = options;
   const entries = [
     ...Object.entries(sizes).map(([path, size]) => entryOf(path, size)),
     ...folders.map((path) => ({ ...entryOf(path, 0), kind: "directory" as const })),
   ];
   const manifest = encodeManifest({ entries, files: 0, totalBytes: 0 });
   const withSignal = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
-  const answer = await link.request("transfer.offer", { manifest }, withSignal);
+  const body = { manifest, token: freshToken(), ...terms };
+  const answer = await link.request("transfer.offer", body, withSignal);
   const { id } = answer as { id: unknown };
   if (typeof id !== "number") throw new InvalidPacketError("bad-message", "No id");
   return id;
+}
+
+/** What names a transfer that has not been tried before. */
+export function freshToken(): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(TOKEN_BYTES));
+}
+
+/** Asks for the news of a transfer until it is over. @returns what has come. @throws what ended it. */
+export async function run(
+  link: Link,
+  id: unknown,
+  options: { signal?: AbortSignal } = {},
+): Promise<TransferSummary> {
+  const news = link.stream("transfer.run", { id }, { timeoutMs: Infinity, ...options });
+  for await (const one of news) {
+    const { done } = one as { done?: TransferSummary };
+    if (done !== undefined) return done;
+  }
+  throw new InvalidPacketError("bad-message", "It ended without a word");
+}
+
+/** The steps of a transfer, written by hand, with the numbers and digests that they must have. */
+export class Steps {
+  readonly #link: Link;
+  readonly #id: number;
+  readonly #files = new Map<number, { hash: Hash; offset: number }>();
+  #seq = 0;
+
+  /** None was sent. */
+  constructor(link: Link, id: number) {
+    this.#link = link;
+    this.#id = id;
+  }
+
+  /** Posts the next bytes of a file. @param wrong What is to be said instead. */
+  data(
+    index: number,
+    data: Uint8Array,
+    wrong: Record<string, unknown> = {},
+  ): Promise<void> | undefined {
+    const file = this.#files.get(index) ?? { hash: createHash("sha256"), offset: 0 };
+    this.#files.set(index, file);
+    const { offset } = file;
+    file.offset += data.length;
+    const digest = file.hash.update(data).copy().digest();
+    return this.post("data", { index, offset, data, digest, ...wrong });
+  }
+
+  /** Posts whole small files. */
+  files(rows: readonly (readonly [index: number, data: Uint8Array])[]): void {
+    this.post("files", { files: rows.map(([index, data]) => [index, data, sha256(data)]) });
+  }
+
+  /** Posts any step. */
+  post(what: string, body: Record<string, unknown>): Promise<void> | undefined {
+    return this.#link.post(`transfer.${what}`, { id: this.#id, seq: this.#seq++, ...body });
+  }
 }
 
 /** Sends the contents of files 0, 1, ... of a transfer. */
@@ -201,11 +329,20 @@ export async function sendByHand(
   id: number,
   files: readonly Uint8Array[],
 ): Promise<void> {
-  for (const [index, data] of files.entries()) {
-    link.post("transfer.data", { id, index, data });
-    link.post("transfer.end", { id, index, sha256: sha256(data) });
-  }
+  const steps = new Steps(link, id);
+  for (const [index, data] of files.entries()) steps.data(index, data);
   await link.flush();
+}
+
+/** The unfinished files of a folder that is received into, with their sizes; random names are shown as such. */
+export function parts(inbox: string): Record<string, number> {
+  const found = listing(inbox).filter((path) => path.endsWith(".part"));
+  return Object.fromEntries(found.map((path) => [path, Deno.statSync(`${inbox}/${path}`).size]));
+}
+
+/** The whole files of such a folder, sorted. */
+export function wholes(inbox: string): string[] {
+  return listing(inbox).filter((path) => !path.endsWith("/") && !path.endsWith(".part"));
 }
 
 /** A file of a manifest. */

@@ -3,7 +3,7 @@ import type { Link } from "../../src/endpoint/link.ts";
 import { ClosedError, RemoteError, TimeoutError } from "../../src/errors.ts";
 import { MAX_TRANSFERS, Receiver } from "../../src/transfer/receive.ts";
 import { settle } from "../endpoint/fixture.ts";
-import { Exchange, offer, pattern, sendByHand } from "./fixture.ts";
+import { Exchange, freshToken, offer, pattern, run, sendByHand } from "./fixture.ts";
 
 Deno.test("Receiver refuses everything unless it is told to accept", async () => {
   await using exchange = await Exchange.open({ noReceiver: true });
@@ -64,11 +64,11 @@ Deno.test("Receiver refuses a hostile manifest by what is wrong with it, and wri
     ["all of it", "bad-message", "entries is not an array"],
   ];
   for (const [entries, code, text] of rows) {
-    const asking = () => link.request("transfer.offer", { manifest: { entries } });
+    const asking = () => offerManifest(link, { entries });
     const error = await assertRejects(asking, RemoteError, text);
     assertEquals(error.code, code);
   }
-  await assertRejects(() => link.request("transfer.offer", {}), RemoteError, "entries");
+  await assertRejects(() => offerManifest(link, undefined), RemoteError, "entries");
   assertEquals(exchange.received(), []);
 });
 
@@ -107,9 +107,9 @@ Deno.test("Receiver takes 16 transfers at a time, also when all are decided at o
   const ids = await Promise.all(offers);
   assertEquals(new Set(ids).size, MAX_TRANSFERS);
   await full();
-  const run = link.request("transfer.run", { id: ids[0] });
+  const running = run(link, ids[0]);
   await sendByHand(link, ids[0] ?? 0, [pattern(1)]);
-  await run;
+  await running;
   assertEquals(typeof await offer(link, { more: 1 }), "number");
 });
 
@@ -159,3 +159,18 @@ Deno.test("Receiver begins nothing that was withdrawn while somebody was decidin
     await answered();
   }
 });
+
+Deno.test("Receiver refuses an offer that has no token", async () => {
+  await using exchange = await Exchange.open();
+  const link = await exchange.link();
+  const token = freshToken();
+  for (const wrong of [undefined, null, "x", token.subarray(1), [...token]]) {
+    const body = { manifest: { entries: [] }, token: wrong };
+    await assertRejects(() => link.request("transfer.offer", body), RemoteError, "bad token");
+  }
+});
+
+/** Offers what may be no manifest. */
+function offerManifest(link: Link, manifest: unknown): Promise<unknown> {
+  return link.request("transfer.offer", { manifest, token: freshToken() });
+}

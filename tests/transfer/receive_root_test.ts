@@ -1,7 +1,8 @@
 import { dirname } from "node:path";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { AuthError, InvalidPacketError, LimitError } from "../../src/errors.ts";
-import { freeBytes, ReceiveRoot } from "../../src/transfer/receive_root.ts";
+import { freeBytes } from "../../src/transfer/disk.ts";
+import { ReceiveRoot } from "../../src/transfer/receive_root.ts";
 import { checkPath, findCollision } from "../../src/transfer/safe_path.ts";
 import corpus from "../testdata/hostile_names.json" with { type: "json" };
 import { fill, inScene, listing } from "./root_fixture.ts";

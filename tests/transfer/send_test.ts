@@ -5,7 +5,6 @@ import {
   assertStrictEquals,
   assertStringIncludes,
 } from "@std/assert";
-import type { Link } from "../../src/endpoint/link.ts";
 import {
   ClosedError,
   IntegrityError,
@@ -14,21 +13,18 @@ import {
   RemoteError,
   TimeoutError,
 } from "../../src/errors.ts";
-import { buildManifest, type BuiltManifest, manifestRoot } from "../../src/transfer/manifest.ts";
-import {
-  CHUNK_BYTES,
-  type SendEvent,
-  sendFiles,
-  type SendOptions,
-} from "../../src/transfer/send.ts";
+import { buildManifest, manifestRoot } from "../../src/transfer/manifest.ts";
+import { sendFiles } from "../../src/transfer/send.ts";
+import type { SendEvent } from "../../src/transfer/send_options.ts";
+import { CHUNK_BYTES, PIECE_BYTES, SMALL_BYTES } from "../../src/transfer/steps.ts";
 import { settle } from "../endpoint/fixture.ts";
-import { Events, Exchange, pattern, sha256 } from "./fixture.ts";
+import { collect, Events, Exchange, parts, pattern, same, sha256, wholes } from "./fixture.ts";
 
 const MIB = 1024 * 1024;
 
 Deno.test("sendFiles sends files of every size, with their times and permissions", async () => {
-  const sizes = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * MIB, 3 * MIB + 7];
-  for (const size of sizes) {
+  const sizes = [SMALL_BYTES, PIECE_BYTES, CHUNK_BYTES].flatMap((n) => [n - 1, n, n + 1]);
+  for (const size of [0, 1, ...sizes]) {
     await using exchange = await Exchange.open();
     const events = new Events(exchange.receiver);
     const bytes = pattern(size);
@@ -39,8 +35,9 @@ Deno.test("sendFiles sends files of every size, with their times and permissions
     const hash = sha256(bytes).toHex();
     const done = sent.at(-1);
     assert(done?.type === "done");
-    const { files, bytes: total, sha256: sum, resentBytes } = done;
+    const { files, bytes: total, sha256: sum, resentBytes, sentBytes, unchanged } = done;
     assertEquals([files, total, sum, resentBytes], [1, size, hash, 0]);
+    assertEquals([sentBytes, unchanged], [size, 0]);
     assertProgress(sent, size);
 
     const { path, from } = await events.next("received");
@@ -50,6 +47,7 @@ Deno.test("sendFiles sends files of every size, with their times and permissions
     assert(same(Deno.readFileSync(`${exchange.inbox}/file.bin`), bytes), `${size}`);
     const { mode, mtime } = Deno.statSync(`${exchange.inbox}/file.bin`);
     assertEquals([(mode ?? 0) & 0o777, mtime?.getTime()], [0o640, 1_600_000_000_000]);
+    assertEquals(exchange.received(), [".kith-partial/", "file.bin"]);
     exchange.receiver.close();
     await events.over;
   }
@@ -91,7 +89,8 @@ Deno.test("sendFiles sends no files at all, and folders without any", async () =
     assert(done?.type === "done");
     assertEquals([done.files, done.bytes, done.sha256], [0, 0, manifestRoot([])]);
     const folders = Object.keys(files).length === 0 ? [] : ["empty/", "other/", "other/empty/"];
-    assertEquals(exchange.received(), folders);
+    assertEquals(exchange.received().filter((path) => !path.startsWith(".")), folders);
+    assertEquals(parts(exchange.inbox), {});
   }
 });
 
@@ -128,41 +127,45 @@ Deno.test("sendFiles passes a refusal on, and waits for one no longer than it ma
 
 Deno.test("sendFiles gives up when a file changes under it, and so does the receiver", async () => {
   const changes: Record<string, (path: string) => void> = {
-    "grows": (path) => Deno.writeFileSync(path, pattern(MIB + 1)),
-    "shrinks": (path) => Deno.truncateSync(path, CHUNK_BYTES + 5),
+    "grows": (path) => Deno.writeFileSync(path, Uint8Array.of(1), { append: true }),
+    "is written anew": (path) => Deno.writeFileSync(path, contents),
+    "shrinks": (path) => Deno.truncateSync(path, PIECE_BYTES + 5),
     "is emptied": (path) => Deno.truncateSync(path, 0),
   };
-  for (const [what, change] of Object.entries(changes)) {
-    await using exchange = await Exchange.open();
-    const events = new Events(exchange.receiver);
-    const built = await exchange.build({ "a.bin": pattern(3 * CHUNK_BYTES) });
-    const link = await exchange.link();
-    const sending = async () => {
-      for await (const { type } of sendFiles(link, built)) {
-        if (type === "accepted") change(built.source(0));
-      }
-    };
-    const error = await assertRejects(sending, IntegrityError, "changed while it was being read");
-    assertEquals(error.code, "bad-hash", what);
-    await events.next("failed");
-    exchange.receiver.close();
-    await events.over;
-    assertEquals([events.types, exchange.received()], [["failed"], []], what);
+  const contents = pattern(CHUNK_BYTES + 2 * MIB);
+  for (const when of ["accepted", "progress"]) {
+    for (const [what, change] of Object.entries(changes)) {
+      await using exchange = await Exchange.open();
+      const events = new Events(exchange.receiver);
+      const built = await exchange.build({ "a.bin": contents, "b.txt": pattern(9) });
+      const link = await exchange.link();
+      const sending = async () => {
+        for await (const { type } of sendFiles(link, built)) {
+          if (type === when) change(built.source(0));
+        }
+      };
+      const error = await assertRejects(sending, IntegrityError, "changed while it was being read");
+      assertEquals(error.code, "bad-hash", what);
+      await events.next("failed");
+      exchange.receiver.close();
+      await events.over;
+      assert(!wholes(exchange.inbox).includes("a.bin"), what);
+    }
   }
 });
 
 Deno.test("sendFiles names a file that has gone, and the receiver keeps the ones before it", async () => {
   await using exchange = await Exchange.open();
   const events = new Events(exchange.receiver);
-  const built = await exchange.build({ a: pattern(10), b: pattern(10) });
+  const built = await exchange.build({ a: pattern(SMALL_BYTES + 1), b: pattern(10) });
   Deno.removeSync(built.source(1));
   const link = await exchange.link();
   const error = await assertRejects(() => collect(link, built), NotFoundError, "/out/b");
   assertEquals(error.code, "no-path");
   await events.next("failed");
-  exchange.receiver.close();
+  await exchange.receiver[Symbol.asyncDispose]();
   await events.over;
-  assertEquals(exchange.received(), ["a"]);
+  assertEquals(wholes(exchange.inbox), ["a"]);
 });
 
 Deno.test("sendFiles stops when its signal aborts, whatever it waits for", async () => {
@@ -173,7 +176,7 @@ Deno.test("sendFiles stops when its signal aborts, whatever it waits for", async
       network: { bufferBytes: 64 * 1024 },
       receiver: { accept: () => when === "deciding" ? new Promise(() => {}) : true },
     });
-    const built = await exchange.build({ a: pattern(3 * MIB) });
+    const built = await exchange.build({ a: pattern(2 * CHUNK_BYTES) });
     const controller = new AbortController();
     const { signal } = controller;
     if (when === "before") controller.abort(reason);
@@ -184,7 +187,7 @@ Deno.test("sendFiles stops when its signal aborts, whatever it waits for", async
       for await (const event of sendFiles(link, built, { signal })) {
         if (event.type !== "progress") continue;
         if (when === "progress") controller.abort(reason);
-        if (event.bytes === CHUNK_BYTES) link.post("block", {});
+        if (when === "blocked") link.post("block", {});
       }
     });
     for (let turn = 0; turn < 20; turn++) await settle();
@@ -193,11 +196,11 @@ Deno.test("sendFiles stops when its signal aborts, whatever it waits for", async
     gate.resolve();
     for (let turn = 0; turn < 20; turn++) await settle();
     exchange.receiver.close();
-    assertEquals(exchange.received(), [], when);
+    assertEquals(wholes(exchange.inbox), [], when);
   }
 });
 
-Deno.test("sendFiles cancels when its loop is left, and the receiver removes what came", async () => {
+Deno.test("sendFiles cancels when its loop is left, and the receiver keeps what came", async () => {
   await using exchange = await Exchange.open();
   const events = new Events(exchange.receiver);
   const built = await exchange.build({ a: pattern(3 * MIB) });
@@ -209,29 +212,30 @@ Deno.test("sendFiles cancels when its loop is left, and the receiver removes wha
   assertStringIncludes(String(error), "cancelled");
   exchange.receiver.close();
   await events.over;
-  assertEquals(exchange.received(), []);
+  const [kept = 0] = Object.values(parts(exchange.inbox));
+  assert(kept >= PIECE_BYTES, `${kept}`);
   // The link is as good as before.
   exchange.receive();
-  assertEquals((await collect(link, built)).at(-1)?.type, "done");
+  const done = (await collect(link, built)).at(-1);
+  assert(done?.type === "done");
+  assertEquals([done.bytes, done.sentBytes], [3 * MIB, 3 * MIB - kept]);
 });
 
 Deno.test("sendFiles learns at once that the receiver gave up, and why", async () => {
   await using exchange = await Exchange.open();
-  const built = await exchange.build({ a: pattern(3 * MIB) });
+  const built = await exchange.build({ a: pattern(3 * CHUNK_BYTES) });
   const link = await exchange.link();
   let sent = 0;
   const error = await assertRejects(async () => {
     for await (const event of sendFiles(link, built)) {
       if (event.type !== "progress") continue;
+      if (sent === 0) exchange.receiver.close();
       sent = event.bytes;
-      if (sent > CHUNK_BYTES) continue;
-      await hasBegun(exchange);
-      exchange.receiver.close();
     }
   }, RemoteError);
   assertEquals(error.code, "closed");
-  assert(sent < 3 * MIB, "it went on to the end");
-  assertEquals(exchange.received(), []);
+  assert(sent <= CHUNK_BYTES, "it went on");
+  assertEquals(wholes(exchange.inbox), []);
 });
 
 Deno.test("sendFiles learns why the receiver gave up although the link ends with it", async () => {
@@ -243,7 +247,6 @@ Deno.test("sendFiles learns why the receiver gave up although the link ends with
     const error = await assertRejects(async () => {
       for await (const { type } of sendFiles(link, built)) {
         if (type !== "progress" || closing !== undefined) continue;
-        await hasBegun(exchange);
         exchange.receiver.close();
         closing = settle().then(() => exchange.endpoint.close());
       }
@@ -269,11 +272,23 @@ Deno.test("sendFiles believes no answer that is none, and no other hash", async 
   const bytes = pattern(5);
   const good = { files: 1, bytes: 5, sha256: sha256(bytes).toHex() };
   const cases: readonly (readonly [unknown, unknown, string, string])[] = [
-    [null, good, "bad-message", "no id"],
-    [{ id: "1" }, good, "bad-message", "no id"],
+    [null, { done: good }, "bad-message", "bad answer"],
+    [{}, { done: good }, "bad-message", "bad id"],
+    [{ id: "1" }, { done: good }, "bad-message", "bad id"],
+    [{ id: 1, wanted: [0, 2] }, { done: good }, "bad-message", "wanted is no list of entries"],
+    [{ id: 1, held: [1, 0] }, { done: good }, "bad-message", "held is no list of entries"],
+    [{ id: 1, unchanged: -1 }, { done: good }, "bad-message", "bad unchanged"],
     [{ id: 1 }, null, "bad-message", "summary is not one"],
-    [{ id: 1 }, { ...good, files: "1" }, "bad-message", "summary is not one"],
-    [{ id: 1 }, { ...good, sha256: sha256(pattern(6)).toHex() }, "bad-hash", "not what was sent"],
+    [{ id: 1 }, {}, "bad-message", "bad taken"],
+    [{ id: 1 }, { taken: 6 }, "bad-message", "more was taken than sent"],
+    [{ id: 1 }, { done: null }, "bad-message", "summary is not one"],
+    [{ id: 1 }, { done: { ...good, files: "1" } }, "bad-message", "summary is not one"],
+    [
+      { id: 1 },
+      { done: { ...good, sha256: sha256(pattern(6)).toHex() } },
+      "bad-hash",
+      "not what was sent",
+    ],
   ];
   for (const [offered, ran, code, text] of cases) {
     await using exchange = await Exchange.open({ noReceiver: true });
@@ -284,6 +299,28 @@ Deno.test("sendFiles believes no answer that is none, and no other hash", async 
     const error = await assertRejects(() => collect(link, built), Error, text);
     assert(error instanceof InvalidPacketError || error instanceof IntegrityError);
     assertEquals(error.code, code);
+  }
+});
+
+Deno.test("sendFiles believes nothing of what is held that is none of it", async () => {
+  const bytes = pattern(SMALL_BYTES + 1);
+  const digests = sha256(bytes);
+  const part = { kind: "part", index: 0, bytes: bytes.length, digests };
+  const wrong: unknown[] = [
+    ...[null, 5, [], { ...part, kind: "all" }, { ...part, index: 1 }, { ...part, index: -1 }],
+    ...[{ ...part, bytes: -1 }, { ...part, bytes: 2 * CHUNK_BYTES }, { ...part, bytes: 2 ** 53 }],
+    ...[{ ...part, digests: digests.subarray(1) }, { ...part, digests: "x" }],
+    ...[{ kind: "older", index: 0 }, { kind: "older", index: 0, blockBytes: 1, signs: digests }],
+    { kind: "older", index: 0, blockBytes: 4096, signs: digests },
+  ];
+  for (const held of wrong) {
+    await using exchange = await Exchange.open({ noReceiver: true });
+    exchange.endpoint.handle("transfer.offer", () => ({ id: 1, held: [0, 1] }));
+    exchange.endpoint.handle("transfer.run", () => new Promise(() => {}));
+    exchange.endpoint.handle("transfer.held", () => held);
+    const built = await exchange.build({ a: bytes });
+    const link = await exchange.link();
+    await assertRejects(() => collect(link, built), InvalidPacketError, undefined, `${held}`);
   }
 });
 
@@ -298,7 +335,7 @@ Deno.test("sendFiles waits a minute for the confirmation, and then withdraws", a
   const built = await exchange.build({ a: pattern(5) });
   const { clock } = exchange;
   const sending = collect(await exchange.link(), built, { clock });
-  const late = assertRejects(() => sending, TimeoutError, "did not confirm");
+  const late = assertRejects(() => sending, TimeoutError, "has taken nothing for 60 s");
   const signal = await ran.promise;
   await settle();
   await clock.advance(59_999);
@@ -308,21 +345,6 @@ Deno.test("sendFiles waits a minute for the confirmation, and then withdraws", a
   await settle();
   assertEquals(signal.aborted, true);
 });
-
-/** Waits until the receiver has something of the only transfer, so that it knows what it gives up. */
-async function hasBegun({ receiver }: Exchange): Promise<void> {
-  while (receiver.progress[0]?.bytes === 0) await settle();
-}
-
-async function collect(
-  link: Link,
-  built: BuiltManifest,
-  options: SendOptions = {},
-): Promise<SendEvent[]> {
-  const events: SendEvent[] = [];
-  for await (const event of sendFiles(link, built, options)) events.push(event);
-  return events;
-}
 
 function assertProgress(events: readonly SendEvent[], totalBytes: number): void {
   assertEquals(events.map(({ type }) => type), [
@@ -338,8 +360,4 @@ function assertProgress(events: readonly SendEvent[], totalBytes: number): void 
     last = event.bytes;
   }
   assertEquals(last, totalBytes);
-}
-
-function same(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at]);
 }

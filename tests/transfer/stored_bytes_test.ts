@@ -5,7 +5,7 @@ import { RemoteError } from "../../src/errors.ts";
 import { Metrics } from "../../src/metrics.ts";
 import { Receiver } from "../../src/transfer/receive.ts";
 import { Served, SERVER, settle } from "../endpoint/fixture.ts";
-import { Exchange, offer, pattern, sendByHand } from "./fixture.ts";
+import { Exchange, offer, pattern, run, sendByHand, Steps } from "./fixture.ts";
 
 /** Offers files of these sizes, is refused, and gives what the error says in its details. */
 async function refusal(link: Link, sizes: Readonly<Record<string, number>>): Promise<unknown> {
@@ -17,9 +17,9 @@ async function refusal(link: Link, sizes: Readonly<Record<string, number>>): Pro
 /** Sends one file, to its end. */
 async function send(link: Link, name: string, bytes: number): Promise<void> {
   const id = await offer(link, { [name]: bytes });
-  const run = link.request("transfer.run", { id });
+  const running = run(link, id);
   await sendByHand(link, id, [pattern(bytes)]);
-  await run;
+  await running;
 }
 
 /** Bytes of all files in the inbox. */
@@ -125,4 +125,24 @@ Deno.test("Receiver counts for the limit of its endpoint, whose status shows it,
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
+});
+
+Deno.test("Receiver holds streams of unknown length to maxStoredBytes all together", async () => {
+  const stored = new StoredBytes(1_000);
+  await using exchange = await Exchange.open({ receiver: { stored } });
+  const links = [await exchange.link("alice"), await exchange.link("bob")];
+  const ids: number[] = [];
+  for (const link of links) ids.push(await offer(link, { log: 0 }, { openEnded: true }));
+  const [alice, bob] = links.map((link, at) => run(link, ids[at]));
+  const steps = links.map((link, at) => new Steps(link, ids[at] ?? 0));
+  steps[0]?.data(0, pattern(600));
+  await until("the first has come", () => stored.used === 600);
+  const failing = assertRejects(() => bob ?? Promise.resolve(), RemoteError, "maxStoredBytes");
+  steps[1]?.data(0, pattern(300));
+  await until("the second has come", () => stored.used === 900);
+  steps[1]?.data(0, pattern(101));
+  assertEquals((await failing).details, { limit: "maxStoredBytes", max: 1_000 });
+  steps[0]?.data(0, pattern(100), { last: true });
+  assertEquals((await alice)?.bytes, 700);
+  assertEquals(stored.used, 1_000); // 300 of them are in a part
 });

@@ -142,8 +142,8 @@ function textOf({ message }: MessageBody): string {
 }
 
 function shown(header: unknown): string {
-  const text = header instanceof Uint8Array ? ascii.decode(header.subarray(0, 100)) : header;
-  return printable(String(text), 64);
+  if (header instanceof Uint8Array) return printable(ascii.decode(header.subarray(0, 100)), 64);
+  return typeof header === "string" ? printable(header, 64) : typeof header;
 }
 
 function bad(field: string, why: string): InvalidPacketError {

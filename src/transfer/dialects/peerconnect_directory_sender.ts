@@ -37,6 +37,7 @@ const NO = 0;
 export class DirectorySender {
   readonly #script = new Script<SendStep>();
   readonly #items: readonly OutgoingItem[];
+  #accepted = false;
   #confirmed = 0;
 
   /**
@@ -63,6 +64,11 @@ export class DirectorySender {
   /** Whether everything was handed out, and every file was confirmed. */
   get over(): boolean {
     return this.#script.over;
+  }
+
+  /** Whether the receiver has accepted. */
+  get accepted(): boolean {
+    return this.#accepted;
   }
 
   /** How many files the receiver has confirmed. */
@@ -101,6 +107,7 @@ export class DirectorySender {
     const answer = yield* this.#answer();
     if (answer === NO) throw new HandshakeError("denied", "Cannot send: the receiver refused");
     if (answer !== YES) throw badField("answer", `${answer} is neither yes nor no`);
+    this.#accepted = true;
     for (const [index, { path, kind, size }] of this.#items.entries()) {
       const item = withLength(encodeDirectoryItem(path));
       if (kind === "directory") {

@@ -6,9 +6,9 @@
  * | chat | bin `basic connection` | who | | nil |
  * | files | bin `connection for file transfer` | nil | `file_id` str | who |
  * | directory | bin `cmd to recv dir ` | nil | `transfer_id` str, `dir_name` str | who |
- * | link of a palm tree | str `otm_add_stream_link` | who | `session_id` str, `peer_addr` [ip, port] | nil |
+ * | link of a palm tree | str `otm_add_stream_link` or `gossip_add_stream_link` | who | the palm tree's | nil |
  *
- * Who it is stands in decimal and is not proven by anything.
+ * Who it is stands in decimal and is not proven by anything. What is in the frame of a link is for palm trees to read.
  *
  * Source: the PeerConnect connections and transfer protocols.
  *
@@ -16,21 +16,31 @@
  */
 
 import { InvalidPacketError } from "../../errors.ts";
-import type { Address } from "../../transport/transport.ts";
-import { encodeWireData, type MessageBody, type WireData, wireData } from "../../wire/message.ts";
-import { idFromDecimal, idToDecimal, MAX_IP_CHARS, parsePeerId } from "../../wire/remote_peer.ts";
+import {
+  decodeWireData,
+  encodeWireData,
+  type MessageBody,
+  type WireData,
+  wireData,
+} from "../../wire/message.ts";
+import { idFromDecimal, idToDecimal, parsePeerId } from "../../wire/remote_peer.ts";
 import { nameOf, withLength } from "./peerconnect_records.ts";
 
 /** Largest first frame in bytes that is worth waiting for: names and ids, no more. */
 export const MAX_HANDSHAKE_BYTES = 4096;
 
-/** Longest id of a transfer or a session in UTF-16 units; nodes send a small number, or a UUID. */
+/** Longest id of a transfer in UTF-16 units; nodes send a small number. */
 export const MAX_TRANSFER_ID_CHARS = 128;
 
 const CHAT = "basic connection";
 const FILES = "connection for file transfer";
 const DIRECTORY = "cmd to recv dir "; // with a blank at its end
-const LINK = "otm_add_stream_link";
+
+/** What the first frame of a palm tree's link has for a header: of any session, and of one for files. */
+export const PALM_LINK_HEADER = {
+  plain: "gossip_add_stream_link",
+  file: "otm_add_stream_link",
+} as const;
 
 const ascii = new TextDecoder("latin1");
 const utf8 = new TextEncoder();
@@ -65,30 +75,27 @@ export type PeerConnectHandshake =
   | {
     /** A link of a palm tree. */
     readonly type: "link";
-    /** Who it says it is. */
-    readonly peerId: string;
-    /** Which session it belongs to. */
-    readonly sessionId: string;
-    /** Where it says it takes the session's datagrams. */
-    readonly address: Address;
+    /** The frame without its length, as it came. */
+    readonly payload: Uint8Array;
   };
 
 /** A handshake as a frame, length and all: to be written in one piece. */
 export function encodeHandshake(handshake: PeerConnectHandshake): Uint8Array<ArrayBuffer> {
+  if (handshake.type === "link") return withLength(handshake.payload);
   return withLength(encodeWireData(messageOf(handshake), { dialect }));
 }
 
 /**
- * Understands the message of a first frame.
+ * Understands a first frame, without its length.
  *
  * @returns `undefined` for a service that is not known.
  * @throws {InvalidPacketError} `bad-message` naming the field that is wrong, also for a hostile name, or `too-large`.
  */
-export function parseHandshake(message: WireData): PeerConnectHandshake | undefined {
+export function parseHandshake(payload: Uint8Array): PeerConnectHandshake | undefined {
+  const message = decodeWireData(payload, { dialect });
   const { header, body } = message;
-  if (header === LINK) {
-    const sessionId = idOf("session_id", body);
-    return { type: "link", peerId: senderOf(message), sessionId, address: addressOf(body) };
+  if (header === PALM_LINK_HEADER.plain || header === PALM_LINK_HEADER.file) {
+    return { type: "link", payload };
   }
   switch (header instanceof Uint8Array ? ascii.decode(header) : undefined) {
     case CHAT:
@@ -115,7 +122,7 @@ export function senderOf({ msgId, peerId }: Pick<WireData, "msgId" | "peerId">):
   return idToDecimal(typeof id === "string" ? idFromDecimal(id) : parsePeerId(id));
 }
 
-function messageOf(handshake: PeerConnectHandshake): WireData {
+function messageOf(handshake: Exclude<PeerConnectHandshake, { type: "link" }>): WireData {
   const { peerId } = handshake;
   switch (handshake.type) {
     case "chat":
@@ -126,11 +133,6 @@ function messageOf(handshake: PeerConnectHandshake): WireData {
       const body = { transfer_id: handshake.transferId, dir_name: handshake.name };
       return wireData(utf8.encode(DIRECTORY), body, { peerId, dialect });
     }
-    case "link": {
-      const { hostname, port } = handshake.address;
-      const body = { session_id: handshake.sessionId, peer_addr: [hostname, port] };
-      return wireData(LINK, body, { msgId: peerId, dialect });
-    }
   }
 }
 
@@ -140,14 +142,6 @@ function idOf(field: string, body: MessageBody): string {
   const id = Number.isSafeInteger(value) ? String(value) : value;
   if (typeof id === "string" && id !== "" && id.length <= MAX_TRANSFER_ID_CHARS) return id;
   throw bad(field, `it is not text of 1..${MAX_TRANSFER_ID_CHARS} characters`);
-}
-
-function addressOf({ peer_addr: pair }: MessageBody): Address {
-  const [hostname, port]: unknown[] = Array.isArray(pair) && pair.length === 2 ? pair : [];
-  const isHost = typeof hostname === "string" && hostname.length <= MAX_IP_CHARS;
-  const isPort = typeof port === "number" && Number.isInteger(port) && port >= 1 && port <= 65_535;
-  if (isHost && isPort) return { hostname, port };
-  throw bad("peer_addr", "it is not [ip, port]");
 }
 
 function bad(field: string, why: string): InvalidPacketError {

@@ -1,0 +1,29 @@
+/**
+ * A signal that stops transfers for a while.
+ *
+ * @module
+ */
+
+import type { Output } from "./output.ts";
+
+/** What can be stopped for a while. */
+export interface Pausable {
+  /** Whether it is. */
+  readonly paused: boolean;
+  /** Stops it. */
+  pause(): void;
+  /** Lets it go on. */
+  resume(): void;
+}
+
+/** The first SIGUSR1 stops what there is, the next lets it go on, until what is returned is disposed of. */
+export function toggleOnSignal(what: Pausable, output: Output): Disposable {
+  if (Deno.build.os === "windows") return { [Symbol.dispose]: () => {} }; // it has no such signal
+  const toggle = () => {
+    if (what.paused) what.resume();
+    else what.pause();
+    output.note(what.paused ? "paused; the same signal again goes on" : "goes on");
+  };
+  Deno.addSignalListener("SIGUSR1", toggle);
+  return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGUSR1", toggle) };
+}

@@ -1,0 +1,188 @@
+/**
+ * The receiving side of broadcasts: takes part in the palm trees that others begin.
+ *
+ * | message       | body                                        | answer                                             |
+ * |---------------|---------------------------------------------|----------------------------------------------------|
+ * | `palm.inform` | `{ inform, manifest, chunks, port }`        | `{ answer, uplink }`, once the offer is accepted   |
+ * | `palm.run`    | `{ session }`                               | `{ files, bytes, sha256, sources, blamed }`, once everything is verified |
+ * | `palm.over`   | `{ session, code, message }`                | none: the sender ends it, with a code when it fails |
+ *
+ * `inform` and `answer` are the messages of the originals (`session.ts`), `port` is that of the sender's socket for packets.
+ *
+ * @module
+ */
+
+import { linkOf, type RequestContext } from "../endpoint/dispatcher.ts";
+import { AuthError, ClosedError, InvalidPacketError, LimitError, RemoteError } from "../errors.ts";
+import { printable } from "../log.ts";
+import { parseManifest } from "../transfer/manifest_codec.ts";
+import type { MessageBody } from "../wire/message.ts";
+import { ChunkList } from "./chunk_list.ts";
+import { LinkHub } from "./link_hub.ts";
+import type { Participant } from "./participant.ts";
+import {
+  type Confirmation,
+  Receiving,
+  type ReceivingDesk,
+  type ReceivingProgress,
+} from "./receiving.ts";
+import type { PalmPorts } from "./relay_driver.ts";
+import { encodeInformResponse, type PalmTreeSession, parseInform } from "./session.ts";
+import { decimalOf } from "./stream_links.ts";
+
+/** How to take part. */
+export interface TreeReceiverOptions extends PalmPorts {
+  /** Takes the files in. */
+  readonly desk: ReceivingDesk;
+  /** How long a way to the sender is looked for once its own connection has ended, in milliseconds. @default {5000} */
+  readonly senderGoneMs?: number;
+  /** For tests: changes a chunk before it is given, as a relay would that lies. */
+  readonly beforeGive?: (chunk: Uint8Array) => void;
+}
+
+/** Takes part in the broadcasts of others; see the module. */
+export class TreeReceiver implements AsyncDisposable {
+  readonly #options: TreeReceiverOptions;
+  readonly #hub: LinkHub;
+  readonly #handlers = new DisposableStack();
+  readonly #sessions = new Map<string, Receiving>();
+
+  private constructor(options: TreeReceiverOptions) {
+    this.#options = options;
+    this.#hub = LinkHub.of(options.endpoint);
+  }
+
+  /** Begins to take offers that come in on an endpoint. @throws {TypeError} when somebody else does already. */
+  static open(options: TreeReceiverOptions): TreeReceiver {
+    const receiver = new TreeReceiver(options);
+    const { endpoint } = options;
+    const handlers = receiver.#handlers;
+    handlers.use(
+      endpoint.handle("palm.inform", (body, call) => receiver.#inform(body, call), {
+        scope: "send",
+      }),
+    );
+    // Whoever may offer may do the rest: it belongs to an offer that was accepted.
+    const access = "public";
+    handlers.use(
+      endpoint.handle("palm.run", async (body, call) => {
+        const { files, bytes, sha256, sources, blamed } = await receiver.#confirmed(body, call);
+        return { files, bytes, sha256, sources, blamed };
+      }, { access }),
+    );
+    handlers.use(
+      endpoint.handle("palm.over", (body, call) => {
+        receiver.#find(body, call)?.over(reasonOf(body));
+      }, { access }),
+    );
+    return receiver;
+  }
+
+  /** Broadcasts under way. */
+  get progress(): ReceivingProgress[] {
+    return [...this.#sessions.values()].map(({ progress }) => progress);
+  }
+
+  /** Takes part in no more, and leaves those under way. Harmless when closed. */
+  async close(): Promise<void> {
+    this.#handlers.dispose();
+    const sessions = [...this.#sessions.values()];
+    for (const session of sessions) session.fail(new ClosedError("The transfer was given up"));
+    await Promise.all(sessions.map(({ ended }) => ended));
+  }
+
+  /** The same as {@linkcode TreeReceiver.close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #inform(body: MessageBody, call: RequestContext): Promise<MessageBody> {
+    const link = linkOf(call);
+    const { desk, endpoint } = this.#options;
+    const session = readSession(body.inform, decimalOf(link));
+    const sessionId = String(session.sessionId);
+    const manifest = parseManifest(body.manifest);
+    const chunks = ChunkList.parse(body.chunks);
+    if (chunks.totalBytes !== manifest.totalBytes || chunks.chunkBytes !== session.chunkSize) {
+      throw bad("chunks", "they are not those of the manifest");
+    }
+    this.#checkNew(sessionId);
+    const root = rootOf(session, body.port, call);
+    const offer = { from: link.peer, label: link.label, manifest };
+    using stack = new DisposableStack();
+    const { wanted } = stack.use(await desk.admit(offer, call.signal));
+    // Who passes everything on has to have everything.
+    if (wanted !== undefined) throw new AuthError("not-allowed", "Only a part is wanted");
+    // Much may have happened while a person was thinking.
+    call.signal.throwIfAborted();
+    this.#checkNew(sessionId);
+    const receiving = await Receiving.open({
+      ...this.#options,
+      link,
+      session,
+      root,
+      manifest,
+      chunks,
+    });
+    this.#sessions.set(sessionId, receiving);
+    const slot = stack.move();
+    void receiving.ended.then(() => {
+      this.#sessions.delete(sessionId);
+      slot.dispose();
+    });
+    const { peerId, passive, active } = receiving.self;
+    const answer = encodeInformResponse({ peerId, passive, active, sessionKey: session.key });
+    const uplink = this.#options.maxBytesPerSecond ?? this.#hub.uplink.bytesPerSecond;
+    endpoint.log.info("takes part in a broadcast", { from: link.label });
+    return { answer, ...(uplink === undefined ? {} : { uplink }) };
+  }
+
+  #checkNew(sessionId: string): void {
+    if (this.#handlers.disposed) throw new ClosedError("The receiver is closed");
+    if (!this.#hub.has(sessionId)) return;
+    throw new LimitError("limit", "This broadcast comes here already", {
+      details: { limit: "sessions", max: 1 },
+    });
+  }
+
+  #confirmed(body: MessageBody, call: RequestContext): Promise<Confirmation> {
+    const receiving = this.#find(body, call);
+    if (receiving === undefined) throw bad("session", "there is none of yours by that id");
+    return receiving.confirmed;
+  }
+
+  /** The session that is meant, where the one who asks is its sender. */
+  #find({ session }: MessageBody, call: RequestContext): Receiving | undefined {
+    const found = this.#sessions.get(String(session));
+    return found?.link === call.link ? found : undefined;
+  }
+}
+
+function readSession(inform: unknown, from: string): PalmTreeSession {
+  if (!(inform instanceof Uint8Array)) throw bad("inform", "it is not bin");
+  const session = parseInform(inform);
+  if (session === undefined) throw bad("inform", "it is about something else");
+  if (session.originateId !== from) throw bad("id", "it is not that of who informs");
+  return session;
+}
+
+/** The sender, as it is seen from here. */
+function rootOf(session: PalmTreeSession, port: unknown, { remote }: RequestContext): Participant {
+  if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw bad("port", "it is not an integer 1..65535");
+  }
+  const { hostname } = remote;
+  const passive = { hostname, port };
+  return { peerId: session.originateId, passive, active: passive, isKith: true };
+}
+
+function reasonOf({ code, message }: MessageBody): RemoteError | undefined {
+  if (typeof code !== "string" || typeof message !== "string") return undefined;
+  return new RemoteError(printable(code, 64), printable(message, 400));
+}
+
+function bad(field: string, why: string): InvalidPacketError {
+  return new InvalidPacketError("bad-message", `Cannot take broadcast: ${field}: ${why}`, {
+    details: { field },
+  });
+}

@@ -1,0 +1,101 @@
+/**
+ * What a peer is to PeerConnect nodes, where it speaks their dialect: who takes their files and texts, and sends some.
+ *
+ * @module
+ */
+
+import type { AllowanceLimits } from "./transfer/dialects/allowance.ts";
+import { sendPeerConnectText } from "./transfer/dialects/peerconnect_chat_client.ts";
+import type { PeerConnectText } from "./transfer/dialects/peerconnect_chat_server.ts";
+import { type PalmLinkTaker, PeerConnectPort } from "./transfer/dialects/peerconnect_driver.ts";
+import {
+  type PeerConnectSendOptions,
+  sendPeerConnectFiles,
+} from "./transfer/dialects/peerconnect_driver_send.ts";
+import type { ReceivingDesk } from "./transfer/dialects/peerconnect_driver_store.ts";
+import type { BuiltManifest } from "./transfer/manifest.ts";
+import type { SendEvent } from "./transfer/send_options.ts";
+import type { PeerOptions } from "./peer_options.ts";
+import type { PeerParts } from "./peer_parts.ts";
+import type { ReachOptions } from "./reach.ts";
+
+/** What {@linkcode PeerConnectNode} needs. */
+export interface PeerConnectNeeds extends Pick<PeerParts, "identity" | "endpoint" | "reach"> {
+  /** How the peer was opened. */
+  readonly options: PeerOptions;
+}
+
+/** The node; see the module. Nothing that passes is encrypted, and nobody proves who they are. */
+export class PeerConnectNode implements Disposable {
+  readonly #needs: PeerConnectNeeds;
+  readonly #port: PeerConnectPort | undefined;
+
+  /** Takes connections where the dialect is on. */
+  constructor(needs: PeerConnectNeeds) {
+    this.#needs = needs;
+    const { dialects = [] } = needs.options;
+    if (dialects.includes("peerconnect")) this.#port = new PeerConnectPort(needs.endpoint);
+  }
+
+  /** Whether the dialect is on. */
+  get isOn(): boolean {
+    return this.#port !== undefined;
+  }
+
+  /**
+   * Receives files and directories from now on.
+   *
+   * @returns what ends that. @throws {TypeError} where the dialect is off, and when somebody receives already.
+   */
+  receiveInto(desk: ReceivingDesk, limits: AllowanceLimits = {}): Disposable {
+    return this.#open().receiveInto(desk, limits);
+  }
+
+  /** The texts that people write. @throws {TypeError} where the dialect is off, and when somebody takes them already. */
+  texts(options: { signal?: AbortSignal } = {}): AsyncIterable<PeerConnectText> {
+    return this.#open().texts(options);
+  }
+
+  /** Takes links of palm trees. @returns what ends that. @throws {TypeError} likewise. */
+  linkWith(taker: PalmLinkTaker): Disposable {
+    return this.#open().linkWith(taker);
+  }
+
+  /**
+   * Sends files to a node; the dialect need not be on.
+   *
+   * @param target `host:port`. @throws as `sendPeerConnectFiles` and `Reach.dial`.
+   */
+  send(
+    target: string,
+    built: BuiltManifest,
+    options: ReachOptions & Omit<PeerConnectSendOptions, "peerId"> = {},
+  ): AsyncGenerator<SendEvent, void, void> {
+    const { identity: { peerId }, endpoint: { clock }, reach } = this.#needs;
+    const connect = () => reach.dial(target, options);
+    return sendPeerConnectFiles(connect, built, { clock, ...options, peerId });
+  }
+
+  /**
+   * Sends a text to a node; the dialect need not be on. Nothing confirms it.
+   *
+   * @param target `host:port`. @throws as `sendPeerConnectText` and `Reach.dial`.
+   */
+  async say(target: string, text: string, options: ReachOptions = {}): Promise<void> {
+    const { identity: { peerId }, endpoint: { clock }, reach } = this.#needs;
+    const { signal } = options;
+    const withSignal = signal === undefined ? {} : { signal };
+    const connect = () => reach.dial(target, options);
+    await sendPeerConnectText(connect, text, { clock, peerId, ...withSignal });
+  }
+
+  /** Takes no more connections, and ends those that there are. Harmless when closed. */
+  [Symbol.dispose](): void {
+    this.#port?.[Symbol.dispose]();
+  }
+
+  #open(): PeerConnectPort {
+    if (this.#port !== undefined) return this.#port;
+    throw new TypeError("Cannot take part: the peer does not speak peerconnect (dialects)");
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * What a disk says and does.
+ *
+ * @module
+ */
+
+import { statfsSync } from "node:fs";
+import { AuthError, NotFoundError, UnsupportedError } from "../errors.ts";
+import { printable } from "../log.ts";
+
+/**
+ * The bytes that are free for us on the disk of a folder, or `undefined` where that cannot be found out: without
+ * `--allow-sys=statfs`, or on a file system that does not say.
+ */
+export function freeBytes(dir: string): number | undefined {
+  try {
+    const { bavail, bsize } = statfsSync(dir);
+    return bavail * bsize;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Writes all of it. */
+export function writeAll(file: Deno.FsFile, data: Uint8Array): void {
+  for (let at = 0; at < data.length;) at += file.writeSync(data.subarray(at));
+}
+
+/** The error for a folder that cannot be received into, by what the runtime threw. */
+export function openError(dir: string, cause: unknown): unknown {
+  const shown = printable(dir);
+  const details = { path: shown };
+  const { AlreadyExists, NotADirectory, NotCapable, NotFound, PermissionDenied } = Deno.errors;
+  if (
+    cause instanceof AlreadyExists || cause instanceof NotADirectory || cause instanceof NotFound
+  ) {
+    return new NotFoundError("no-path", `Cannot receive into "${shown}": it is no folder`, {
+      cause,
+      details,
+    });
+  }
+  if (cause instanceof PermissionDenied) {
+    return new AuthError("not-allowed", `Cannot receive into "${shown}": no right to write there`, {
+      cause,
+      details,
+    });
+  }
+  if (!(cause instanceof NotCapable)) return cause;
+  const flags = `--allow-read=${shown} --allow-write=${shown}`;
+  return new UnsupportedError(`Cannot receive into "${shown}": run with ${flags}`, {
+    cause,
+    details,
+  });
+}

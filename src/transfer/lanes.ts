@@ -1,0 +1,219 @@
+/**
+ * The links that one transfer goes out on: each step takes the one that has the most room, so that the faster carry more.
+ *
+ * @module
+ */
+
+import type { Clock } from "../clock.ts";
+import type { Link } from "../endpoint/link.ts";
+import { ClosedError, InvalidPacketError, TimeoutError } from "../errors.ts";
+import type { MessageBody } from "../wire/message.ts";
+import type { TransferSummary } from "./manifest.ts";
+import { CHUNK_BYTES, integerOf } from "./steps.ts";
+
+/** How long the receiver may take nothing in before it is given up. */
+export const STALL_MS = 60_000;
+
+interface Lane {
+  readonly link: Link;
+  sent: number;
+  taken: number;
+}
+
+/** See the module. */
+export class Lanes implements Disposable {
+  readonly #clock: Clock;
+  readonly #lanes: Lane[] = [];
+  readonly #stop = new AbortController();
+  readonly #done = Promise.withResolvers<TransferSummary>();
+  readonly #failed = Promise.withResolvers<never>();
+  #failure: { readonly error: unknown } | undefined;
+  #change = Promise.withResolvers<void>();
+  #seq = 0;
+  #isPausedThere = false;
+  #isPausedHere = false;
+
+  /** Has no links yet. */
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#done.promise.catch(() => {}); // those who post are told, too
+    this.#failed.promise.catch(() => {});
+  }
+
+  /** Bytes that the receiver has taken. */
+  get taken(): number {
+    return this.#lanes.reduce((sum, { taken }) => sum + taken, 0);
+  }
+
+  /** Aborted once the transfer is over: by what ended it, where it failed. */
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /** Whether the receiver wants nothing for a while. */
+  get isPausedThere(): boolean {
+    return this.#isPausedThere;
+  }
+
+  /**
+   * Uses one link more.
+   *
+   * @param header What the receiver is asked for news with: the first link's news say when everything is there.
+   */
+  add(link: Link, header: "transfer.run" | "transfer.lane", id: number): void {
+    const lane = { link, sent: 0, taken: 0 };
+    this.#lanes.push(lane);
+    this.#listen(lane, header, id).catch((error) => this.fail(error));
+  }
+
+  /** Sends nothing more until it is called again. */
+  pause(paused: boolean, id: number): void {
+    this.#isPausedHere = paused;
+    this.stay(id);
+    this.#wake();
+  }
+
+  /** Lets the receiver know that we are there although nothing comes. */
+  stay(id: number): void {
+    this.#lanes[0]?.link.post("transfer.pause", { id, paused: this.#isPausedHere });
+  }
+
+  /** Ends the transfer, if it is not over. */
+  fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = { error };
+    this.#done.reject(error);
+    this.#failed.reject(error);
+    this.#stop.abort(error);
+    this.#wake();
+  }
+
+  /**
+   * Sends a step over the first link that has room for it.
+   *
+   * @param bodyOf Makes its body, given its number. @param bytes Bytes of files in it.
+   * @throws what ended the transfer. @throws {TimeoutError} when the receiver takes nothing any more.
+   */
+  async post(header: string, bytes: number, bodyOf: (seq: number) => MessageBody): Promise<void> {
+    for (;;) {
+      this.#throwIfFailed();
+      const lane = this.#isPausedHere || this.#isPausedThere ? undefined : this.#roomFor(bytes);
+      if (lane === undefined) await this.#changed();
+      else {
+        lane.sent += bytes;
+        const room = lane.link.post(header, bodyOf(this.#seq++));
+        if (room !== undefined) await Promise.race([room, this.#failed.promise]);
+        return;
+      }
+    }
+  }
+
+  /** Waits until the receiver says that it has everything. @throws as {@linkcode Lanes.post}. */
+  async done(): Promise<TransferSummary> {
+    const late = Promise.withResolvers<never>();
+    let timer = this.#clock.after(STALL_MS, () => late.reject(stalled()));
+    try {
+      for (;;) {
+        const change = this.#change.promise;
+        const summary = await Promise.race([this.#done.promise, change, late.promise]);
+        if (summary !== undefined) return summary;
+        timer.cancel();
+        timer = this.#clock.after(STALL_MS, () => late.reject(stalled()));
+      }
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** Asks for no more news; where the transfer is not over the receiver takes it for given up. */
+  [Symbol.dispose](): void {
+    this.#stop.abort(new ClosedError("The transfer is over"));
+  }
+
+  #roomFor(bytes: number): Lane | undefined {
+    let best: Lane | undefined;
+    let least = Infinity;
+    for (const lane of this.#lanes) {
+      const outstanding = lane.sent - lane.taken;
+      if (outstanding > 0 && outstanding + bytes > CHUNK_BYTES) continue;
+      if (outstanding < least) [best, least] = [lane, outstanding];
+    }
+    return best;
+  }
+
+  async #listen(lane: Lane, header: string, id: number): Promise<void> {
+    const options = { timeoutMs: Infinity, signal: this.#stop.signal };
+    try {
+      for await (const news of lane.link.stream(header, { id }, options)) {
+        const { taken, paused, done } = parseNews(news, lane.sent);
+        if (taken !== undefined) lane.taken = taken;
+        if (paused !== undefined) this.#isPausedThere = paused;
+        if (done !== undefined) this.#done.resolve(done);
+        this.#wake();
+      }
+      // Harmless where it is done.
+      if (header === "transfer.run") this.fail(noSummary());
+    } catch (error) {
+      if (!this.#stop.signal.aborted) throw error;
+    }
+  }
+
+  async #changed(): Promise<void> {
+    const { promise } = this.#change;
+    const late = Promise.withResolvers<never>();
+    const isPaused = this.#isPausedHere || this.#isPausedThere;
+    const timer = this.#clock.after(STALL_MS, () => {
+      if (isPaused) late.resolve(undefined as never);
+      else late.reject(stalled());
+    });
+    try {
+      await Promise.race([promise, late.promise]);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #throwIfFailed(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  #wake(): void {
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
+  }
+}
+
+function parseNews(
+  news: unknown,
+  sent: number,
+): { taken?: number; paused?: boolean; done?: TransferSummary } {
+  const { taken, paused, done } = isObject(news) ? news : {};
+  if (done !== undefined) return { done: parseSummary(done) };
+  if (typeof paused === "boolean") return { paused };
+  const bytes = integerOf(taken, "taken");
+  if (bytes <= sent) return { taken: bytes };
+  throw new InvalidPacketError("bad-message", "Cannot send: more was taken than sent", {
+    details: { field: "taken" },
+  });
+}
+
+function parseSummary(value: unknown): TransferSummary {
+  const { files, bytes, sha256 } = isObject(value) ? value : {};
+  if (typeof files === "number" && typeof bytes === "number" && typeof sha256 === "string") {
+    return { files, bytes, sha256 };
+  }
+  throw noSummary();
+}
+
+function noSummary(): InvalidPacketError {
+  return new InvalidPacketError("bad-message", "Cannot send: the receiver's summary is not one");
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+function stalled(): TimeoutError {
+  const text = `Cannot send: the receiver has taken nothing for ${STALL_MS / 1000} s`;
+  return new TimeoutError(text, { details: { limit: "stallMs", max: STALL_MS } });
+}
