@@ -37,6 +37,8 @@ export interface PlacementOptions {
   stored?: StoredBytes | undefined;
   /** The entries that are wanted. @default all of them */
   wanted?: ReadonlySet<number> | undefined;
+  /** Names that files and folders at the top got when the same was sent before. @default none are known */
+  names?: ReadonlyMap<string, string> | undefined;
   /** Files go where those of an earlier transfer are, and replace them. @default they get names that are free */
   update?: boolean;
 }
@@ -81,6 +83,10 @@ export class Placement implements Disposable {
     this.#owner = options.owner;
     this.#stored = options.stored;
     this.#tree = root.hold();
+    if (options.names !== undefined) {
+      for (const [top, name] of options.names) this.#topNames.set(top, name);
+      this.#resumes = true;
+    }
     const isNoted = !this.update && this.#wanted.length > 1;
     const names = new Set(this.#wanted.map(({ path }) => topOf(path)));
     this.#noteKey = isNoted ? hashOf(["transfer", this.#owner, ...names]) : undefined;
@@ -103,6 +109,11 @@ export class Placement implements Disposable {
       this[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** Names that files and folders at the top have got, as far as they are not their own. */
+  get names(): ReadonlyMap<string, string> {
+    return this.#topNames;
   }
 
   /** Bytes that have yet to come: not those that are there already. Nothing is made to find that out. */
@@ -171,6 +182,7 @@ export class Placement implements Disposable {
     // Folders are looked up anew: much may have happened since the file began.
     const path = await this.root.commit(part, this.placeOf(entry), { mtimeMs, ...this.#manner });
     this.#keep(part, size);
+    this.#remember(entry, path);
     return { path, bytes: size, sha256 };
   }
 
@@ -189,6 +201,7 @@ export class Placement implements Disposable {
       tree: this.#tree,
     });
     this.#reserved?.keep(size);
+    this.#remember(entry, path);
     return { path, bytes: size, sha256 };
   }
 
@@ -206,8 +219,13 @@ export class Placement implements Disposable {
 
   /** Everything has come: nothing has to be gone on with. */
   finish(): void {
-    this.#discardNote();
-    this[Symbol.dispose]();
+    try {
+      this.#discardNote();
+    } catch {
+      // Something else is in its place by now; a note that stays does no harm.
+    } finally {
+      this[Symbol.dispose]();
+    }
   }
 
   /** Lets go of everything; what is incomplete stays for another time. Harmless when repeated. */
@@ -230,8 +248,13 @@ export class Placement implements Disposable {
     return this.root.createPart(this.placeOf(entry), options);
   }
 
+  #remember(entry: ManifestEntry, path: string): void {
+    if (path !== entry.path && !entry.path.includes("/")) this.#topNames.set(entry.path, path);
+  }
+
   /** Takes the names that folders got when the same was interrupted. */
   #recall(): void {
+    if (this.#resumes) return;
     const key = this.#noteKey;
     const note = key === undefined ? undefined : this.root.reopenPart({ key }, this.#tree);
     if (note === undefined) return;

@@ -54,6 +54,9 @@ export const MAX_TRANSFERS = 16;
 /** Events that wait to be read before the senders are slowed down. */
 const EVENT_CAPACITY = 256;
 
+/** Transfers that are remembered when they are over: their senders may not know, and try again. */
+const MAX_REMEMBERED = 256;
+
 /** What there is of an incomplete file is kept for a week. */
 const KEPT_MS = 7 * 24 * 3_600_000;
 
@@ -124,6 +127,8 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
   readonly #handlers = new DisposableStack();
   readonly #active = new Map<number, Reception>();
   readonly #others = new Set<Admission>();
+  // By their tokens, the names that files got.
+  readonly #names = new Map<string, ReadonlyMap<string, string>>();
   // Who sent files that are on their way to their names, although the transfer is over.
   readonly #settling = new Map<Promise<void>, string>();
   #deciding = 0;
@@ -229,6 +234,7 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     const { wanted } = admission;
     const placement = new Placement(this.root, manifest, {
       ...{ owner: link.peer.peerId, stored: this.stored, wanted, update },
+      names: this.#names.get(nameOf(link.peer, token.toHex())),
     });
     const isStored = this.#options.writer === undefined;
     const { indexes, held, unchanged } = orGiveUp(placement, () => {
@@ -246,7 +252,8 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
       wanted: indexes,
       received: (file) => this.#events.push({ type: "received", from: link.peer, ...file }),
     });
-    return answerValue({ id: this.#begin(link, incoming, placement, token), ...answer }, length);
+    const id = this.#begin(link, incoming, placement, { token, held });
+    return answerValue({ id, ...answer }, length);
   }
 
   /** An attempt that the sender knows to have failed, and we may not yet, makes way for the next. */
@@ -329,12 +336,17 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     return Math.min(this.#maxTotalBytes, this.#free(), this.stored.left);
   }
 
-  #begin(link: Link, incoming: Incoming, placement: Placement, token: Uint8Array): number {
+  #begin(
+    link: Link,
+    incoming: Incoming,
+    placement: Placement,
+    { token, held }: { token: Uint8Array; held: ReadonlySet<number> },
+  ): number {
     const id = ++this.#lastId;
     const clock = this.#clock;
     const onOver = (over: Reception) => this.#end(over);
     const reception = new Reception({
-      ...{ id, link, incoming, placement, clock, onOver },
+      ...{ id, link, incoming, placement, held, clock, onOver },
       token: token.toHex(),
     });
     this.#active.set(id, reception);
@@ -369,6 +381,7 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
   #end(reception: Reception): void {
     const { id, from, outcome, startedMs } = reception;
     if (outcome === undefined || !this.#active.delete(id)) return;
+    this.#remember(reception);
     const settled = reception.incoming.settled().catch(() => {}) // said by the outcome
       .finally(() => this.#settling.delete(settled));
     this.#settling.set(settled, from.peerId);
@@ -382,11 +395,22 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     }
   }
 
+  #remember({ from, token, names }: Reception): void {
+    if (names === undefined) return;
+    this.#names.set(nameOf(from, token), names);
+    const [oldest] = this.#names.keys();
+    if (this.#names.size > MAX_REMEMBERED && oldest !== undefined) this.#names.delete(oldest);
+  }
+
   #find(id: unknown, link: Link): Reception {
     const reception = typeof id === "number" ? this.#active.get(id) : undefined;
     if (reception?.uses(link)) return reception;
     throw badField("id");
   }
+}
+
+function nameOf({ peerId }: PeerInfo, token: string): string {
+  return `${peerId} ${token}`;
 }
 
 function orGiveUp<T>(placement: Placement, work: () => T): T {

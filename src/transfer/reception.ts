@@ -26,7 +26,7 @@ export const MAX_LANES = 8;
 
 /** Bytes and steps that came before their turn, at most: what senders have on their way on all links. */
 const MAX_EARLY_BYTES = 64 * 1024 * 1024;
-const MAX_EARLY_STEPS = 1024;
+const MAX_EARLY_STEPS = 8192;
 
 /** Bytes, or time, after which the sender is told what was taken: less than a chunk, or it would wait for that. */
 const TELL_BYTES = 1024 * 1024;
@@ -34,6 +34,9 @@ const TELL_MS = 200;
 
 /** A transfer that brings nothing for so long is given up; a person who moves between two networks takes less. */
 export const STALL_MS = 60_000;
+
+/** A sender that stops for longer than this may as well begin again. */
+const MAX_PAUSE_MS = 3_600_000;
 
 /** What a {@linkcode Reception} is made of. */
 export interface ReceptionOptions {
@@ -44,6 +47,8 @@ export interface ReceptionOptions {
   readonly link: Link;
   readonly incoming: Incoming;
   readonly placement: Placement;
+  /** The entries of which something is there. */
+  readonly held: ReadonlySet<number>;
   readonly clock: Clock;
   /** Told once it is over. */
   readonly onOver: (reception: Reception) => void;
@@ -85,6 +90,7 @@ export class Reception {
   #isHeldAsked = false;
   #pausedHere = false;
   #pausedThere = false;
+  #pausedMs = 0;
   #outcome: { readonly summary: TransferSummary } | { readonly error: unknown } | undefined;
 
   /** Takes steps from now on. */
@@ -104,6 +110,12 @@ export class Reception {
   /** How it ended; `undefined` while it goes on. */
   get outcome(): { readonly summary: TransferSummary } | { readonly error: unknown } | undefined {
     return this.#outcome;
+  }
+
+  /** Names that files have got, for the sender's next attempt; `undefined` for an update, which needs none. */
+  get names(): ReadonlyMap<string, string> | undefined {
+    const { placement } = this.#options;
+    return placement.update ? undefined : new Map(placement.names);
   }
 
   /** Whether either side has it paused. */
@@ -127,7 +139,9 @@ export class Reception {
       });
     }
     this.#lanes.set(link, { taken: 0, told: 0, toldMs: this.startedMs, toldPaused: false });
-    void link.closed.then(() => this.#leave(link));
+    // A link may outlive many transfers, and is not to keep them.
+    const self = new WeakRef(this);
+    void link.closed.then(() => self.deref()?.leave(link));
   }
 
   /** Stops the sender for a while, or lets it go on. */
@@ -138,6 +152,7 @@ export class Reception {
 
   /** The sender has stopped for a while, or goes on. */
   pausedBySender(paused: boolean): void {
+    if (paused && !this.#pausedThere) this.#pausedMs = this.#options.clock.now();
     this.#pausedThere = paused;
     this.#steps++;
   }
@@ -171,6 +186,7 @@ export class Reception {
     this.#isHeldAsked = true;
     try {
       for (const index of indexes) {
+        if (!this.#options.held.has(index)) throw badField("indexes");
         const outcome = this.#outcome;
         if (outcome !== undefined) throw "error" in outcome ? outcome.error : gone();
         this.#describing++;
@@ -280,7 +296,8 @@ export class Reception {
     this.#earlyBytes += bytes;
   }
 
-  #leave(link: Link): void {
+  /** A link has ended. */
+  leave(link: Link): void {
     this.#lanes.delete(link);
     // What was on its way on that link is lost, and nothing can be taken out of order.
     this.fail(gone());
@@ -295,14 +312,11 @@ export class Reception {
 
   /** Waits for the disk, then it is over. */
   #finish(): void {
-    this.incoming.settled().then(
-      () => {
-        if (this.#outcome !== undefined) return;
-        this.incoming.finish();
-        this.#settle({ summary: this.incoming.summary() });
-      },
-      (error) => this.fail(error),
-    );
+    this.incoming.settled().then(() => {
+      if (this.#outcome !== undefined) return;
+      this.incoming.finish();
+      this.#settle({ summary: this.incoming.summary() });
+    }).catch((error) => this.fail(error));
   }
 
   #settle(outcome: NonNullable<Reception["outcome"]>): void {
@@ -321,7 +335,9 @@ export class Reception {
   #look(before = -1): void {
     const steps = this.#steps;
     const isBusy = this.#busy !== undefined || this.#describing > 0;
-    if (steps === before && !this.paused && !isBusy) {
+    const isPausedTooLong = this.#pausedThere &&
+      this.#options.clock.now() - this.#pausedMs > MAX_PAUSE_MS;
+    if (steps === before && !isBusy && (!this.paused || isPausedTooLong)) {
       const text = `Nothing came for ${STALL_MS / 1000} s`;
       const details = { limit: "stallMs", max: STALL_MS };
       this.fail(new TimeoutError(text, { details }));

@@ -176,7 +176,8 @@ Deno.test("garbage on the port closes its own connection and no other", async ()
   );
   const ready = await bob.event("ready");
   await using ann = Kith.start(
-    ["send", film, "--to", addressOf(ready), "--json", "--ephemeral", ...network],
+    ["send", film, "--to", addressOf(ready), "--streams", "1", "--json", "--ephemeral"]
+      .concat(network),
   );
   await until("the first bytes", () => paths(dir).some((path) => path.endsWith(".part")));
   ann.signal("SIGSTOP");

@@ -88,7 +88,7 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
 
 Deno.test("matchBlocks finds the older version's blocks wherever they have moved to", async () => {
   const random = seededRandom(41);
-  for (let round = 0; round < 30; round++) {
+  for (let round = 0; round < 15; round++) {
     const older = noise(random, Math.floor(random() ** 3 * 600_000));
     const blocks = await blocksOf(older);
     let newer = older.slice();
@@ -113,16 +113,16 @@ Deno.test("matchBlocks finds the older version's blocks wherever they have moved
 
 Deno.test("matchBlocks sends little for an insertion at the start, a change, growth and truncation", async () => {
   const random = seededRandom(5);
-  const older = noise(random, 3 * 1024 * 1024 + 77);
+  const older = noise(random, 1024 * 1024 + 77);
   const blocks = await blocksOf(older);
   const changed = older.slice();
-  changed[1_500_000] = (changed[1_500_000] ?? 0) ^ 1;
+  changed[500_000] = (changed[500_000] ?? 0) ^ 1;
   const versions: Record<string, Uint8Array> = {
     "the same": older,
     "an insertion at the start": Uint8Array.from([1, ...older]),
     "a byte in the middle": changed,
     "growth": Uint8Array.from([...older, 1, 2, 3]),
-    "truncation": older.subarray(0, 2_000_001),
+    "truncation": older.subarray(0, 700_001),
   };
   for (const [what, newer] of Object.entries(versions)) {
     const { bytes, sent } = rebuilt(older, newer, blocks);
@@ -170,7 +170,7 @@ Deno.test("parseBlocks refuses what is no list of blocks", () => {
 
 Deno.test("matchBlocks takes bounded time for lists that were made to be slow", () => {
   const random = seededRandom(8);
-  const zeros = new Uint8Array(1024 * 1024);
+  const zeros = new Uint8Array(512 * 1024 + 1);
   const lists: Record<string, Uint8Array> = {
     // Every position of a file of zeros has the weak sum 0, and no hash fits.
     "all the same weak sum": signsOf(() => 0),
@@ -187,7 +187,7 @@ Deno.test("matchBlocks takes bounded time for lists that were made to be slow", 
         }
         assertEquals(total, newer.length, what);
         const tookMs = performance.now() - startedMs;
-        assertLess(tookMs, 2_000, `${what}, ${blockBytes}: ${tookMs} ms`);
+        assertLess(tookMs, 3_000, `${what}, ${blockBytes}: ${tookMs} ms`);
       }
     }
   }

@@ -336,3 +336,23 @@ Deno.test("a writer that fails ends the transfer", async () => {
   await events.over;
   assertEquals(events.types, ["failed", "failed"]);
 });
+
+Deno.test("a sender that is paused for more than an hour is given up", async () => {
+  await using exchange = await Exchange.open();
+  const built = await exchange.build({ film: pattern(9 * PIECE_BYTES) });
+  const pause = new PauseSwitch();
+  pause.pause();
+  const link = await exchange.link();
+  const clock = exchange.clock;
+  const sending = assertRejects(
+    () => sendAll(link, built, { pause, clock }),
+    RemoteError,
+    "Nothing came",
+  );
+  await settle();
+  for (let minute = 0; minute < 59; minute++) await clock.advance(60_000);
+  assertEquals(exchange.receiver.progress.length, 1);
+  for (let minute = 0; minute < 3; minute++) await clock.advance(60_000);
+  await sending;
+  assertEquals(exchange.receiver.progress, []);
+});

@@ -159,7 +159,7 @@ Deno.test("steps of four links give the same files in whatever order they come",
       const [first] = links;
       assert(first !== undefined);
       const reception = new Reception({
-        ...{ id: 1, token: "", link: first, incoming, placement, clock },
+        ...{ id: 1, token: "", link: first, incoming, placement, held: new Set<number>(), clock },
         onOver: () => {},
       });
       for (const link of links.slice(1)) reception.join(link);

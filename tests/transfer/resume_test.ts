@@ -232,3 +232,30 @@ Deno.test("a file that was about to get its name when the link broke is no part 
   assertEquals((await again).bytes, MIB + CHUNK_BYTES);
   assertEquals([wholes(exchange.inbox), parts(exchange.inbox)], [["f/a", "f/b"], {}]);
 });
+
+Deno.test("a sender that does not know that all has arrived learns it, and nothing comes twice", async () => {
+  for (
+    const files of [{ film: pattern(70_000) }, { "album/a": pattern(70_000), film: pattern(9) }]
+  ) {
+    await using exchange = await Exchange.open();
+    const built = await exchange.build({ ...files, taken: pattern(1) });
+    Deno.mkdirSync(exchange.inbox, { recursive: true });
+    for (const name of ["film", "taken"]) {
+      Deno.writeTextFileSync(
+        `${exchange.inbox}/${name}`,
+        "mine",
+      );
+    }
+    const before = new SentBefore();
+    const first = await sendAll(await exchange.link("alice"), built, { before });
+    const there = wholes(exchange.inbox);
+    // As if the last word of the first attempt had been lost.
+    const again = await sendAll(await exchange.link("alice"), built, { before });
+    assertEquals([again.sha256, again.sentBytes], [first.sha256, 0]);
+    assertEquals(wholes(exchange.inbox), there);
+    assertEquals(Deno.readTextFileSync(`${exchange.inbox}/film`), "mine");
+    // Another transfer is another one.
+    await sendAll(await exchange.link("alice"), built);
+    assertEquals(wholes(exchange.inbox).length > there.length, true);
+  }
+});

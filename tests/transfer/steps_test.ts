@@ -106,13 +106,13 @@ Deno.test("compressed pieces become what they were, and nothing else", () => {
 });
 
 Deno.test("a compressed piece never makes more than a piece, whatever is in it", () => {
-  const bomb = new Uint8Array(deflateRawSync(new Uint8Array(256 * 1024 * 1024), { level: 9 }));
+  const bomb = new Uint8Array(deflateRawSync(new Uint8Array(32 * 1024 * 1024), { level: 1 }));
   assert(bomb.length < PIECE_BYTES, `${bomb.length}`);
   const before = Deno.memoryUsage().external;
-  for (const raw of [1, PIECE_BYTES, 256 * 1024 * 1024]) {
+  for (const raw of [1, PIECE_BYTES, 32 * 1024 * 1024]) {
     assertThrows(() => parsePiece({ ...PIECE, data: bomb, raw }), InvalidPacketError, "bad raw");
   }
-  assert(Deno.memoryUsage().external - before < 16 * 1024 * 1024);
+  assert(Deno.memoryUsage().external - before < 8 * 1024 * 1024);
 });
 
 Deno.test("owned copies what belongs to a message", () => {
