@@ -177,7 +177,7 @@ function inflate(data: Uint8Array, length: number): Uint8Array {
   if (length > PIECE_BYTES) throw badField("raw");
   try {
     const raw = inflateRawSync(data, { maxOutputLength: Math.max(1, length) });
-    if (raw.length === length) return raw;
+    if (raw.length === length) return new Uint8Array(raw.buffer, raw.byteOffset, length);
   } catch {
     // Said below.
   }

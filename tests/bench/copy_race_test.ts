@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { copyRace, type Load, type Way } from "../../bench/copy_race.ts";
+import { copyRace, type Load, placesOf, type Way } from "../../bench/copy_race.ts";
 
 const ignore = Deno.build.os !== "linux"; // memory as a folder is Linux's
 
@@ -27,6 +27,34 @@ Deno.test("copyRace counts files where the load says so", { ignore }, async () =
   await using contest = await copyRace({ name: "", load: many, ours: way(2), baseline: way(1) })
     .open();
   assertEquals(await contest.ours(), 4);
+});
+
+Deno.test("copyRace empties all copies where there are several, and refuses any that differs", {
+  ignore,
+}, async () => {
+  const copied: string[] = [];
+  const many = (bad?: string): Way => (source, target) =>
+    Promise.resolve({
+      copy: async () => {
+        for (const place of placesOf(target, 3)) {
+          assertEquals([...Deno.readDirSync(place)], []);
+          await Deno.copyFile(source, `${place}/source`);
+          if (place === `${target}/${bad}`) await Deno.writeTextFile(`${place}/source`, "hallo");
+          copied.push(place.slice(target.length));
+        }
+        return 3;
+      },
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    });
+  const three: Load = { ...load, amount: { files: 3, bytes: 15 }, copies: 3 };
+  {
+    const race = copyRace({ name: "", load: three, ours: many(), baseline: many() });
+    await using contest = await race.open();
+    assertEquals(await contest.ours(), 5);
+  }
+  assertEquals(copied.slice(-3), ["/0", "/1", "/2"]);
+  const broken = copyRace({ name: "", load: three, ours: many("2"), baseline: many() });
+  await assertRejects(async () => await broken.open(), Error, "the copy differs");
 });
 
 Deno.test("copyRace refuses a copy that differs, and ends both sides", { ignore }, async () => {

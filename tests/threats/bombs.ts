@@ -314,10 +314,10 @@ function nestedFieldBombs(): Bomb[] {
       arm: () => () => parseHello({ ...hello, name: "x".repeat(MIB) }),
     },
     {
-      name: "manifest of 100,001 files",
-      names: /maxEntries 100000/,
+      name: "manifest of 250,001 files",
+      names: /maxEntries 250000/,
       arm: () => {
-        const manifest = { entries: entries(100_001, (n) => `${n}`) };
+        const manifest = { entries: entries(250_001, (n) => `${n}`) };
         return () => parseManifest(manifest);
       },
     },

@@ -59,7 +59,7 @@ Deno.test("T1 every decoder refuses bombs by a limit that it names, and allocate
 const OPENINGS: readonly (readonly [name: string, bytes: Uint8Array, refusedAs?: string])[] = [
   ["handshakes whose record claims 64 KiB", concat(PREFACE, hex("ffff")), "bad-channel"],
   ["handshakes whose record does not come", concat(PREFACE, hex("0020"), hex("00"))],
-  ["frames of PeerConnect that claim 16 MiB", hex("00ffffff"), "unsupported"],
+  ["frames of PeerConnect that claim 16 MiB", hex("00ffffff"), "too-large"],
   ["lines of witch-core that do not end", text(`{"a":"${"x".repeat(200_000)}`)],
   ["lines of witch-core of 200,000 brackets", text(`{"a":${"[".repeat(200_000)}\n`)],
   [
