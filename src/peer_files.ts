@@ -7,7 +7,14 @@
 import type { Clock } from "./clock.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
 import type { Link } from "./endpoint/link.ts";
-import { ClosedError, NotFoundError, PeerError, TimeoutError, TransportError } from "./errors.ts";
+import {
+  ClosedError,
+  IntegrityError,
+  NotFoundError,
+  PeerError,
+  TimeoutError,
+  TransportError,
+} from "./errors.ts";
 import type { SendFilesOptions } from "./peer_options.ts";
 import type { ReachOptions } from "./reach.ts";
 import { buildManifest, type BuiltManifest, type SkippedPath } from "./transfer/manifest.ts";
@@ -65,12 +72,17 @@ export async function* transferFiles(
   try {
     let built = await buildManifest(paths, withSignal);
     for (const skipped of built.skipped) yield { type: "skipped", skipped };
-    yield* attempts(sender, built, options);
+    let isSent = yield* unlessChanged(attempts(sender, built, options), watch);
     for await (const _ of changes ?? []) {
-      const again = await buildManifest(paths, withSignal);
-      if (isSame(built, again)) continue;
-      built = again;
-      yield* attempts(sender, built, { ...options, update: true });
+      try {
+        const again = await buildManifest(paths, withSignal);
+        if (isSent && isSame(built, again)) continue;
+        built = again;
+      } catch (error) {
+        if (error instanceof NotFoundError) continue; // who saves a file may remove it first
+        throw error;
+      }
+      isSent = yield* unlessChanged(attempts(sender, built, { ...options, update: true }), watch);
     }
   } finally {
     await changes?.return();
@@ -86,6 +98,22 @@ export async function* transferStream(
 ): AsyncGenerator<SendEvent, void, void> {
   await using link = await sender.link(options.to, options);
   yield* sendStream(link, source, name, sendOptions(options, sender.endpoint.clock));
+}
+
+/** A file that changes while it is sent is sent again once it has changed, where that is watched. @returns whether it was sent */
+async function* unlessChanged(
+  events: AsyncGenerator<FilesEvent, void, void>,
+  isWatched: boolean,
+): AsyncGenerator<FilesEvent, boolean, void> {
+  try {
+    yield* events;
+    return true;
+  } catch (error) {
+    const isOurs = error instanceof IntegrityError || error instanceof NotFoundError;
+    if (!isWatched || !isOurs || error.code === "no-peer") throw error;
+    yield { type: "retry", error };
+    return false;
+  }
 }
 
 /** Tries until it is done, or the time for that is over. */

@@ -125,11 +125,11 @@ function reportToPeople(event: ReceiveEvent, output: Output): void {
 /** Who decides about an offer: `--yes`, a person at the terminal, or nobody, which is a refusal. */
 export function decider(
   { options, output, signal }: Invocation,
-): (offer: Offer) => Decision | Promise<Decision> {
+): (offer: Offer, signal?: AbortSignal) => Decision | Promise<Decision> {
   const globs = options.texts("only").map(globPattern);
   // One question at a time.
   let asked: Promise<boolean> = Promise.resolve(false);
-  return ({ label, manifest: offered, update = false, openEnded = false }) => {
+  return ({ label, manifest: offered, update = false, openEnded = false }, gone) => {
     const isUnsaid = offered.entries.length === 0; // a dialect says beforehand neither names nor sizes
     const wanted = globs.length === 0 || isUnsaid ? true : matching(offered, globs);
     if (wanted !== true && wanted.length === 0) {
@@ -145,7 +145,7 @@ export function decider(
     const what = `${named} from ${label}${update ? ", to replace files" : ""}`;
     if (options.has("yes")) return wanted;
     if (Deno.stdin.isTerminal()) {
-      asked = asked.then(() => ask(`Accept ${what}? [y/N]`, output, signal));
+      asked = asked.then(() => !gone?.aborted && ask(`Accept ${what}? [y/N]`, output, signal));
       return asked.then((accepted) => accepted && wanted);
     }
     output.note(`refused ${what}: no terminal to ask at, and no --yes`);

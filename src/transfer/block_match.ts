@@ -158,8 +158,8 @@ class BlockIndex {
   readonly #byWeak = new Map<number, number[]>();
   // One byte for each value of the checksum's lower half: most positions need no more than that.
   readonly #filter = new Uint8Array(1 << 16);
-  #searched = 0;
-  #vain = 0;
+  // Bytes that may still be hashed in vain.
+  #credit = MAX_VAIN_BYTES;
 
   constructor(signs: Uint8Array) {
     this.#signs = signs;
@@ -175,8 +175,7 @@ class BlockIndex {
 
   /** Whether there is nothing to search for any more. */
   get exhausted(): boolean {
-    const most = MAX_VAIN_BYTES + this.#searched * MAX_VAIN_RATIO;
-    return this.#byWeak.size === 0 || this.#vain > most;
+    return this.#byWeak.size === 0 || this.#credit < 0;
   }
 
   /** The first position up to `stop` at which a block begins. @returns `stop` + 1 at most where there is none. */
@@ -188,19 +187,26 @@ class BlockIndex {
   ): { at: number; block?: number } {
     const weak = weakOf(data.subarray(start, start + blockBytes));
     let [low, high] = [weak & 0xffff, weak >>> 16];
-    this.#searched += stop - start;
     for (let at = start; at <= stop; at++) {
       if (this.#filter[low] === 1) {
         const block = this.#find(((high << 16) | low) >>> 0, data.subarray(at, at + blockBytes));
-        if (block !== undefined) return { at, block };
-        if (this.exhausted) return { at };
+        if (block !== undefined || this.exhausted) {
+          this.#earn(at - start);
+          return block === undefined ? { at } : { at, block };
+        }
       }
       const leaving = data[at] ?? 0;
       const coming = data[at + blockBytes] ?? 0;
       low = (low - leaving + coming) & 0xffff;
       high = (high - blockBytes * leaving + low) & 0xffff;
     }
+    this.#earn(stop + 1 - start);
     return { at: stop + 1 };
+  }
+
+  #earn(bytes: number): void {
+    if (this.#credit < 0) return;
+    this.#credit = Math.min(this.#credit + bytes * MAX_VAIN_RATIO, MAX_VAIN_BYTES);
   }
 
   #find(weak: number, block: Uint8Array): number | undefined {
@@ -211,7 +217,7 @@ class BlockIndex {
       const at = nth * SIGN_BYTES + WEAK_BYTES;
       return strong.every((byte, i) => byte === this.#signs[at + i]);
     });
-    if (found === undefined) this.#vain += block.length;
+    if (found === undefined) this.#credit -= block.length;
     return found;
   }
 }

@@ -4,15 +4,19 @@
  * @module
  */
 
-import type { Clock } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 import type { Link } from "../endpoint/link.ts";
 import { ClosedError, InvalidPacketError, TimeoutError } from "../errors.ts";
 import type { MessageBody } from "../wire/message.ts";
 import type { TransferSummary } from "./manifest.ts";
 import { CHUNK_BYTES, integerOf } from "./steps.ts";
 
-/** How long the receiver may take nothing in before it is given up. */
+/** How long the receiver may say nothing before it is given up. */
 export const STALL_MS = 60_000;
+
+/** How long it may take nothing in although it says that it is there; and how long it may want a pause. */
+const MAX_IDLE_MS = 600_000;
+const MAX_PAUSE_MS = 3_600_000;
 
 interface Lane {
   readonly link: Link;
@@ -30,12 +34,18 @@ export class Lanes implements Disposable {
   #failure: { readonly error: unknown } | undefined;
   #change = Promise.withResolvers<void>();
   #seq = 0;
+  // Those who wait for the receiver, and when it last brought one of them on.
+  #waiting = 0;
+  #progressMs: number;
+  #watch: Timer | undefined;
   #isPausedThere = false;
   #isPausedHere = false;
 
   /** Has no links yet. */
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#progressMs = clock.now();
+    this.#look();
     this.#done.promise.catch(() => {}); // those who post are told, too
     this.#failed.promise.catch(() => {});
   }
@@ -64,6 +74,17 @@ export class Lanes implements Disposable {
     const lane = { link, sent: 0, taken: 0 };
     this.#lanes.push(lane);
     this.#listen(lane, header, id).catch((error) => this.fail(error));
+  }
+
+  /** Waits for something that the receiver owes us, but not for ever. @throws as {@linkcode Lanes.post}. */
+  async expect<T>(work: Promise<T>): Promise<T> {
+    if (this.#waiting++ === 0) this.#progressMs = this.#clock.now();
+    try {
+      return await Promise.race([work, this.#failed.promise]);
+    } finally {
+      this.#waiting--;
+      this.#progressMs = this.#clock.now();
+    }
   }
 
   /** Sends nothing more until it is called again. */
@@ -112,6 +133,7 @@ export class Lanes implements Disposable {
   async done(): Promise<TransferSummary> {
     const late = Promise.withResolvers<never>();
     let timer = this.#clock.after(STALL_MS, () => late.reject(stalled()));
+    if (this.#waiting++ === 0) this.#progressMs = this.#clock.now();
     try {
       for (;;) {
         const change = this.#change.promise;
@@ -121,12 +143,14 @@ export class Lanes implements Disposable {
         timer = this.#clock.after(STALL_MS, () => late.reject(stalled()));
       }
     } finally {
+      this.#waiting--;
       timer.cancel();
     }
   }
 
   /** Asks for no more news; where the transfer is not over the receiver takes it for given up. */
   [Symbol.dispose](): void {
+    this.#watch?.cancel();
     this.#stop.abort(new ClosedError("The transfer is over"));
   }
 
@@ -146,7 +170,10 @@ export class Lanes implements Disposable {
     try {
       for await (const news of lane.link.stream(header, { id }, options)) {
         const { taken, paused, done } = parseNews(news, lane.sent);
-        if (taken !== undefined) lane.taken = taken;
+        if (taken !== undefined && taken > lane.taken) {
+          lane.taken = taken;
+          this.#progressMs = this.#clock.now();
+        }
         if (paused !== undefined) this.#isPausedThere = paused;
         if (done !== undefined) this.#done.resolve(done);
         this.#wake();
@@ -166,11 +193,21 @@ export class Lanes implements Disposable {
       if (isPaused) late.resolve(undefined as never);
       else late.reject(stalled());
     });
+    if (this.#waiting++ === 0 && !isPaused) this.#progressMs = this.#clock.now();
     try {
       await Promise.race([promise, late.promise]);
     } finally {
+      this.#waiting--;
       timer.cancel();
     }
+  }
+
+  /** Gives up a receiver that has us wait for ever, whatever it says. */
+  #look(): void {
+    const idleMs = this.#clock.now() - this.#progressMs;
+    const most = this.#isPausedThere ? MAX_PAUSE_MS : MAX_IDLE_MS;
+    if (this.#waiting > 0 && !this.#isPausedHere && idleMs > most) return this.fail(stalled(most));
+    this.#watch = this.#clock.after(STALL_MS, () => this.#look());
   }
 
   #throwIfFailed(): void {
@@ -213,7 +250,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null;
 }
 
-function stalled(): TimeoutError {
-  const text = `Cannot send: the receiver has taken nothing for ${STALL_MS / 1000} s`;
-  return new TimeoutError(text, { details: { limit: "stallMs", max: STALL_MS } });
+function stalled(ms: number = STALL_MS): TimeoutError {
+  const text = `Cannot send: the receiver has taken nothing for ${ms / 1000} s`;
+  return new TimeoutError(text, { details: { limit: "stallMs", max: ms } });
 }

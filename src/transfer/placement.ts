@@ -5,6 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Reservation, StoredBytes } from "../endpoint/resources.ts";
 import type { HeldTree } from "./held_tree.ts";
 import type { Manifest, ManifestEntry } from "./manifest.ts";
@@ -13,6 +14,12 @@ import { writeAll } from "./disk.ts";
 
 /** Most bytes of the note about an unfinished transfer: names of what a user would send at once. */
 const MAX_NOTE_BYTES = 1024 * 1024;
+
+/** What a folder takes on most disks. */
+const FOLDER_BYTES = 4096;
+
+/** Entries that are looked at before others have their turn. */
+const ENTRIES_A_TURN = 128;
 
 const utf8 = new TextEncoder();
 
@@ -28,6 +35,18 @@ export interface ReceivedFile {
 
 /** What is there already of a file: a part of it, the whole of it, or an older version in its place. */
 export type HeldKind = "part" | "whole" | "older";
+
+/** What there is of the files of a manifest. */
+export interface Survey {
+  /** The entries that are wanted, ascending: but for files that an update need not bring. */
+  readonly indexes: readonly number[];
+  /** Those among them of which something is there. */
+  readonly held: ReadonlySet<number>;
+  /** Files that are there as an update would bring them. */
+  readonly unchanged: number;
+  /** Bytes that have yet to come, and what folders take. */
+  readonly missing: number;
+}
 
 /** How to place files. */
 export interface PlacementOptions {
@@ -57,6 +76,7 @@ export class Placement implements Disposable {
   readonly root: ReceiveRoot;
   /** Whether files replace those that are there. */
   readonly update: boolean;
+  readonly #indexes: readonly number[];
   readonly #wanted: readonly ManifestEntry[];
   readonly #owner: string;
   readonly #stored: StoredBytes | undefined;
@@ -79,7 +99,9 @@ export class Placement implements Disposable {
     this.manifest = manifest;
     this.update = options.update ?? false;
     const { wanted } = options;
-    this.#wanted = manifest.entries.filter((_, index) => wanted?.has(index) ?? true);
+    const all = manifest.entries.map((_, index) => index);
+    this.#indexes = wanted === undefined ? all : all.filter((index) => wanted.has(index));
+    this.#wanted = this.#indexes.flatMap((index) => manifest.entries[index] ?? []);
     this.#owner = options.owner;
     this.#stored = options.stored;
     this.#tree = root.hold();
@@ -93,17 +115,45 @@ export class Placement implements Disposable {
   }
 
   /**
-   * Makes the folders, and sets the room aside.
+   * Finds out what is there of the files. With very many of them that takes a while, in which others have their turns.
    *
+   * @param isOver Stops it. @throws whatever keeps it from looking.
+   */
+  async survey(isOver: () => boolean = () => false): Promise<Survey> {
+    if (this.#noteKey === undefined || this.#claim(this.#noteKey)) this.#recall();
+    const survey = { indexes: [] as number[], held: new Set<number>(), unchanged: 0, missing: 0 };
+    for (const [nth, index] of this.#indexes.entries()) {
+      if (nth % ENTRIES_A_TURN === ENTRIES_A_TURN - 1) await nextTurn();
+      if (isOver()) break;
+      const entry = this.manifest.entries[index] as ManifestEntry;
+      const kind = entry.kind === "file" ? this.held(entry) : undefined;
+      if (kind === "whole" && this.update) {
+        survey.unchanged++;
+        continue;
+      }
+      survey.indexes.push(index);
+      survey.missing += this.#missingOf(entry, kind);
+      if (kind !== undefined) survey.held.add(index);
+    }
+    return survey;
+  }
+
+  /**
+   * Sets the room aside, and makes the folders.
+   *
+   * @param survey What is there. @default that is found out
    * @throws {LimitError} when all that has been stored and promised would be more than may be; nothing is made then.
    */
-  begin(): void {
+  async begin(survey?: Survey): Promise<void> {
     try {
-      if (this.#noteKey === undefined || this.#claim(this.#noteKey)) this.#recall();
-      this.#reserved = this.#stored?.reserve(this.#missingBytes());
+      const { missing } = survey ?? await this.survey();
+      this.#reserved = this.#stored?.reserve(missing);
       if (!this.#resumes) this.#nameAnew();
-      for (const entry of this.#wanted) {
-        if (entry.kind === "directory") this.root.createFolder(this.placeOf(entry), this.#tree);
+      for (const [nth, entry] of this.#wanted.entries()) {
+        if (nth % ENTRIES_A_TURN === ENTRIES_A_TURN - 1) await nextTurn();
+        if (entry.kind !== "directory") continue;
+        this.root.createFolder(this.placeOf(entry), this.#tree);
+        this.#reserved?.keep(FOLDER_BYTES);
       }
     } catch (error) {
       this[Symbol.dispose]();
@@ -114,12 +164,6 @@ export class Placement implements Disposable {
   /** Names that files and folders at the top have got, as far as they are not their own. */
   get names(): ReadonlyMap<string, string> {
     return this.#topNames;
-  }
-
-  /** Bytes that have yet to come: not those that are there already. Nothing is made to find that out. */
-  missing(): number {
-    this.#recall();
-    return this.#missingBytes();
   }
 
   /** Where an entry goes, below the receiving folder. */
@@ -292,12 +336,8 @@ export class Placement implements Disposable {
     if (note !== undefined) this.root.discard(note);
   }
 
-  #missingBytes(): number {
-    return this.#wanted.reduce((sum, entry) => sum + this.#missingOf(entry), 0);
-  }
-
-  #missingOf(entry: ManifestEntry): number {
-    const kind = entry.kind === "file" ? this.held(entry) : undefined;
+  #missingOf(entry: ManifestEntry, kind: HeldKind | undefined): number {
+    if (entry.kind === "directory") return FOLDER_BYTES;
     if (kind === "whole") return 0;
     const there = kind === "part" ? this.root.partBytes(this.#keyOf(entry)) ?? 0 : 0;
     return Math.max(0, entry.size - there);

@@ -39,10 +39,10 @@ import { AuthError, LimitError } from "../errors.ts";
 import { type Logger, silentLogger } from "../log.ts";
 import type { MessageBody } from "../wire/message.ts";
 import { Incoming, type Writer } from "./incoming.ts";
-import type { TransferSummary } from "./manifest.ts";
+import type { Manifest, TransferSummary } from "./manifest.ts";
 import { parseRuns } from "./index_runs.ts";
 import { answerValue, type Decision, type Offer, type OfferTerms, parseOffer } from "./offer.ts";
-import { Placement, type ReceivedFile } from "./placement.ts";
+import { Placement, type ReceivedFile, type Survey } from "./placement.ts";
 import { ReceiveRoot } from "./receive_root.ts";
 import { freeBytes } from "./disk.ts";
 import { asPeerError, gone, Reception } from "./reception.ts";
@@ -70,8 +70,8 @@ export type ReceiveEvent =
 export interface ReceiverOptions {
   /** The folder; made where it is missing. */
   dir: string;
-  /** Decides about an offer. @default refuses everything */
-  accept?: (offer: Offer) => Decision | Promise<Decision>;
+  /** Decides about an offer; the signal fires when the sender has gone. @default refuses everything */
+  accept?: (offer: Offer, signal?: AbortSignal) => Decision | Promise<Decision>;
   /** Lets senders replace files that are there by newer versions, where an offer asks for it. @default {false} */
   update?: boolean;
   /** Takes the contents of single files instead of the folder. @default the folder does */
@@ -126,6 +126,9 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
   readonly #events = new Channel<ReceiveEvent>(EVENT_CAPACITY);
   readonly #handlers = new DisposableStack();
   readonly #active = new Map<number, Reception>();
+  // Over, but the sender may still ask how it went.
+  readonly #over = new Map<number, Reception>();
+  readonly #told = new WeakSet<Reception>();
   readonly #others = new Set<Admission>();
   // By their tokens, the names that files got.
   readonly #names = new Map<string, ReadonlyMap<string, string>>();
@@ -186,7 +189,10 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     this.#handlers.dispose();
     for (const reception of [...this.#active.values()]) {
       reception.fail(gone());
-      this.#end(reception);
+    }
+    for (const reception of this.#over.values()) {
+      reception.forget();
+      this.#tellEnd(reception);
     }
     this.root.tidy();
     this.#events.close();
@@ -237,12 +243,19 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
       names: this.#names.get(nameOf(link.peer, token.toHex())),
     });
     const isStored = this.#options.writer === undefined;
-    const { indexes, held, unchanged } = orGiveUp(placement, () => {
-      if (!terms.dryRun && isStored) placement.begin();
-      return survey(placement, wanted, isStored && !openEnded);
-    });
-    const answer = { wanted: indexes, held, unchanged };
     const { length } = manifest.entries;
+    const survey = await orGiveUp(placement, async () => {
+      if (!isStored || openEnded) return all(manifest, wanted);
+      const found = await placement.survey(() => call.signal.aborted);
+      if (terms.dryRun) return found;
+      this.#checkFree(found.missing);
+      await placement.begin(found);
+      call.signal.throwIfAborted();
+      return found;
+    });
+    if (isStored && openEnded) await orGiveUp(placement, () => placement.begin(survey));
+    const { indexes, held, unchanged } = survey;
+    const answer = { wanted: indexes, held, unchanged };
     if (terms.dryRun) {
       placement[Symbol.dispose]();
       return answerValue({ id: undefined, ...answer }, length);
@@ -261,7 +274,6 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     for (const reception of [...this.#active.values()]) {
       if (reception.from.peerId !== peerId || reception.token !== token.toHex()) continue;
       reception.fail(gone());
-      this.#end(reception);
     }
     // What is about to get its name is no part to go on with.
     const settling = [...this.#settling].filter(([, owner]) => owner === peerId);
@@ -283,7 +295,8 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     this.#deciding++;
     let decision: Decision;
     try {
-      decision = await (this.#options.accept ?? refuse)(offer);
+      const deciding = (this.#options.accept ?? refuse)(offer, signal);
+      decision = await (signal === undefined ? deciding : unlessAborted(deciding, signal));
     } finally {
       this.#deciding--;
     }
@@ -306,20 +319,17 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
       });
     }
     if (this.#options.writer !== undefined) return;
-    const { totalBytes } = offer.manifest;
+    // What is there already takes no more room; how much that is nobody is told who is not accepted.
+    if (offer.update || this.root.hasParts()) return;
+    this.stored.check(offer.manifest.totalBytes);
+    this.#checkFree(offer.manifest.totalBytes);
+  }
+
+  #checkFree(bytes: number): void {
     const free = this.#free();
-    if (totalBytes <= Math.min(free, this.stored.left)) return;
-    // What is there takes no more room; that takes a look at every file.
-    const bytes = this.#missing(offer);
-    this.stored.check(bytes);
     if (bytes <= free) return;
     const text = `Not enough free space: ${bytes} bytes are offered, ${free} are free`;
     throw new LimitError("limit", text, { details: { limit: "freeBytes", max: free } });
-  }
-
-  #missing({ manifest, from, update = false }: Offer): number {
-    using placement = new Placement(this.root, manifest, { owner: from.peerId, update });
-    return placement.missing();
   }
 
   /** Bytes that are free and not promised to anybody; as many as there can be where that cannot be found out. */
@@ -377,14 +387,28 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     return reception?.uses(link) ? reception.deliver(link, () => parse(body)) : undefined;
   }
 
-  /** Tells how a transfer ended, once. */
+  /** A transfer is over: it takes no place any more. */
   #end(reception: Reception): void {
-    const { id, from, outcome, startedMs } = reception;
+    const { id, from, outcome } = reception;
     if (outcome === undefined || !this.#active.delete(id)) return;
     this.#remember(reception);
+    this.#over.set(id, reception);
     const settled = reception.incoming.settled().catch(() => {}) // said by the outcome
       .finally(() => this.#settling.delete(settled));
     this.#settling.set(settled, from.peerId);
+    // Who stops at `done` must not close the link before the sender has its answer.
+    if ("error" in outcome) this.#tellEnd(reception);
+    void reception.answered.then(() => {
+      this.#tellEnd(reception);
+      this.#over.delete(id);
+    });
+  }
+
+  /** Tells how a transfer ended, once. */
+  #tellEnd(reception: Reception): void {
+    const { from, outcome, startedMs } = reception;
+    if (outcome === undefined || this.#told.has(reception)) return;
+    this.#told.add(reception);
     if ("error" in outcome) {
       const { error } = outcome;
       this.#log.warn("a transfer failed", { from: from.peerId, why: String(error) });
@@ -403,7 +427,9 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
   }
 
   #find(id: unknown, link: Link): Reception {
-    const reception = typeof id === "number" ? this.#active.get(id) : undefined;
+    const reception = typeof id === "number"
+      ? this.#active.get(id) ?? this.#over.get(id)
+      : undefined;
     if (reception?.uses(link)) return reception;
     throw badField("id");
   }
@@ -413,35 +439,19 @@ function nameOf({ peerId }: PeerInfo, token: string): string {
   return `${peerId} ${token}`;
 }
 
-function orGiveUp<T>(placement: Placement, work: () => T): T {
+async function orGiveUp<T>(placement: Placement, work: () => Promise<T>): Promise<T> {
   try {
-    return work();
+    return await work();
   } catch (error) {
     placement[Symbol.dispose]();
     throw asPeerError(error);
   }
 }
 
-/** What is to be sent, as far as it is wanted. */
-function survey(
-  placement: Placement,
-  wanted: ReadonlySet<number> | undefined,
-  mayBeThere: boolean,
-): { indexes: number[]; held: Set<number>; unchanged: number } {
-  const indexes: number[] = [];
-  const held = new Set<number>();
-  let unchanged = 0;
-  for (const [index, entry] of placement.manifest.entries.entries()) {
-    if (wanted?.has(index) === false) continue;
-    const kind = mayBeThere && entry.kind === "file" ? placement.held(entry) : undefined;
-    if (kind === "whole" && placement.update) {
-      unchanged++;
-      continue;
-    }
-    indexes.push(index);
-    if (kind !== undefined) held.add(index);
-  }
-  return { indexes, held, unchanged };
+/** What is to be sent where nothing can be there. */
+function all({ entries }: Manifest, wanted: ReadonlySet<number> | undefined): Survey {
+  const indexes = entries.map((_, index) => index).filter((index) => wanted?.has(index) ?? true);
+  return { indexes, held: new Set(), unchanged: 0, missing: 0 };
 }
 
 function asTransfer(reception: Reception): IncomingTransfer {
@@ -455,6 +465,21 @@ function asTransfer(reception: Reception): IncomingTransfer {
     resume: () => reception.pause(false),
     cancel: () => reception.fail(new AuthError("not-allowed", "The receiver has given it up")),
   };
+}
+
+/** Waits for a decision, as long as somebody waits for it. @throws the signal's reason */
+async function unlessAborted(
+  deciding: Decision | Promise<Decision>,
+  signal: AbortSignal,
+): Promise<Decision> {
+  const gone = Promise.withResolvers<never>();
+  const stop = () => gone.reject(signal.reason);
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await Promise.race([deciding, gone.promise]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }
 
 function refuse(): boolean {

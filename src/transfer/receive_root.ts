@@ -164,6 +164,11 @@ export class ReceiveRoot {
     return lstat(join(this.dir, PARTIAL_FOLDER, partName(key)))?.size;
   }
 
+  /** Whether there are parts at all. */
+  hasParts(): boolean {
+    return lstat(join(this.dir, PARTIAL_FOLDER)) !== undefined;
+  }
+
   /** Keeps a part's key for one user at a time, until what is returned is disposed of; `undefined` while another has it. */
   claim(key: string): Disposable | undefined {
     if (this.#claimed.has(key)) return undefined;

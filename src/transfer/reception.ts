@@ -19,13 +19,13 @@ import { describeHeld } from "./held.ts";
 import type { Incoming } from "./incoming.ts";
 import type { TransferSummary } from "./manifest.ts";
 import type { Placement } from "./placement.ts";
-import { badField, bytesOf, owned, type Step } from "./steps.ts";
+import { badField, bytesOf, CHUNK_BYTES, costOf, owned, type Step } from "./steps.ts";
 
 /** Links that one transfer may use. */
 export const MAX_LANES = 8;
 
-/** Bytes and steps that came before their turn, at most: what senders have on their way on all links. */
-const MAX_EARLY_BYTES = 64 * 1024 * 1024;
+/** What steps that came before their turn may take for each link: twice what a sender has on its way there. */
+const EARLY_BYTES_A_LANE = 2 * CHUNK_BYTES;
 const MAX_EARLY_STEPS = 8192;
 
 /** Bytes, or time, after which the sender is told what was taken: less than a chunk, or it would wait for that. */
@@ -35,8 +35,11 @@ const TELL_MS = 200;
 /** A transfer that brings nothing for so long is given up; a person who moves between two networks takes less. */
 export const STALL_MS = 60_000;
 
-/** A sender that stops for longer than this may as well begin again. */
+/** A sender that brings nothing for longer than this may as well begin again, whether it says that it is there or not. */
 const MAX_PAUSE_MS = 3_600_000;
+
+/** How long a sender may take to ask how it went. */
+const ANSWER_MS = 5_000;
 
 /** What a {@linkcode Reception} is made of. */
 export interface ReceptionOptions {
@@ -79,18 +82,20 @@ export class Reception {
   readonly #lanes = new Map<Link, Lane>();
   // By their numbers, with the links that they came over.
   readonly #early = new Map<number, { readonly link: Link; readonly step: Step }>();
-  #earlyBytes = 0;
+  #earlyCost = 0;
   #next = 0;
   #busy: Promise<void> | undefined;
   #change = Promise.withResolvers<void>();
   #watch: Timer | undefined;
+  #patience: Timer | undefined;
+  readonly #answered = Promise.withResolvers<void>();
   #steps = 0;
   // Large files take long to hash: nothing can come before that.
   #describing = 0;
   #isHeldAsked = false;
   #pausedHere = false;
   #pausedThere = false;
-  #pausedMs = 0;
+  #progressMs: number;
   #outcome: { readonly summary: TransferSummary } | { readonly error: unknown } | undefined;
 
   /** Takes steps from now on. */
@@ -102,6 +107,7 @@ export class Reception {
     this.from = link.peer;
     this.incoming = incoming;
     this.startedMs = clock.now();
+    this.#progressMs = this.startedMs;
     this.join(link);
     this.#look();
     if (incoming.complete) this.#finish(); // nothing but folders
@@ -116,6 +122,11 @@ export class Reception {
   get names(): ReadonlyMap<string, string> | undefined {
     const { placement } = this.#options;
     return placement.update ? undefined : new Map(placement.names);
+  }
+
+  /** Resolves once it is over and the sender was told, or does not ask. */
+  get answered(): Promise<void> {
+    return this.#answered.promise;
   }
 
   /** Whether either side has it paused. */
@@ -152,7 +163,6 @@ export class Reception {
 
   /** The sender has stopped for a while, or goes on. */
   pausedBySender(paused: boolean): void {
-    if (paused && !this.#pausedThere) this.#pausedMs = this.#options.clock.now();
     this.#pausedThere = paused;
     this.#steps++;
   }
@@ -195,6 +205,7 @@ export class Reception {
         }).finally(() => {
           this.#describing--;
           this.#steps++;
+          this.#progressMs = this.#options.clock.now();
         });
         yield described ?? { kind: "none", index };
       }
@@ -234,15 +245,22 @@ export class Reception {
     } finally {
       signal.removeEventListener("abort", wake);
       if (isMain && this.#outcome === undefined) this.fail(signal.reason ?? gone());
-      if (isMain) this.#options.onOver(this);
+      if (isMain) this.forget();
     }
+  }
+
+  /** Nobody asks how it went any more. Harmless when repeated. */
+  forget(): void {
+    this.#patience?.cancel();
+    this.#answered.resolve();
   }
 
   /** Ends it, if it is not over: what has come of an incomplete file stays, the sender learns why. */
   fail(error: unknown): void {
     if (this.#outcome !== undefined) return;
-    this.#settle({ error });
+    this.#outcome = { error };
     this.incoming.abort();
+    this.#settle({ error });
   }
 
   #take(link: Link, step: Step): Promise<void> | undefined {
@@ -264,6 +282,7 @@ export class Reception {
   #taken(link: Link, step: Step): Promise<void> | undefined {
     this.#next = step.seq + 1;
     this.#steps++;
+    this.#progressMs = this.#options.clock.now();
     const lane = this.#lanes.get(link);
     if (lane !== undefined) {
       lane.taken += bytesOf(step);
@@ -273,7 +292,7 @@ export class Reception {
     const next = this.#early.get(this.#next);
     if (next === undefined || this.#outcome !== undefined) return undefined;
     this.#early.delete(this.#next);
-    this.#earlyBytes -= bytesOf(next.step);
+    this.#earlyCost -= costOf(next.step);
     try {
       return this.#take(next.link, next.step);
     } catch (error) {
@@ -283,17 +302,16 @@ export class Reception {
   }
 
   #keep(link: Link, step: Step): void {
-    const bytes = bytesOf(step);
+    const cost = costOf(step);
+    const max = EARLY_BYTES_A_LANE * this.#lanes.size;
     if (step.seq < this.#next || this.#early.has(step.seq)) throw twice(step.seq);
-    if (
-      this.#earlyBytes + bytes > MAX_EARLY_BYTES || step.seq > this.#next + MAX_EARLY_STEPS
-    ) {
-      throw new LimitError("limit", `Steps came too long before their turn (maxEarlyBytes)`, {
-        details: { limit: "maxEarlyBytes", max: MAX_EARLY_BYTES },
+    if (this.#earlyCost + cost > max || step.seq > this.#next + MAX_EARLY_STEPS) {
+      throw new LimitError("limit", "Steps came too long before their turn (maxEarlyBytes)", {
+        details: { limit: "maxEarlyBytes", max },
       });
     }
     this.#early.set(step.seq, { link, step: owned(step) });
-    this.#earlyBytes += bytes;
+    this.#earlyCost += cost;
   }
 
   /** A link has ended. */
@@ -301,7 +319,7 @@ export class Reception {
     this.#lanes.delete(link);
     // What was on its way on that link is lost, and nothing can be taken out of order.
     this.fail(gone());
-    if (link === this.#options.link) this.#options.onOver(this);
+    if (link === this.#options.link) this.forget();
   }
 
   /** Whether to say what was taken: each time would cost more than the step itself. */
@@ -323,6 +341,8 @@ export class Reception {
     this.#outcome = outcome;
     this.#watch?.cancel();
     this.#early.clear();
+    this.#patience = this.#options.clock.after(ANSWER_MS, () => this.forget());
+    this.#options.onOver(this);
     this.#wake();
   }
 
@@ -335,13 +355,12 @@ export class Reception {
   #look(before = -1): void {
     const steps = this.#steps;
     const isBusy = this.#busy !== undefined || this.#describing > 0;
-    const isPausedTooLong = this.#pausedThere &&
-      this.#options.clock.now() - this.#pausedMs > MAX_PAUSE_MS;
-    if (steps === before && !isBusy && (!this.paused || isPausedTooLong)) {
+    const isSilent = steps === before && !this.paused;
+    const isIdle = this.#options.clock.now() - this.#progressMs > MAX_PAUSE_MS;
+    if (!isBusy && (isSilent || isIdle)) {
       const text = `Nothing came for ${STALL_MS / 1000} s`;
       const details = { limit: "stallMs", max: STALL_MS };
       this.fail(new TimeoutError(text, { details }));
-      this.#options.onOver(this);
       return;
     }
     this.#watch = this.#options.clock.after(STALL_MS, () => this.#look(steps));

@@ -30,6 +30,9 @@ const HIDDEN = new RegExp(INVISIBLE, "u");
  */
 const MAX_UNLISTED_FOLDERS = 20_000;
 
+/** Most segments of all paths together: each has to be looked at. */
+const MAX_ALL_SEGMENTS = 1_500_000;
+
 /** How many times shorter a text can be in normal form C: a syllable of Korean is one character instead of three. */
 const MAX_NFC_SHRINKAGE = 3;
 
@@ -165,13 +168,17 @@ interface Seen {
  * ```
  *
  * @returns the first such pair, in the order of the entries, or `undefined`.
- * @throws {LimitError} when the paths lead through more than 20,000 folders that are not listed themselves.
+ * @throws {LimitError} when the paths lead through more than 20,000 folders that are not listed themselves, or have more
+ * than 1,500,000 segments together.
  */
 export function findCollision(entries: Iterable<PathEntry>): [string, string] | undefined {
   const root = new Map<string, Seen>();
   let folders = 0;
+  let count = 0;
   for (const { path, kind } of entries) {
     const segments = path.split("/");
+    count += segments.length;
+    if (count > MAX_ALL_SEGMENTS) throw tooManySegments();
     let folder = root;
     for (const [depth, name] of segments.entries()) {
       const listed = depth === segments.length - 1;
@@ -235,6 +242,13 @@ function refused(
   const shown = printable(path);
   return new InvalidPacketError(code, `Cannot accept path "${shown}": ${reason}`, {
     details: { path: shown, reason },
+  });
+}
+
+function tooManySegments(): LimitError {
+  const text = `Paths have more than ${MAX_ALL_SEGMENTS} segments together (maxAllSegments)`;
+  return new LimitError("limit", text, {
+    details: { limit: "maxAllSegments", max: MAX_ALL_SEGMENTS },
   });
 }
 

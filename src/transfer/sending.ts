@@ -264,18 +264,19 @@ export class Sending {
 
   /** What the receiver has of a file. The answers come in the order of the manifest, and are asked for one by one. */
   async #askHeld(index: number): Promise<HeldFile | undefined> {
-    const indexes = encodeRuns([...this.#answer.held].sort((a, b) => a - b));
-    this.#held ??= this.#link.stream("transfer.held", { id: this.#id, indexes }, {
-      timeoutMs: Infinity,
-      signal: this.#lanes.signal,
-      window: 4,
-    });
-    const { value, done } = await this.#held.next();
+    this.#held ??= this.#openHeld();
+    const { value, done } = await this.#lanes.expect(this.#held.next());
     if (done || typeof value !== "object" || value === null) throw badField("held");
     if ("kind" in value && value.kind === "none") return undefined;
     const held = parseHeld(value);
     if (held.index !== index) throw badField("held");
     return held;
+  }
+
+  #openHeld(): AsyncGenerator<unknown, void, void> {
+    const indexes = encodeRuns([...this.#answer.held].sort((a, b) => a - b));
+    const options = { timeoutMs: Infinity, signal: this.#lanes.signal, window: 4 };
+    return this.#link.stream("transfer.held", { id: this.#id, indexes }, options);
   }
 }
 

@@ -30,6 +30,9 @@ export const MAX_BATCH_FILES = 1024;
 /** Bytes of a SHA-256. */
 export const HASH_BYTES = 32;
 
+/** What a file in a step costs besides its bytes, when it is kept. */
+const ROW_COST = 1024;
+
 /** A whole small file. */
 export interface SmallFile {
   /** Its index in the manifest. */
@@ -80,6 +83,11 @@ export function bytesOf(step: Step): number {
   if (step.type === "piece") return step.data.length;
   if (step.type === "files") return step.files.reduce((sum, { data }) => sum + data.length, 0);
   return 0;
+}
+
+/** About what it takes to keep a step: many small things take more than their bytes. */
+export function costOf(step: Step): number {
+  return bytesOf(step) + ROW_COST * (step.type === "files" ? step.files.length + 1 : 1);
 }
 
 /** Reads `transfer.data`. @throws {InvalidPacketError} naming the field, also when compressed bytes are not what they say. */

@@ -16,7 +16,7 @@ Deno.test("Incoming takes files of a manifest in its order, in whatever pieces",
   await inRoot(async (root) => {
     const bytes = pattern(1_000);
     const manifest = manifestOf({ "a.bin": 1_000, "empty": 0, "f/b.bin": 3 }, ["f", "g"]);
-    const { incoming, files, take } = begun(root, manifest);
+    const { incoming, files, take } = await begun(root, manifest);
     assertEquals(listing(root.dir).filter((path) => !path.startsWith(".")), ["f/", "g/"]);
     for (let at = 0; at < 1_000; at += 300) await take(0, bytes.subarray(at, at + 300));
     await take(1, new Uint8Array(0));
@@ -43,7 +43,7 @@ Deno.test("Incoming gives files their times to the millisecond", async () => {
       const mtimeMs = Math.floor(random() * 2e12);
       const small = n % 2 === 0;
       const manifest = parseManifest({ entries: [[`f${n}`, false, 1, 0o644, mtimeMs]] });
-      const { incoming, take } = begun(root, manifest);
+      const { incoming, take } = await begun(root, manifest);
       if (small) await incoming.take(filesStep([[0, pattern(1)]]));
       else await take(0, pattern(1));
       await incoming.settled();
@@ -54,9 +54,9 @@ Deno.test("Incoming gives files their times to the millisecond", async () => {
 });
 
 Deno.test("Incoming of no files is complete at once", async () => {
-  await inRoot((root) => {
+  await inRoot(async (root) => {
     for (const manifest of [manifestOf({}), manifestOf({}, ["a", "a/b"])]) {
-      const { incoming } = begun(root, manifest);
+      const { incoming } = await begun(root, manifest);
       assertEquals([incoming.complete, incoming.over], [true, true]);
       incoming.finish();
     }
@@ -68,7 +68,7 @@ Deno.test("Incoming of no files is complete at once", async () => {
 Deno.test("Incoming takes only what is wanted", async () => {
   await inRoot(async (root) => {
     const manifest = manifestOf({ a: 1, b: 1, c: 1, "f/d": 1 }, ["f"]);
-    const { incoming, take } = begun(root, manifest, { wanted: [1, 2] });
+    const { incoming, take } = await begun(root, manifest, { wanted: [1, 2] });
     assertThrows(() => take(0, pattern(1)), InvalidPacketError, "file 0 is out of turn");
     await take(1, pattern(1));
     assertThrows(() => take(3, pattern(1)), InvalidPacketError, "file 3 is out of turn");
@@ -83,7 +83,7 @@ Deno.test("Incoming takes only what is wanted", async () => {
 
 Deno.test("Incoming refuses a file whose turn it is not", async () => {
   await inRoot(async (root) => {
-    const { incoming, take } = begun(root, manifestOf({ a: 1, b: 2, "f/c": 1 }, ["f"]));
+    const { incoming, take } = await begun(root, manifestOf({ a: 1, b: 2, "f/c": 1 }, ["f"]));
     const byte = Uint8Array.of(7);
     for (const index of [1, 2, 3, 4, 99]) {
       assertThrows(() => take(index, byte), InvalidPacketError, `file ${index} is out`);
@@ -103,13 +103,13 @@ Deno.test("Incoming refuses a file whose turn it is not", async () => {
 
 Deno.test("Incoming refuses a byte more than was announced, before it is written", async () => {
   await inRoot(async (root) => {
-    const { incoming, take } = begun(root, manifestOf({ "a\u0301": 10 }));
+    const { incoming, take } = await begun(root, manifestOf({ "a\u0301": 10 }));
     await take(0, pattern(9));
     const error = assertThrows(() => take(0, Uint8Array.of(1, 2)), InvalidPacketError);
     assertEquals([error.code, error.details], ["too-large", { limit: "size", max: 10 }]);
     incoming.abort();
     assertEquals(Object.values(parts(root.dir)), [9]);
-    const whole = begun(root, manifestOf({ b: 3 }));
+    const whole = await begun(root, manifestOf({ b: 3 }));
     assertThrows(() => whole.take(0, pattern(4)), InvalidPacketError, "3 bytes announced");
     assertEquals(whole.incoming.bytes, 0);
     whole.incoming.abort();
@@ -118,11 +118,11 @@ Deno.test("Incoming refuses a byte more than was announced, before it is written
 });
 
 Deno.test("Incoming writes nothing that is not what it claims to be, whichever bit is wrong", async () => {
-  await inRoot((root) => {
+  await inRoot(async (root) => {
     const bytes = pattern(10);
     const good = sha256(bytes);
     for (let bit = 0; bit < 8 * (10 + 32); bit++) {
-      const { incoming } = begun(root, manifestOf({ a: 10 }));
+      const { incoming } = await begun(root, manifestOf({ a: 10 }));
       const both = Uint8Array.of(...bytes, ...good);
       const at = bit >> 3;
       both[at] = (both[at] ?? 0) ^ (1 << (bit & 7));
@@ -141,7 +141,7 @@ Deno.test("Incoming writes nothing that is not what it claims to be, whichever b
 
 Deno.test("Incoming.abort keeps what came, and is harmless twice", async () => {
   await inRoot(async (root) => {
-    const { incoming, take } = begun(root, manifestOf({ a: 1, b: 10 }));
+    const { incoming, take } = await begun(root, manifestOf({ a: 1, b: 10 }));
     await take(0, Uint8Array.of(1));
     await take(1, pattern(5));
     incoming.abort();
@@ -155,7 +155,7 @@ Deno.test("Incoming.abort keeps what came, and is harmless twice", async () => {
 
 Deno.test("Incoming.abort is harmless at the moment in which a file gets its name", async () => {
   await inRoot(async (root) => {
-    const { incoming, take } = begun(root, manifestOf({ a: 1, b: 1 }));
+    const { incoming, take } = await begun(root, manifestOf({ a: 1, b: 1 }));
     const commit = root.commit.bind(root);
     root.commit = async (...args) => {
       const path = await commit(...args);
@@ -175,12 +175,12 @@ Deno.test("Incoming leaves no folder open when it is given up while files get th
   await inRoot(async (root) => {
     const before = open();
     for (let round = 0; round < 5; round++) {
-      const { incoming, take } = begun(root, manifestOf({ "f/a": 1, "f/g/b": 1, "f/c": 9 }));
+      const { incoming, take } = await begun(root, manifestOf({ "f/a": 1, "f/g/b": 1, "f/c": 9 }));
       await take(0, Uint8Array.of(1));
       await take(1, Uint8Array.of(1));
       incoming.abort();
       await incoming.settled();
-      const small = begun(root, manifestOf({ "f/a": 1, "f/b": 1 }), {
+      const small = await begun(root, manifestOf({ "f/a": 1, "f/b": 1 }), {
         received() {
           small.incoming.abort();
           return undefined;
@@ -198,7 +198,7 @@ Deno.test("Incoming puts everything below a taken name at the top into name (1)"
     Deno.writeTextFileSync(`${root.dir}/photos/mine.txt`, "mine");
     Deno.writeTextFileSync(`${root.dir}/a.txt`, "mine");
     const manifest = manifestOf({ "a.txt": 0, "photos/mine.txt": 0 }, ["photos"]);
-    const { incoming, files, take } = begun(root, manifest);
+    const { incoming, files, take } = await begun(root, manifest);
     for (const [index, { kind }] of manifest.entries.entries()) {
       if (kind === "file") await take(index, new Uint8Array(0));
     }
@@ -214,11 +214,11 @@ Deno.test("Incoming never mixes two folders that come under one name, listed or 
   await inRoot(async (root) => {
     const empty = new Uint8Array(0);
     const [one, two] = [
-      begun(root, manifestOf({ "f/a": 0 })),
-      begun(root, manifestOf({ "f/b": 0 }), { owner: "bob" }),
+      await begun(root, manifestOf({ "f/a": 0 })),
+      await begun(root, manifestOf({ "f/b": 0 }), { owner: "bob" }),
     ];
     // One that exists moves to a name that another of the same transfer has.
-    const both = begun(root, manifestOf({ "f/x": 0, "f (1)/x": 0 }), { owner: "carol" });
+    const both = await begun(root, manifestOf({ "f/x": 0, "f (1)/x": 0 }), { owner: "carol" });
     for (const { take } of [two, one]) await take(0, empty);
     for (const index of [0, 1]) await both.take(index, empty);
     for (const { incoming } of [one, two, both]) {
@@ -236,7 +236,7 @@ Deno.test("Incoming never mixes two folders that come under one name, listed or 
 Deno.test("Incoming gives two files that get the same free name a name each", async () => {
   await inRoot(async (root) => {
     Deno.writeTextFileSync(`${root.dir}/a.txt`, "mine");
-    const { incoming, files, take } = begun(root, manifestOf({ "a.txt": 0, "a (1).txt": 0 }));
+    const { incoming, files, take } = await begun(root, manifestOf({ "a.txt": 0, "a (1).txt": 0 }));
     for (const index of [0, 1]) await take(index, new Uint8Array(0));
     await incoming.settled();
     incoming.finish();
@@ -270,14 +270,14 @@ interface Begun {
   take(index: number, data: Uint8Array, wrong?: { offset?: number }): Promise<void> | undefined;
 }
 
-function begun(
+async function begun(
   root: ReceiveRoot,
   manifest: Manifest,
   options: Partial<IncomingOptions> & { owner?: string } = {},
-): Begun {
+): Promise<Begun> {
   const { owner = "alice", wanted, ...rest } = options;
   const placement = new Placement(root, manifest, { owner, wanted: wanted && new Set(wanted) });
-  placement.begin();
+  await placement.begin();
   const files: ReceivedFile[] = [];
   const received = (file: ReceivedFile): undefined => void files.push(file);
   const incoming = new Incoming({

@@ -152,7 +152,7 @@ Deno.test("steps of four links give the same files in whatever order they come",
       const placement = new Placement(ReceiveRoot.open(dir), parseManifest({ entries }), {
         owner: "alice",
       });
-      placement.begin();
+      await placement.begin();
       const incoming = new Incoming({ placement, received: () => undefined });
       const links = [0, 1, 2, 3].map(() => fakeLink("alice"));
       const clock = new ManualClock();
@@ -185,11 +185,15 @@ Deno.test("steps of four links give the same files in whatever order they come",
 });
 
 Deno.test("steps that come long before their turn are held to a limit, in bytes and in number", async () => {
-  const floods: readonly ((steps: Steps, nth: number) => void)[] = [
+  const floods: ((steps: Steps, nth: number) => void)[] = [
     (steps, nth) => steps.data(0, new Uint8Array(PIECE_BYTES), { seq: nth + 1, offset: 0 }),
     (steps, nth) =>
-      steps.post("whole", { seq: 100 * nth + 1, index: 0, digest: sha256(pattern(1)) }),
+      steps.post("whole", { seq: 1000 * nth + 1, index: 0, digest: sha256(pattern(1)) }),
   ];
+  const empty = [0, new Uint8Array(0), sha256(new Uint8Array(0))];
+  floods.push((steps, nth) => {
+    steps.post("files", { seq: nth + 1, files: Array.from({ length: 1024 }, () => empty) });
+  });
   for (const flood of floods) {
     await using exchange = await Exchange.open();
     const link = await exchange.link("mallory");
