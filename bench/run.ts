@@ -25,6 +25,7 @@ import { gossipQuestions } from "./cases/gossip.ts";
 import { requestQuestions } from "./cases/requests.ts";
 import { smallFileQuestions } from "./cases/small_files.ts";
 import { streamQuestions } from "./cases/stream.ts";
+import { syncBroadcastQuestions } from "./cases/sync_broadcast.ts";
 import { type Answer, ask, type Question } from "./question.ts";
 import { tableHead, tableRow } from "./table.ts";
 
@@ -95,6 +96,7 @@ function questions(uplinkMb: number): readonly Question[] {
     ...broadcastQuestions(uplinkMb),
     ...gossipQuestions,
     ...dhtQuestions,
+    ...syncBroadcastQuestions,
     ...allocationQuestions,
   ];
 }

@@ -19,8 +19,8 @@ import { spread } from "../stats.ts";
 export const DEFAULT_UPLINK_MB = 10;
 
 const RECEIVERS = 8;
-/** Processes that these are in. */
-const PROCESSES = 4;
+/** Processes that these are in: with more, two cores spend more time on changing between them. */
+const PROCESSES = 2;
 
 /** How long one transfer takes by the limit alone: enough that the beginning does not count. */
 const TRANSFER_SECONDS = 3;

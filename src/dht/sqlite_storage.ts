@@ -2,7 +2,7 @@
  * Records in an SQLite file of the home folder.
  *
  * What is written is gathered and committed after a second, or after a thousand writes: whoever kills the process loses at
- * most that, and never gets a broken file. See `sqlite_file.ts` for what is in the file.
+ * most that, and never gets a broken file. See `sqlite_schema.ts` for what is in the file.
  *
  * @module
  */
@@ -13,11 +13,12 @@ import { type Clock, systemClock, type Timer } from "../clock.ts";
 import { ClosedError, InvalidPacketError } from "../errors.ts";
 import { type Logger, printable, silentLogger } from "../log.ts";
 import type { Home } from "../state/home.ts";
+import { openSqliteFile, sqliteFault } from "../state/sqlite_file.ts";
 import { type Contact, contactOf } from "./contact.ts";
 import { fromKey } from "./node_id.ts";
 import type { DhtRecord } from "./record.ts";
 import { encodeRecord, readRecord } from "./record_codec.ts";
-import { fileFault, openFile } from "./sqlite_file.ts";
+import { DHT_SCHEMA } from "./sqlite_schema.ts";
 import {
   type DhtStorage,
   type Host,
@@ -118,7 +119,7 @@ export class SqliteStorage implements DhtStorage {
    * @throws {UnsupportedError} when it cannot be used, or another process uses it.
    */
   static open(home: Home, name: string, options: SqliteStorageOptions = {}): SqliteStorage {
-    return new SqliteStorage(openFile(home, name), home.path(name), options);
+    return new SqliteStorage(openSqliteFile(home, name, DHT_SCHEMA), home.path(name), options);
   }
 
   /** How often what waited to be committed was lost. */
@@ -272,7 +273,7 @@ export class SqliteStorage implements DhtStorage {
       return statement.all(...values);
     } catch (error) {
       this.#giveUp();
-      throw fileFault(this.#path, error);
+      throw sqliteFault(this.#path, error, DHT_SCHEMA);
     }
   }
 

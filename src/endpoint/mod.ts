@@ -71,6 +71,7 @@ export {
 export { HandlerSlots, MAX_HANDLERS } from "./slots.ts";
 export { STREAM_WINDOW } from "./stream.ts";
 export { MAX_CREDIT, REQUEST_TIMEOUT_MS } from "./terms.ts";
+export type { TlsIdentity } from "../transport/http.ts";
 export { Turns } from "./turns.ts";
 export {
   connectWeb,

@@ -8,7 +8,7 @@
  */
 
 import { printable } from "../log.ts";
-import { type HttpServer, serveHttp } from "../transport/http.ts";
+import { type HttpServer, serveHttp, type TlsIdentity } from "../transport/http.ts";
 import { asConnection } from "../transport/message_connection.ts";
 import type { Address, MessageSocket } from "../transport/transport.ts";
 import {
@@ -43,6 +43,8 @@ export interface WebPortOptions {
   hostname?: string | undefined;
   /** Port, 0 for any. @default {3488 or the next free one} */
   port?: number | undefined;
+  /** Serves `https:` and `wss:`. @default {http: and ws:} */
+  tls?: TlsIdentity | undefined;
 }
 
 /** Accepts the WebSocket that is asked for; when the port closes it is closed, too. @throws as `upgradeWebSocket`. */
@@ -72,7 +74,7 @@ export class WebPort implements AsyncDisposable {
    * @throws {TransportError} when a port that was asked for is taken or may not be used.
    */
   static async open(endpoint: Endpoint, options: WebPortOptions = {}): Promise<WebPort> {
-    const { hostname, port } = options;
+    const { hostname, port, tls } = options;
     const visitors = new Visitors(endpoint);
     const place = { hostname, port, defaultPort: DEFAULT_HTTP_PORT };
     const server = await listenAt(place, (hostname, port) => {
@@ -81,6 +83,7 @@ export class WebPort implements AsyncDisposable {
         hostname,
         port,
         logger,
+        tls,
       });
     });
     endpoint.webPort = server.address.port;
@@ -95,7 +98,8 @@ export class WebPort implements AsyncDisposable {
   /**
    * Takes the WebSockets that are asked for at a path; other requests there are answered as before.
    *
-   * @param path Such as `/page`, exactly as it stands in the request. @returns what gives the path back.
+   * @param path Such as `/page`, exactly as it stands in the request; or `/page/*` for all that have one more name behind
+   * it. @returns what gives the path back.
    * @throws {TypeError} when somebody has the path already.
    */
   take(path: string, taker: WebTaker): Disposable {
@@ -163,7 +167,7 @@ class Visitors {
 
   answer(request: Request, remote: Address): Response {
     const { pathname } = new URL(request.url);
-    const taker = asksForWebSocket(request) ? this.#takers.get(pathname) : undefined;
+    const taker = asksForWebSocket(request) ? this.#takerOf(pathname) : undefined;
     if (taker === undefined && pathname !== WEB_PATH) {
       return new Response(NOTHING_HERE, { status: 404 });
     }
@@ -180,6 +184,11 @@ class Visitors {
     const { socket, response } = upgrade({ idleTimeoutMs: 0 });
     this.#endpoint.adopt(asConnection(socket), "websocket");
     return response;
+  }
+
+  #takerOf(path: string): WebTaker | undefined {
+    const above = path.slice(0, path.lastIndexOf("/"));
+    return this.#takers.get(path) ?? this.#takers.get(`${above}/*`);
   }
 
   /** Lets nobody in any more and closes the WebSockets; those that do not agree to it in time are left open. */

@@ -78,7 +78,7 @@ export class Lanes implements Disposable {
 
   /** Waits for something that the receiver owes us, but not for ever. @throws as {@linkcode Lanes.post}. */
   async expect<T>(work: Promise<T>): Promise<T> {
-    if (this.#waiting++ === 0) this.#progressMs = this.#clock.now();
+    this.#await();
     try {
       return await Promise.race([work, this.#failed.promise]);
     } finally {
@@ -116,24 +116,17 @@ export class Lanes implements Disposable {
    * @throws what ended the transfer. @throws {TimeoutError} when the receiver takes nothing any more.
    */
   async post(header: string, bytes: number, bodyOf: (seq: number) => MessageBody): Promise<void> {
-    for (;;) {
-      this.#throwIfFailed();
-      const lane = this.#isPausedHere || this.#isPausedThere ? undefined : this.#roomFor(bytes);
-      if (lane === undefined) await this.#changed();
-      else {
-        lane.sent += bytes;
-        const room = lane.link.post(header, bodyOf(this.#seq++));
-        if (room !== undefined) await Promise.race([room, this.#failed.promise]);
-        return;
-      }
-    }
+    const lane = this.#laneFor(bytes) ?? await this.#awaitLane(bytes);
+    lane.sent += bytes;
+    const room = lane.link.post(header, bodyOf(this.#seq++));
+    if (room !== undefined) await Promise.race([room, this.#failed.promise]);
   }
 
   /** Waits until the receiver says that it has everything. @throws as {@linkcode Lanes.post}. */
   async done(): Promise<TransferSummary> {
     const late = Promise.withResolvers<never>();
     let timer = this.#clock.after(STALL_MS, () => late.reject(stalled()));
-    if (this.#waiting++ === 0) this.#progressMs = this.#clock.now();
+    this.#await();
     try {
       for (;;) {
         const change = this.#change.promise;
@@ -154,7 +147,28 @@ export class Lanes implements Disposable {
     this.#stop.abort(new ClosedError("The transfer is over"));
   }
 
-  #roomFor(bytes: number): Lane | undefined {
+  async #awaitLane(bytes: number): Promise<Lane> {
+    this.#await();
+    try {
+      for (;;) {
+        await this.#changed();
+        const lane = this.#laneFor(bytes);
+        if (lane !== undefined) return lane;
+      }
+    } finally {
+      this.#waiting--;
+    }
+  }
+
+  /** From now on the receiver is waited for. */
+  #await(): void {
+    if (this.#waiting++ === 0) this.#progressMs = this.#clock.now();
+  }
+
+  /** The link with the most room. @throws what ended the transfer */
+  #laneFor(bytes: number): Lane | undefined {
+    if (this.#failure !== undefined) throw this.#failure.error;
+    if (this.#isPausedHere || this.#isPausedThere) return undefined;
     let best: Lane | undefined;
     let least = Infinity;
     for (const lane of this.#lanes) {
@@ -193,11 +207,9 @@ export class Lanes implements Disposable {
       if (isPaused) late.resolve(undefined as never);
       else late.reject(stalled());
     });
-    if (this.#waiting++ === 0 && !isPaused) this.#progressMs = this.#clock.now();
     try {
       await Promise.race([promise, late.promise]);
     } finally {
-      this.#waiting--;
       timer.cancel();
     }
   }
@@ -208,10 +220,6 @@ export class Lanes implements Disposable {
     const most = this.#isPausedThere ? MAX_PAUSE_MS : MAX_IDLE_MS;
     if (this.#waiting > 0 && !this.#isPausedHere && idleMs > most) return this.fail(stalled(most));
     this.#watch = this.#clock.after(STALL_MS, () => this.#look());
-  }
-
-  #throwIfFailed(): void {
-    if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   #wake(): void {

@@ -17,7 +17,12 @@ import {
   MODE_BITS,
   overLimit,
 } from "./manifest.ts";
-import { checkReceivedPath, findCollision } from "./safe_path.ts";
+import {
+  checkReceivedPath,
+  findCollision,
+  MAX_ALL_SEGMENTS,
+  tooManySegments,
+} from "./safe_path.ts";
 
 /** From so many entries on it is worth to compress them. */
 const PACKED_ENTRIES = 100;
@@ -73,12 +78,24 @@ export function parseManifest(value: unknown, limits: ManifestLimits = {}): Mani
   const rows = rowsOf(value);
   if (!Array.isArray(rows)) throw badManifest("entries is not an array");
   if (rows.length > maxEntries) throw overLimit("maxEntries", maxEntries);
+  if (segmentsOf(rows) > MAX_ALL_SEGMENTS) throw tooManySegments();
   const entries = rows.map(parseEntry);
   const pair = findCollision(entries);
   if (pair !== undefined) throw collisionError("accept", pair);
   const manifest = manifestOf(entries);
   if (manifest.totalBytes > maxTotalBytes) throw overLimit("maxTotalBytes", maxTotalBytes);
   return manifest;
+}
+
+/** Segments of all paths together, counted before anything is made of them. */
+function segmentsOf(rows: readonly unknown[]): number {
+  let count = rows.length;
+  for (const row of rows) {
+    const path: unknown = Array.isArray(row) ? row[0] : undefined;
+    if (typeof path !== "string") continue;
+    for (let at = path.indexOf("/"); at >= 0; at = path.indexOf("/", at + 1)) count++;
+  }
+  return count;
 }
 
 function rowsOf(value: unknown): unknown {

@@ -31,7 +31,7 @@ const HIDDEN = new RegExp(INVISIBLE, "u");
 const MAX_UNLISTED_FOLDERS = 20_000;
 
 /** Most segments of all paths together: each has to be looked at. */
-const MAX_ALL_SEGMENTS = 1_500_000;
+export const MAX_ALL_SEGMENTS = 1_000_000;
 
 /** How many times shorter a text can be in normal form C: a syllable of Korean is one character instead of three. */
 const MAX_NFC_SHRINKAGE = 3;
@@ -169,7 +169,7 @@ interface Seen {
  *
  * @returns the first such pair, in the order of the entries, or `undefined`.
  * @throws {LimitError} when the paths lead through more than 20,000 folders that are not listed themselves, or have more
- * than 1,500,000 segments together.
+ * than 1,000,000 segments together.
  */
 export function findCollision(entries: Iterable<PathEntry>): [string, string] | undefined {
   const root = new Map<string, Seen>();
@@ -245,7 +245,8 @@ function refused(
   });
 }
 
-function tooManySegments(): LimitError {
+/** The error for paths that are too many, or too deep. */
+export function tooManySegments(): LimitError {
   const text = `Paths have more than ${MAX_ALL_SEGMENTS} segments together (maxAllSegments)`;
   return new LimitError("limit", text, {
     details: { limit: "maxAllSegments", max: MAX_ALL_SEGMENTS },

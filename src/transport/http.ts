@@ -20,6 +20,20 @@ const RESTART_MS = 100;
 /** Answers a request that came from `remote`. */
 export type HttpHandler = (request: Request, remote: Address) => Response | Promise<Response>;
 
+/** What a server proves itself by, in PEM: `https:` and `wss:` instead of `http:` and `ws:`. */
+export interface TlsIdentity {
+  /** The certificate, and those between it and the authority's. */
+  readonly cert: string;
+  /** Its private key. */
+  readonly key: string;
+}
+
+/** How to serve HTTP. */
+export interface ServeHttpOptions extends ListenOptions {
+  /** Serves over TLS. @default in the clear */
+  tls?: TlsIdentity | undefined;
+}
+
 /** A running HTTP server. */
 export interface HttpServer {
   /** Where it listens, with the real port. */
@@ -47,20 +61,27 @@ export interface HttpServer {
  * await server.close();
  * ```
  *
- * @throws {TransportError} when the port is taken or the address is not ours.
+ * @throws {TransportError} when the port is taken or the address is not ours, or certificate and key are no good.
  * @throws {UnsupportedError} when the program may not listen there.
  * @throws {RangeError} for a port that is none.
  */
-export function serveHttp(handler: HttpHandler, options: ListenOptions = {}): Promise<HttpServer> {
-  const { hostname = "0.0.0.0", port = 0, logger = silentLogger } = options;
+export function serveHttp(
+  handler: HttpHandler,
+  options: ServeHttpOptions = {},
+): Promise<HttpServer> {
+  const { hostname = "0.0.0.0", port = 0, logger = silentLogger, tls } = options;
   return Promise.try(() => {
     assertPort(port, 0);
     try {
-      return new NativeHttpServer(handler, hostname, port, logger);
+      return new NativeHttpServer(handler, { hostname, port, logger, tls });
     } catch (error) {
       throw socketError("serve HTTP on", { hostname, port }, error);
     }
   });
+}
+
+interface Serving extends Required<Omit<ServeHttpOptions, "tls">> {
+  readonly tls: TlsIdentity | undefined;
 }
 
 class NativeHttpServer implements HttpServer {
@@ -73,14 +94,14 @@ class NativeHttpServer implements HttpServer {
   #aborting = new AbortController();
   #closed: Promise<void> | undefined;
 
-  constructor(handler: HttpHandler, hostname: string, port: number, logger: Logger) {
+  constructor(handler: HttpHandler, { hostname, port, logger, tls }: Serving) {
     const zone = zoneOf(hostname);
     const onError = (error: unknown) => answerFailure(error, logger);
     this.#logger = logger;
     this.#serve = (port) => {
       const { signal } = this.#aborting = new AbortController();
       return Deno.serve(
-        { hostname, port, signal, onListen() {}, onError },
+        { hostname, port, signal, onListen() {}, onError, ...tls },
         (request, info) => {
           if (this.#closed !== undefined) return new Response("Closing\n", { status: 503 });
           const remote = fromRuntimeAddress(info.remoteAddr, zone);

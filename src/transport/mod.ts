@@ -31,7 +31,13 @@ export {
 } from "./framed.ts";
 export { isDomainName, type ResolveOptions, resolveTxt } from "./dns.ts";
 export { isHostAddress } from "./ip_address.ts";
-export { type HttpHandler, type HttpServer, serveHttp } from "./http.ts";
+export {
+  type HttpHandler,
+  type HttpServer,
+  serveHttp,
+  type ServeHttpOptions,
+  type TlsIdentity,
+} from "./http.ts";
 export { MemoryNetwork, type MemoryNetworkOptions } from "./memory.ts";
 export { asConnection } from "./message_connection.ts";
 export { type MessageSocketOptions } from "./message_socket.ts";

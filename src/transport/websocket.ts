@@ -13,6 +13,8 @@ import type { Address, ConnectOptions, MessageSocket } from "./transport.ts";
 export interface ConnectWebSocketOptions extends ConnectOptions, MessageSocketOptions {
   /** Sub-protocols to offer, best first. @default {[]} */
   protocols?: readonly string[];
+  /** Certificates of authorities, in PEM, that are trusted beside those of the system, for `wss:`. @default {[]} */
+  caCerts?: readonly string[];
 }
 
 /** How to accept a WebSocket. */
@@ -36,17 +38,23 @@ export interface UpgradedWebSocket {
  *
  * @throws {TransportError} when nobody answers there, or not as a WebSocket.
  * @throws {UnsupportedError} when the program may not connect there.
- * @throws {TypeError} when `url` is no WebSocket URL.
+ * @throws {TypeError} when `url` is no WebSocket URL, or one of `caCerts` is no certificate.
  */
 export async function connectWebSocket(
   url: string | URL,
   options: ConnectWebSocketOptions = {},
 ): Promise<MessageSocket> {
-  const { signal, protocols = [] } = options;
+  const { signal, protocols = [], caCerts = [] } = options;
   signal?.throwIfAborted();
+  // The runtime would pass over what is none, and trust as before.
+  if (!caCerts.every((text) => text.includes("-----BEGIN CERTIFICATE-----"))) {
+    throw new TypeError("Cannot connect WebSocket: caCerts holds a text without a certificate");
+  }
   const limits = messageLimits(options);
   const remote = addressOf(url);
-  const native = openNative(url, protocols, remote);
+  // A client of the runtime's own is needed to trust more than it does, and only until the handshake is over.
+  using client = caCerts.length > 0 ? Deno.createHttpClient({ caCerts: [...caCerts] }) : undefined;
+  const native = openNative(url, { protocols: [...protocols], ...(client && { client }) }, remote);
   const socket = new NativeMessageSocket(native, "client", remote, limits);
   await socket.established(signal);
   return socket;
@@ -91,9 +99,9 @@ export function upgradeWebSocket(
   return { socket: new NativeMessageSocket(socket, "server", remote, limits), response };
 }
 
-function openNative(url: string | URL, protocols: readonly string[], remote: Address): WebSocket {
+function openNative(url: string | URL, options: WebSocketOptions, remote: Address): WebSocket {
   try {
-    return new WebSocket(url, [...protocols]);
+    return new WebSocket(url, options);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) {
       throw permissionError("connect WebSocket to", remote, error);

@@ -47,3 +47,19 @@ function refuse(): Response {
 function fail(): never {
   throw new TypeError("not taken");
 }
+
+Deno.test("WebPort.take hands over whatever has one more name behind a path, unless that is taken itself", async () => {
+  await using pair = await WebPair.open();
+  const taken: string[] = [];
+  const takes = (by: string) =>
+    pair.web.take(by, (request, _remote, _upgrade) => {
+      taken.push(`${by} ${new URL(request.url).pathname}`);
+      return new Response("", { status: 418 });
+    });
+  takes("/x/*");
+  takes("/x/own");
+  for (const path of ["/x/one", "/x/own", "/x", "/x/one/two", "/y/one"]) {
+    (await pair.upgrade([], path)).connection.close();
+  }
+  assertEquals(taken, ["/x/* /x/one", "/x/own /x/own"]);
+});

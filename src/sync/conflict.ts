@@ -1,0 +1,80 @@
+/**
+ * Names for what is kept beside a file that won: made of the path and the contents alone, so that every replica that
+ * keeps the same thing gives it the same name, and the copies are one.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { MAX_SEGMENT_BYTES } from "../transfer/safe_path.ts";
+import { sameContents, type SyncEntry } from "./entry.ts";
+import { parentOf } from "./path.ts";
+import { liveAt, type StoredEntry, type SyncIndex } from "./index.ts";
+
+/** Hexadecimal digits of a hash in a name, shortest first: more where a name is taken. */
+const MARK_DIGITS: readonly number[] = [8, 16, 32, 64];
+
+/** Folders of one name that are kept beside each other. */
+const MAX_FOLDERS = 1_000;
+
+// What an earlier conflict has added: a copy of a copy is not called by both.
+const MARK = / \(conflict [0-9a-f]{8,64}\)$/;
+
+/**
+ * The name under which contents are kept that lost their place: `notes.txt` becomes `notes (conflict 9f86d081).txt`.
+ *
+ * @param mark Hexadecimal: as a rule the SHA-256 of the contents.
+ * @param digits How much of it. @default {8}
+ */
+export function conflictPath(path: string, mark: string, digits = 8): string {
+  const folder = parentOf(path);
+  const name = folder === "" ? path : path.slice(folder.length + 1);
+  // A name that begins with its only dot has no ending: ".profile".
+  const dot = name.lastIndexOf(".");
+  const [stem, ending] = dot > 0 ? [name.slice(0, dot), name.slice(dot)] : [name, ""];
+  const added = ` (conflict ${mark.slice(0, digits)})${shortened(ending, 64)}`;
+  const kept = shortened(stem.replace(MARK, ""), MAX_SEGMENT_BYTES - Buffer.byteLength(added));
+  return (folder === "" ? "" : folder + "/") + kept + added;
+}
+
+/**
+ * A path to keep an entry under, on which nothing is in any spelling.
+ *
+ * @returns the path; or the file that is under such a path already, and has these contents.
+ * @throws {RangeError} when all are taken, by contents whose hashes begin alike: nobody can make such.
+ */
+export function freePath(index: SyncIndex, entry: SyncEntry): string | StoredEntry {
+  for (const path of candidatesFor(entry)) {
+    const there = [liveAt(index, path) ?? [], index.alike(path)].flat();
+    if (there.length === 0) return path;
+    if (entry.kind === "directory") continue;
+    const kept = there.find((other) => sameContents(other, entry));
+    if (kept !== undefined) return kept;
+  }
+  throw new RangeError("Every name for a conflict is taken");
+}
+
+/** A folder has no contents of its own: it is marked by its path, and how many were. */
+function* candidatesFor({ path, kind, sha256 }: SyncEntry): Generator<string> {
+  if (kind === "file") {
+    for (const digits of MARK_DIGITS) yield conflictPath(path, sha256, digits);
+    return;
+  }
+  for (let count = 0; count < MAX_FOLDERS; count++) {
+    yield conflictPath(path, createHash("sha256").update(`${count}/${path}`).digest("hex"));
+  }
+}
+
+/** A name of so many bytes of UTF-8 at most, without half a character at its end. */
+function shortened(name: string, maxBytes: number): string {
+  if (Buffer.byteLength(name) <= maxBytes) return name;
+  let kept = "";
+  let bytes = 0;
+  for (const char of name) {
+    bytes += Buffer.byteLength(char);
+    if (bytes > maxBytes) break;
+    kept += char;
+  }
+  return kept.trimEnd();
+}

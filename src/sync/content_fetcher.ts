@@ -1,0 +1,288 @@
+/**
+ * Gets contents from the other side of a connection, several at once, and verifies them.
+ *
+ * What is here of them is gone on with: a part from before, and blocks of an older version of the file. The hash of the
+ * whole decides; when it is wrong, something that was here was not what it was taken for, and all is asked for once more.
+ *
+ * @module
+ */
+
+import type { Clock } from "../clock.ts";
+import { InvalidPacketError } from "../errors.ts";
+import { type BlockList, listBlocks } from "../transfer/block_match.ts";
+import { writeAll } from "../transfer/disk.ts";
+import { type ContentFrame, encodeContent, PAYLOAD_BYTES, WINDOW_BYTES } from "./content_frames.ts";
+import type { ContentShelf, GrowingPart } from "./content_shelf.ts";
+import type { SyncEntry } from "./entry.ts";
+import { Slots } from "./slots.ts";
+
+/** Files that are got at once on one connection. */
+const MAX_FETCHES = 16;
+
+/** From so many bytes on it is worth while to look for blocks of an older version. */
+const MIN_MATCHED_BYTES = 64 * 1024;
+
+/** Nothing was heard for so long: the other side has forgotten us. */
+const STALL_MS = 60_000;
+
+const READ_BYTES = 256 * 1024;
+
+/** What a fetcher needs. */
+export interface ContentFetcherOptions {
+  /** Where contents grow. */
+  readonly shelf: ContentShelf;
+  /** Opens the older version of a file, if there is one. */
+  readonly openOlder: (path: string) => Deno.FsFile | undefined;
+  /** Sends a message. */
+  readonly send: (bytes: Uint8Array) => Promise<void>;
+  /** Where time comes from. */
+  readonly clock: Clock;
+  /** Told of bytes that are here. @default nobody */
+  readonly onBytes?: (bytes: number) => void;
+}
+
+/** Why an attempt came to its end. */
+type End = "whole" | "wrong" | { readonly reason: string };
+
+/** Contents that are on their way. */
+interface Fetching {
+  readonly entry: SyncEntry;
+  readonly grown: GrowingPart;
+  readonly older: { readonly file: Deno.FsFile; readonly blocks: BlockList } | undefined;
+  readonly ended: PromiseWithResolvers<End>;
+  id: number;
+  bytes: number;
+  ungranted: number;
+  heardMs: number;
+}
+
+/** Gets contents on one connection. */
+export class ContentFetcher {
+  readonly #options: ContentFetcherOptions;
+  readonly #fetchings = new Map<number, Fetching>();
+  readonly #slots = new Slots(MAX_FETCHES);
+  readonly #buffer = new Uint8Array(READ_BYTES);
+  #ids = 0;
+  #closed = false;
+  /** Bytes of messages with contents that have come. */
+  receivedBytes = 0;
+
+  /** Gets nothing yet. */
+  constructor(options: ContentFetcherOptions) {
+    this.#options = options;
+  }
+
+  /** Whether nothing comes any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * Puts the contents of a file onto the shelf.
+   *
+   * @returns `undefined` when they are there; else why not.
+   */
+  fetch(entry: SyncEntry): Promise<string | undefined> {
+    const { shelf } = this.#options;
+    return shelf.only(entry.sha256, () => {
+      return this.#slots.use(() => shelf.growing.use(() => this.#fetch(entry)));
+    });
+  }
+
+  /** Takes a message that has come. @throws {InvalidPacketError} when it is none that was asked for. */
+  take(frame: ContentFrame): void {
+    const fetching = this.#fetchings.get(frame.id);
+    if (fetching === undefined) return; // it was dropped
+    fetching.heardMs = this.#options.clock.now();
+    try {
+      this.#take(fetching, frame);
+    } catch (error) {
+      this.#drop(fetching);
+      fetching.ended.resolve({ reason: error instanceof Error ? error.message : String(error) });
+      if (error instanceof InvalidPacketError) throw error;
+    }
+  }
+
+  /** Asks for the rest of all of it: the connection was cut, and what was on its way is lost. */
+  restart(): void {
+    for (const fetching of [...this.#fetchings.values()]) {
+      this.#fetchings.delete(fetching.id);
+      this.#ask(fetching);
+    }
+  }
+
+  /** Gets nothing more: there will be no connection. */
+  close(): void {
+    this.#closed = true;
+    const end = { reason: "the connection ended" };
+    for (const { ended } of this.#fetchings.values()) ended.resolve(end);
+    this.#fetchings.clear();
+  }
+
+  async #fetch(entry: SyncEntry): Promise<string | undefined> {
+    for (const isClean of [false, true]) {
+      const end = await this.#attempt(entry, isClean);
+      if (end === "whole") return undefined;
+      if (end !== "wrong") return end.reason;
+    }
+    return "the other side sent other contents than it told of";
+  }
+
+  async #attempt(entry: SyncEntry, isClean: boolean): Promise<End> {
+    const { shelf, clock, onBytes } = this.#options;
+    const grown = await shelf.begin(entry.sha256, isClean ? -1 : entry.size);
+    let end: End = { reason: "it was interrupted" };
+    let fetching: Fetching | undefined;
+    try {
+      const older = isClean ? undefined : await this.#openOlder(entry);
+      const facts = { id: 0, bytes: grown.bytes, ungranted: 0, heardMs: clock.now() };
+      const ended = Promise.withResolvers<End>();
+      fetching = { entry, grown, older, ended, ...facts };
+      onBytes?.(grown.bytes);
+      end = await this.#getRest(fetching);
+      if (end === "wrong") onBytes?.(-fetching.bytes);
+      return end;
+    } finally {
+      fetching?.older?.file.close();
+      if (end === "whole") await shelf.finish(entry.sha256, grown);
+      else if (end === "wrong") shelf.discard(grown);
+      else shelf.leave(grown);
+    }
+  }
+
+  async #getRest(fetching: Fetching): Promise<End> {
+    const { entry, grown, ended } = fetching;
+    const watching = this.#watch(fetching);
+    try {
+      if (this.#closed) ended.resolve({ reason: "the connection ended" });
+      else if (grown.bytes === entry.size) this.#end(fetching);
+      else this.#ask(fetching);
+      return await ended.promise;
+    } finally {
+      watching.cancel();
+      this.#fetchings.delete(fetching.id);
+    }
+  }
+
+  async #openOlder(entry: SyncEntry): Promise<Fetching["older"]> {
+    if (entry.size < MIN_MATCHED_BYTES) return undefined;
+    const file = this.#options.openOlder(entry.path);
+    if (file === undefined) return undefined;
+    try {
+      const { size } = file.statSync();
+      const blocks = size < MIN_MATCHED_BYTES ? undefined : await listBlocks(file, size);
+      if (blocks !== undefined && blocks.signs.length > 0) return { file, blocks };
+      file.close();
+      return undefined;
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  #ask(fetching: Fetching): void {
+    const { entry: { sha256, size }, bytes: offset, older } = fetching;
+    const id = fetching.id = this.#ids = (this.#ids + 1) >>> 0;
+    this.#fetchings.set(id, fetching);
+    const signs = older?.blocks.signs ?? new Uint8Array();
+    const [blockBytes, signsBytes] = [older?.blocks.blockBytes ?? 0, signs.length];
+    fetching.ungranted = 0;
+    this.#send({ type: "want", id, sha256, size, offset, blockBytes, signsBytes });
+    for (let at = 0; at < signs.length; at += PAYLOAD_BYTES) {
+      this.#send({ type: "signs", id, signs: signs.subarray(at, at + PAYLOAD_BYTES) });
+    }
+  }
+
+  #take(fetching: Fetching, frame: ContentFrame): void {
+    switch (frame.type) {
+      case "data":
+        this.#add(fetching, frame.data);
+        this.#grant(fetching, frame.data.length);
+        return;
+      case "copy":
+        this.#copy(fetching, frame.from, frame.length);
+        this.#grant(fetching, 12);
+        return;
+      case "end":
+        this.#add(fetching, frame.data);
+        return this.#end(fetching);
+      case "none":
+        this.#fetchings.delete(fetching.id);
+        fetching.ended.resolve({ reason: "the other side has it no more" });
+        return;
+      default:
+        throw new InvalidPacketError("bad-message", `Cannot receive contents: ${frame.type}`);
+    }
+  }
+
+  #add(fetching: Fetching, data: Uint8Array): void {
+    const { grown, entry } = fetching;
+    if (fetching.bytes + data.length > entry.size) {
+      throw new InvalidPacketError("bad-message", "Cannot receive contents: more than announced");
+    }
+    this.receivedBytes += data.length;
+    this.#put(fetching, grown, data);
+  }
+
+  #put(fetching: Fetching, { part, hash }: GrowingPart, data: Uint8Array): void {
+    writeAll(part.file, data);
+    hash.update(data);
+    fetching.bytes += data.length;
+    this.#options.onBytes?.(data.length);
+  }
+
+  #copy(fetching: Fetching, from: number, length: number): void {
+    const { older, entry, grown } = fetching;
+    if (older === undefined || fetching.bytes + length > entry.size) {
+      throw new InvalidPacketError("bad-message", "Cannot receive contents: nothing to copy");
+    }
+    older.file.seekSync(from, Deno.SeekMode.Start);
+    for (let left = length; left > 0;) {
+      const room = this.#buffer.subarray(0, Math.min(left, this.#buffer.length));
+      const count = older.file.readSync(room);
+      // Shorter by now: the hash will say so.
+      if (count === null) return;
+      this.#put(fetching, grown, room.subarray(0, count));
+      left -= count;
+    }
+  }
+
+  #end(fetching: Fetching): void {
+    const { grown, entry, bytes, ended } = fetching;
+    this.#fetchings.delete(fetching.id);
+    const isWhole = bytes === entry.size && grown.hash.digest("hex") === entry.sha256;
+    ended.resolve(isWhole ? "whole" : "wrong");
+  }
+
+  #grant(fetching: Fetching, bytes: number): void {
+    fetching.ungranted += bytes;
+    if (fetching.ungranted < WINDOW_BYTES / 2) return;
+    this.#send({ type: "grant", id: fetching.id, bytes: fetching.ungranted });
+    fetching.ungranted = 0;
+  }
+
+  #drop(fetching: Fetching): void {
+    this.#fetchings.delete(fetching.id);
+    this.#send({ type: "drop", id: fetching.id });
+  }
+
+  // What cannot be sent is asked for again when there is a connection, or ends with it.
+  #send(frame: ContentFrame): void {
+    this.#options.send(encodeContent(frame)).catch(() => {});
+  }
+
+  #watch(fetching: Fetching): { cancel(): void } {
+    const { clock } = this.#options;
+    const look = () => {
+      const quietMs = clock.now() - fetching.heardMs;
+      if (quietMs < STALL_MS) {
+        timer = clock.after(STALL_MS - quietMs, look);
+        return;
+      }
+      this.#drop(fetching);
+      fetching.ended.resolve({ reason: "the other side does not send it" });
+    };
+    let timer = clock.after(STALL_MS, look);
+    return { cancel: () => timer.cancel() };
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * Sends contents to who asks for them, several at once, and of a file that was changed a little only a little.
+ *
+ * @module
+ */
+
+import type { Clock } from "../clock.ts";
+import { ClosedError, InvalidPacketError, LimitError } from "../errors.ts";
+import { matchBlocks } from "../transfer/block_match.ts";
+import {
+  blocksOf,
+  ContentCode,
+  encodeContent,
+  framed,
+  HEAD_BYTES,
+  PAYLOAD_BYTES,
+  type WantFrame,
+  WINDOW_BYTES,
+} from "./content_frames.ts";
+import type { Slots } from "./slots.ts";
+
+/** Most that one asks for at once; who asks for more has not read what he may. */
+const MAX_SENDINGS = 64;
+
+/** Most bytes of signs that wait for their last ones. */
+const MAX_WAITING_SIGNS = 16 * 1024 * 1024;
+
+/** Bytes of a message with contents that were not compared with anything. */
+const PLAIN_BYTES = 256 * 1024;
+
+/** Nothing was granted for so long: the other side has forgotten us. */
+const STALL_MS = 60_000;
+
+/** What a sender needs. */
+export interface ContentSenderOptions {
+  /** For files that are open. */
+  readonly slots: Slots;
+  /** Where time comes from. */
+  readonly clock: Clock;
+  /** Opens contents; `undefined` when they are not here. */
+  readonly open: (sha256: string) => Deno.FsFile | undefined;
+  /** Sends a message; what it waits for is the back-pressure. */
+  readonly send: (bytes: Uint8Array) => Promise<void>;
+}
+
+/** One file that somebody asked for. */
+interface Sending {
+  readonly want: WantFrame;
+  readonly signs: Uint8Array;
+  filled: number;
+  credit: number;
+  granted: PromiseWithResolvers<void>;
+  isEnded: boolean;
+}
+
+/** Sends contents on one connection. */
+export class ContentSender {
+  readonly #options: ContentSenderOptions;
+  readonly #sendings = new Map<number, Sending>();
+  #signsBytes = 0;
+  /** Bytes of contents that were sent. */
+  sentBytes = 0;
+
+  /** Sends nothing yet. */
+  constructor(options: ContentSenderOptions) {
+    this.#options = options;
+  }
+
+  /** Somebody wants contents. @throws {LimitError} when he wants too much at once. */
+  want(want: WantFrame): void {
+    const signsBytes = this.#signsBytes + want.signsBytes;
+    if (this.#sendings.size >= MAX_SENDINGS) throw tooMuch("maxSendings", MAX_SENDINGS);
+    if (signsBytes > MAX_WAITING_SIGNS) throw tooMuch("maxWaitingSigns", MAX_WAITING_SIGNS);
+    if (this.#sendings.has(want.id)) throw unexpected("an id that is taken");
+    this.#signsBytes = signsBytes;
+    const signs = new Uint8Array(want.signsBytes);
+    const granted = Promise.withResolvers<void>();
+    const sending = { want, signs, filled: 0, credit: WINDOW_BYTES, granted, isEnded: false };
+    this.#sendings.set(want.id, sending);
+    if (signs.length === 0) this.#begin(sending);
+  }
+
+  /** Signs have come. @throws {InvalidPacketError} when they are more than was announced. */
+  addSigns(id: number, signs: Uint8Array): void {
+    const sending = this.#sendings.get(id);
+    if (sending === undefined) return;
+    if (signs.length === 0 || sending.filled + signs.length > sending.signs.length) {
+      throw unexpected("signs that were not announced");
+    }
+    sending.signs.set(signs, sending.filled);
+    sending.filled += signs.length;
+    if (sending.filled === sending.signs.length) this.#begin(sending);
+  }
+
+  /** More may be sent. */
+  grant(id: number, bytes: number): void {
+    const sending = this.#sendings.get(id);
+    if (sending === undefined) return;
+    sending.credit = Math.min(sending.credit + bytes, WINDOW_BYTES);
+    sending.granted.resolve();
+  }
+
+  /** Somebody wants contents no more. */
+  drop(id: number): void {
+    const sending = this.#sendings.get(id);
+    if (sending !== undefined) this.#end(sending);
+  }
+
+  /** Ends all: the connection was cut. */
+  reset(): void {
+    for (const sending of [...this.#sendings.values()]) this.#end(sending);
+  }
+
+  #begin(sending: Sending): void {
+    const { id } = sending.want;
+    this.#options.slots.use(() => this.#run(sending)).catch(async (error) => {
+      if (error instanceof ClosedError) return;
+      await this.#options.send(encodeContent({ type: "none", id })).catch(() => {}); // cut: asked anew
+    }).finally(() => this.#end(sending));
+  }
+
+  #end(sending: Sending): void {
+    const { want } = sending;
+    if (sending.isEnded) return;
+    sending.isEnded = true;
+    this.#signsBytes -= want.signsBytes;
+    if (this.#sendings.get(want.id) === sending) this.#sendings.delete(want.id);
+    sending.granted.resolve();
+  }
+
+  async #run(sending: Sending): Promise<void> {
+    const { want } = sending;
+    const { id, sha256, offset } = want;
+    if (sending.isEnded) return;
+    using file = this.#options.open(sha256);
+    if (file === undefined) return await this.#options.send(encodeContent({ type: "none", id }));
+    file.seekSync(offset, Deno.SeekMode.Start);
+    if (want.signsBytes === 0) await this.#sendPlain(sending, file);
+    else await this.#sendMatches(sending, file);
+  }
+
+  async #sendPlain(sending: Sending, file: Deno.FsFile): Promise<void> {
+    const { id, size, offset } = sending.want;
+    let left = size - offset;
+    do {
+      const length = Math.min(left, PLAIN_BYTES);
+      const bytes = framed(left === length ? ContentCode.END : ContentCode.DATA, id, length);
+      for (let at = HEAD_BYTES; at < bytes.length;) {
+        const count = file.readSync(bytes.subarray(at));
+        // Shorter by now than it was: these contents are not here any more.
+        if (count === null) return await this.#options.send(encodeContent({ type: "none", id }));
+        at += count;
+      }
+      if (!await this.#send(sending, bytes)) return;
+      left -= length;
+    } while (left > 0);
+  }
+
+  async #sendMatches(sending: Sending, file: Deno.FsFile): Promise<void> {
+    const { want, signs } = sending;
+    const { id, size } = want;
+    let left = size - want.offset;
+    const read = (into: Uint8Array) => {
+      const count = left === 0 ? 0 : file.readSync(into.subarray(0, left)) ?? 0;
+      left -= count;
+      return count;
+    };
+    for (const match of matchBlocks(blocksOf(want, signs), read)) {
+      if (match.type === "copy") {
+        const { from, length } = match;
+        if (!await this.#send(sending, encodeContent({ type: "copy", id, from, length }))) return;
+        continue;
+      }
+      for (let at = 0; at < match.data.length; at += PAYLOAD_BYTES) {
+        const data = match.data.subarray(at, at + PAYLOAD_BYTES);
+        if (!await this.#send(sending, encodeContent({ type: "data", id, data }))) return;
+      }
+    }
+    await this.#send(sending, encodeContent({ type: "end", id, data: new Uint8Array() }));
+  }
+
+  /** @returns whether more is to be sent. */
+  async #send(sending: Sending, bytes: Uint8Array): Promise<boolean> {
+    while (sending.credit <= 0 && !sending.isEnded) {
+      sending.granted = Promise.withResolvers();
+      const timer = this.#options.clock.after(STALL_MS, () => this.#end(sending));
+      await sending.granted.promise;
+      timer.cancel();
+    }
+    if (sending.isEnded) return false;
+    sending.credit -= bytes.length - HEAD_BYTES;
+    this.sentBytes += bytes.length;
+    await this.#options.send(bytes);
+    return !sending.isEnded;
+  }
+}
+
+function tooMuch(limit: string, max: number): LimitError {
+  return new LimitError("limit", `Cannot send contents: it exceeds ${limit} ${max}`, {
+    details: { limit, max },
+  });
+}
+
+function unexpected(what: string): InvalidPacketError {
+  return new InvalidPacketError("bad-message", `Cannot send contents: ${what}`);
+}

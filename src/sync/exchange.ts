@@ -1,0 +1,355 @@
+/**
+ * Keeps a folder alike with the one on the other side of a port.
+ *
+ * Whatever is done to the folder is told at once; a round (see `exchange_round.ts`) finds what was not heard, and notes how
+ * far both have come, so that the next one is about what changed since. Rounds are the client's business: at the beginning,
+ * when messages were lost, when something could not be done, and some time after something was done.
+ *
+ * @module
+ */
+
+import { Channel } from "../channel.ts";
+import { ClosedError, PeerError, UnsupportedError } from "../errors.ts";
+import { printable } from "../log.ts";
+import { encodeContent } from "./content_frames.ts";
+import { ContentLink } from "./content_link.ts";
+import { changedEntries, type SyncEntry } from "./entry.ts";
+import { errorData, errorFromData } from "./error_codes.ts";
+import { Answerer } from "./exchange_answer.ts";
+import { messageFor } from "./exchange_messages.ts";
+import {
+  doRound,
+  type PlannedStep,
+  planRound,
+  type RoundOptions,
+  type RoundResult,
+} from "./exchange_round.ts";
+import { Rounds } from "./exchange_rounds.ts";
+import { Taker } from "./exchange_taker.ts";
+import type { FolderChange, SyncFolder } from "./folder.ts";
+import type { FileChanged, SyncRequest, SyncResponse, WebSocketMessage } from "./message_types.ts";
+import { errorMessage, syncRequestMessage, syncResponseMessage } from "./messages.ts";
+import type { SyncInput, SyncPort } from "./port.ts";
+
+/** More changes at once are not told one by one: a round says them in less. */
+const MAX_TOLD = 256;
+
+/** More entries that wait to be taken in are dropped: a round brings them again. */
+const MAX_PENDING = 100_000;
+
+/** So long after something was done a round notes it. */
+const CONFIRM_MS = 2_000;
+
+/** Rounds until nothing more is to be done: what a conflict makes is told in the next. */
+const MAX_ROUNDS = 20;
+
+/** How to exchange. */
+export interface ExchangeOptions {
+  /** Who begins: a client does, a hub answers. */
+  readonly role: "client" | "hub";
+  /** Only looks: nothing is changed here or there. See {@linkcode Exchange.plan}. @default {false} */
+  readonly dryRun?: boolean;
+}
+
+/** The exchange with one other side, from now until its port ends. */
+export class Exchange implements AsyncDisposable {
+  /** Resolves, and never rejects, once all is over. @returns why, if something went wrong. */
+  readonly closed: Promise<Error | undefined>;
+  readonly #folder: SyncFolder;
+  readonly #port: SyncPort;
+  readonly #isClient: boolean;
+  readonly #dryRun: boolean;
+  readonly #contents: ContentLink;
+  readonly #taker: Taker;
+  readonly #answerer: Answerer;
+  readonly #listening: Disposable;
+  readonly #pending = new Map<string, SyncEntry>();
+  #theirs: string | undefined;
+  #tells = false;
+  #answers: Channel<SyncResponse> | undefined;
+  #answering: Promise<void> = Promise.resolve();
+  #taking: Promise<void> | undefined;
+  readonly #rounds: Rounds;
+  #round = 0;
+  #isOver = false;
+
+  private constructor(folder: SyncFolder, port: SyncPort, options: ExchangeOptions) {
+    const { role, dryRun = false } = options;
+    this.#folder = folder;
+    this.#port = port;
+    this.#isClient = role === "client";
+    this.#dryRun = dryRun;
+    this.#contents = new ContentLink({
+      folder,
+      send: (bytes) => port.sendContent(bytes),
+      onBytes: (bytes) => this.#taker.addBytes(bytes),
+    });
+    this.#taker = new Taker(folder, this.#contents.fetcher, port.peer.clientId);
+    this.#answerer = new Answerer({
+      folder,
+      send: (response) => this.#send(syncResponseMessage(port.author, response)),
+      take: (entries, source) => this.#taker.take(entries, source),
+      mayTake: () => this.#mayTake,
+      onPlan: (replica) => this.#begin(replica),
+    });
+    this.#rounds = new Rounds(folder.clock, async () => {
+      await this.#doRound().catch((error) => {
+        if (!this.#isOver) this.#fail(error);
+      });
+    });
+    this.#listening = folder.onChange((changes) => this.#tell(changes));
+    this.closed = this.#run();
+  }
+
+  /** Begins. A client that is no dry run does its first round at once. */
+  static open(folder: SyncFolder, port: SyncPort, options: ExchangeOptions): Exchange {
+    const exchange = new Exchange(folder, port, options);
+    if (exchange.#isClient && !exchange.#dryRun) exchange.#schedule(0);
+    return exchange;
+  }
+
+  /** Bytes of contents that have come and gone. */
+  get contentBytes(): { readonly received: number; readonly sent: number } {
+    const { received, sent } = this.#contents;
+    return { received, sent };
+  }
+
+  /**
+   * Does rounds until both sides have what the other has. A client's.
+   *
+   * @returns whether they have; not when something can be done on neither side.
+   * @throws {ClosedError} when the port ends first. @throws {UnsupportedError} when the hub keeps no index.
+   */
+  async sync(): Promise<boolean> {
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const { taken, told, isWhole } = await this.#doRound();
+      if (taken === 0 && told === 0) return true;
+      if (!isWhole && round > 2) return false;
+    }
+    return false;
+  }
+
+  /** What a round would do; also told as events. A client's. @throws as {@linkcode Exchange.sync}. */
+  async plan(): Promise<PlannedStep[]> {
+    const steps = await this.#inRound(() => planRound(this.#roundOptions()));
+    for (const step of steps) this.#folder.tell({ type: "plan", ...step });
+    return steps;
+  }
+
+  /** Ends it and its port. @param why What the other side is told. @default goodbye */
+  async close(why?: Error): Promise<void> {
+    this.#port.close(why);
+    await this.closed;
+  }
+
+  /** Ends it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  get #mayTake(): boolean {
+    return this.#port.peer.canWrite && !this.#folder.readOnly && !this.#dryRun;
+  }
+
+  async #run(): Promise<Error | undefined> {
+    let failure: Error | undefined;
+    try {
+      for await (const input of this.#port.receive) this.#take(input);
+    } catch (error) {
+      failure = error instanceof Error ? error : new Error(String(error));
+      this.#folder.log.warn("exchange ended", { reason: printable(failure.message, 400) });
+      this.#port.close(failure);
+    }
+    this.#isOver = true;
+    this.#listening[Symbol.dispose]();
+    this.#contents.close();
+    this.#answers?.close();
+    await Promise.allSettled([this.#rounds.end(), this.#taking, this.#answering]);
+    return failure ?? await this.#port.closed;
+  }
+
+  #take(input: SyncInput): void {
+    switch (input.type) {
+      case "content":
+        return this.#contents.take(input.bytes);
+      case "message":
+        return this.#takeMessage(input.message);
+      case "resumed":
+        return this.#contents.restart();
+      case "resync":
+        this.#contents.restart();
+        return this.#resync();
+      default:
+        input satisfies never;
+    }
+  }
+
+  #takeMessage({ type, data }: WebSocketMessage): void {
+    switch (type) {
+      case "file_changed":
+        return this.#takeChange(data as FileChanged);
+      case "sync_request":
+        return this.#takeRequest(data as SyncRequest);
+      case "sync_response":
+        // What was cut off may still be answered.
+        if (data.round === this.#round) void this.#answers?.push(data as SyncResponse);
+        return;
+      case "error": {
+        const { message } = errorFromData(data);
+        this.#folder.tell({ type: "failed", reason: message });
+        return;
+      }
+      default: // what a later version added
+    }
+  }
+
+  #takeRequest(request: SyncRequest): void {
+    // The hub has more to say than it would say unasked.
+    if (this.#isClient) return this.#schedule(0);
+    const answered = this.#answering.then(() => this.#answerer.answer(request));
+    this.#answering = answered.catch((error) => {
+      if (this.#isOver || error instanceof ClosedError) return;
+      this.#fail(error);
+      this.#port.send(errorMessage(this.#port.author, errorData(error)));
+      if (error instanceof PeerError) this.#port.close(error);
+    });
+  }
+
+  #takeChange(change: FileChanged): void {
+    if (!this.#mayTake) return;
+    const entries = changedEntries(change);
+    if (entries.length === 0) {
+      const path = printable(change.file_path);
+      this.#folder.log.debug("change without an entry", { path });
+    }
+    for (const entry of entries) this.#pending.set(entry.path, entry);
+    if (this.#pending.size > MAX_PENDING) {
+      this.#pending.clear();
+      this.#schedule(0);
+    }
+    this.#startTaking();
+  }
+
+  #startTaking(): void {
+    if (this.#pending.size === 0 || this.#theirs === undefined) return;
+    this.#taking ??= this.#takePending().finally(() => this.#taking = undefined);
+  }
+
+  async #takePending(): Promise<void> {
+    // What has come in this turn belongs together.
+    await Promise.resolve();
+    while (this.#pending.size > 0 && this.#theirs !== undefined && !this.#isOver) {
+      const entries = [...this.#pending.values()];
+      this.#pending.clear();
+      try {
+        const failed = await this.#taker.take(entries, this.#theirs);
+        if (failed === 0) this.#schedule(CONFIRM_MS);
+        else this.#retry();
+      } catch (error) {
+        this.#fail(error);
+      }
+    }
+  }
+
+  /** Tells the other side what was done here. */
+  #tell(changes: readonly FolderChange[]): void {
+    if (!this.#tells || !this.#port.writable) return;
+    const news = changes.filter(({ source }) => source === "" || source !== this.#theirs);
+    if (news.length === 0) return;
+    if (news.length > MAX_TOLD) return this.#ask();
+    for (const { change } of news) this.#port.send(messageFor(change, this.#port));
+    this.#schedule(CONFIRM_MS);
+  }
+
+  /** Has a round done soon, by us or by the client. */
+  #ask(): void {
+    if (this.#isClient) return this.#schedule(0);
+    const { author } = this.#port;
+    const { replica } = this.#folder.index;
+    this.#port.send(syncRequestMessage(author, { replica }));
+  }
+
+  #resync(): void {
+    this.#tells = false;
+    this.#answers?.close();
+    this.#ask();
+  }
+
+  /** From here on everything is told. */
+  #begin(theirs: string): void {
+    this.#theirs = theirs;
+    this.#tells = !this.#dryRun;
+    this.#startTaking();
+  }
+
+  /** Has a round done after some time, unless one is due before. */
+  #schedule(delayMs: number): void {
+    if (this.#isClient && !this.#dryRun) this.#rounds.schedule(delayMs);
+  }
+
+  #doRound(): Promise<RoundResult> {
+    return this.#inRound(async () => {
+      const result = await doRound(this.#roundOptions());
+      const { taken, told, isWhole } = result;
+      if (!isWhole) this.#retry();
+      else {
+        this.#rounds.settle();
+        this.#folder.tell({ type: "synced", peer: this.#port.peer.clientId, taken, told });
+        if (taken > 0 || told > 0) this.#schedule(CONFIRM_MS);
+      }
+      return result;
+    });
+  }
+
+  #inRound<T>(work: () => Promise<T>): Promise<T> {
+    return this.#rounds.inTurn(async () => {
+      if (this.#isOver) throw new ClosedError("Cannot sync: the exchange has ended");
+      if (!this.#port.peer.capabilities.includes("index")) {
+        throw new UnsupportedError("Cannot sync: the hub keeps no index");
+      }
+      this.#answers = new Channel(16);
+      this.#round++;
+      try {
+        return await work();
+      } catch (error) {
+        this.#theirs = undefined; // maybe another by now
+        this.#retry();
+        throw error;
+      } finally {
+        this.#answers.close();
+      }
+    });
+  }
+
+  #retry(): void {
+    if (this.#isClient && !this.#dryRun) this.#rounds.retry();
+  }
+
+  #roundOptions(): RoundOptions {
+    const answers = this.#answers?.[Symbol.asyncIterator]();
+    const round = this.#round;
+    return {
+      folder: this.#folder,
+      theirs: this.#theirs,
+      tells: this.#port.writable,
+      send: (request) => this.#send(syncRequestMessage(this.#port.author, { ...request, round })),
+      next: async () => (await answers?.next())?.value ?? undefined,
+      take: (entries, source) => this.#taker.take(entries, source),
+      onAsk: (replica) => this.#begin(replica),
+    };
+  }
+
+  /** Sends a message, and waits until it is on its way. */
+  async #send(message: WebSocketMessage): Promise<void> {
+    if (!this.#port.send(message)) throw new ClosedError("Cannot sync: there is no connection");
+    if (!this.#port.peer.capabilities.includes("index")) return;
+    // Cut off or not, the message arrives, or we are told.
+    await this.#port.sendContent(encodeContent({ type: "nothing", id: 0 })).catch(() => {});
+  }
+
+  #fail(error: unknown): void {
+    const reason = printable(error instanceof Error ? error.message : String(error), 400);
+    this.#folder.log.warn("exchange failed", { reason });
+    this.#folder.tell({ type: "failed", reason });
+  }
+}

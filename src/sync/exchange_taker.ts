@@ -1,0 +1,148 @@
+/**
+ * Takes in what another side told of: gets the contents that are not here, and has the folder do the rest.
+ *
+ * @module
+ */
+
+import { printable } from "../log.ts";
+import { freeBytes } from "../transfer/disk.ts";
+import type { ContentFetcher } from "./content_fetcher.ts";
+import type { SyncEntry } from "./entry.ts";
+import type { SyncFolder } from "./folder.ts";
+import type { SyncIndex } from "./index.ts";
+import { renamesIn } from "./intake.ts";
+import { judge } from "./judge.ts";
+
+/** Files whose contents are got at once, and wait to be put into their places together. */
+const LANES = 32;
+const MAX_BATCH_FILES = 64;
+const MAX_BATCH_BYTES = 64 * 1024 * 1024;
+
+/** What is left free on the disk, whatever comes. */
+const MIN_FREE_BYTES = 64 * 1024 * 1024;
+
+/** Progress is told no more often. */
+const TELL_EVERY_MS = 100;
+
+/** How far one intake has come. */
+interface Progress {
+  files: number;
+  ofFiles: number;
+  bytes: number;
+  ofBytes: number;
+  toldMs: number;
+}
+
+/** Takes in what one other side has. */
+export class Taker {
+  readonly #folder: SyncFolder;
+  readonly #fetcher: ContentFetcher;
+  readonly #peer: string;
+  #progress: Progress | undefined;
+
+  /** Takes nothing yet. @param peer What the other side is called in events. */
+  constructor(folder: SyncFolder, fetcher: ContentFetcher, peer: string) {
+    this.#folder = folder;
+    this.#fetcher = fetcher;
+    this.#peer = peer;
+  }
+
+  /** Bytes of contents have come. */
+  addBytes(bytes: number): void {
+    if (this.#progress === undefined) return;
+    this.#progress.bytes += bytes;
+    this.#tell(this.#progress);
+  }
+
+  /**
+   * Takes entries in: at once what needs no contents, then files as their contents come.
+   *
+   * @param source The replica that they come from.
+   * @returns how many were not taken in.
+   */
+  async take(entries: readonly SyncEntry[], source: string): Promise<number> {
+    if (entries.length === 0) return 0;
+    const folder = this.#folder;
+    const shared = entries.filter(({ path, kind }) => folder.shares(path, kind));
+    const files = filesToWrite(folder.index, shared);
+    const later = new Set(files);
+    const failed = await folder.takeIn(shared.filter((entry) => !later.has(entry)), source);
+    if (files.length === 0) return failed.length;
+    const ofBytes = files.reduce((sum, { size }) => sum + size, 0);
+    const progress = { files: 0, ofFiles: files.length, bytes: 0, ofBytes, toldMs: -Infinity };
+    this.#progress = progress;
+    try {
+      return failed.length + await this.#takeFiles(files, source, progress);
+    } finally {
+      this.#tell(progress, true);
+      this.#progress = undefined;
+    }
+  }
+
+  async #takeFiles(
+    files: readonly SyncEntry[],
+    source: string,
+    progress: Progress,
+  ): Promise<number> {
+    const queue = files.values();
+    let [failed, bytes] = [0, 0];
+    let ready: SyncEntry[] = [];
+    const place = async () => {
+      const batch = ready;
+      [ready, bytes] = [[], 0];
+      failed += (await this.#folder.takeIn(batch, source)).length;
+      progress.files += batch.length;
+      this.#tell(progress);
+    };
+    const lane = async () => {
+      for (const entry of queue) {
+        if (!await this.#fetch(entry)) {
+          failed++;
+          continue;
+        }
+        ready.push(entry);
+        bytes += entry.size;
+        if (ready.length >= MAX_BATCH_FILES || bytes >= MAX_BATCH_BYTES) await place();
+      }
+    };
+    await Promise.all(Array.from({ length: LANES }, lane));
+    if (ready.length > 0) await place();
+    return failed;
+  }
+
+  /** Puts contents onto the shelf, from here where they are under another name. @returns whether they are there. */
+  async #fetch(entry: SyncEntry): Promise<boolean> {
+    const folder = this.#folder;
+    const here = folder.openContents(entry.sha256);
+    if (here !== undefined && await folder.shelf.prepare(here, entry.sha256)) {
+      this.addBytes(entry.size);
+      return true;
+    }
+    const free = freeBytes(folder.dir);
+    const hasRoom = free === undefined || entry.size <= free - MIN_FREE_BYTES;
+    const reason = hasRoom ? await this.#fetcher.fetch(entry) : "there is no room on the disk";
+    if (reason === undefined) return true;
+    folder.log.debug("contents not received", { path: printable(entry.path), reason });
+    if (!this.#fetcher.closed) folder.tell({ type: "failed", path: entry.path, reason });
+    return false;
+  }
+
+  #tell(progress: Progress, isLast = false): void {
+    const nowMs = this.#folder.clock.now();
+    if (!isLast && nowMs - progress.toldMs < TELL_EVERY_MS) return;
+    progress.toldMs = nowMs;
+    const { files, ofFiles, bytes, ofBytes } = progress;
+    this.#folder.tell({ type: "progress", peer: this.#peer, files, ofFiles, bytes, ofBytes });
+  }
+}
+
+/** The files that get other contents, but for those that are only renamed. */
+function filesToWrite(index: SyncIndex, entries: readonly SyncEntry[]): SyncEntry[] {
+  const gone = entries.filter(({ deleted }) => deleted);
+  const live = entries.filter(({ deleted, kind }) => !deleted && kind === "file");
+  const renamed = new Set(renamesIn(index, gone, live).map(([, entry]) => entry));
+  return live.filter((entry) => {
+    const { verdict } = judge(index.get(entry.path), entry);
+    return (verdict === "take" || verdict === "conflict") && !renamed.has(entry);
+  });
+}

@@ -1,0 +1,352 @@
+/**
+ * A folder on the disk that is kept alike with others: its index, what is looked at and what is taken in.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "../clock.ts";
+import { ClosedError, NotFoundError } from "../errors.ts";
+import { type Logger, printable, silentLogger } from "../log.ts";
+import { ReceiveRoot } from "../transfer/receive_root.ts";
+import { Watchers } from "../watchers.ts";
+import { changesOf } from "./changes.ts";
+import { ContentShelf } from "./content_shelf.ts";
+import type { SyncEntry } from "./entry.ts";
+import { FolderDisk } from "./folder_disk.ts";
+import type { SyncEvent } from "./folder_events.ts";
+import { FolderLook } from "./folder_look.ts";
+import { markFolder } from "./folder_root.ts";
+import { watchFolder, type WatchFolderOptions } from "./folder_watch.ts";
+import type { IgnoreRules } from "./ignore.ts";
+import { liveAt, type SyncIndex } from "./index.ts";
+import { intake, wantedContents } from "./intake.ts";
+import { localEdits } from "./local_edits.ts";
+import type { FileChanged } from "./message_types.ts";
+import { commitStep, noteStep, type Step } from "./steps.ts";
+import { nextVersion } from "./version_vector.ts";
+
+/** Somebody who edits while steps are carried out makes them begin anew; so often in a row nobody is that quick. */
+const MAX_TRIES = 20;
+
+/** A thing that fails so often in the same way does not get better by trying at once. */
+const MAX_SAME_FAILURES = 3;
+
+/** What is left of interrupted transfers is kept so long: a week. */
+const KEEP_PARTS_MS = 7 * 24 * 3_600_000;
+
+/** How to open a {@linkcode SyncFolder}. */
+export interface SyncFolderOptions {
+  /** The folder; made where there is none, unless its index knows of files. */
+  readonly dir: string;
+  /** Its index, which the folder does not close. */
+  readonly index: SyncIndex;
+  /** What is not shared. @default what its `.kithignore` says, read anew at every look */
+  readonly ignore?: IgnoreRules;
+  /** Whether the disk is left as it is, whatever others do. @default {false} */
+  readonly readOnly?: boolean;
+  /** Where time comes from. @default {systemClock} */
+  readonly clock?: Clock;
+  /** Where it logs to. @default {silentLogger} */
+  readonly log?: Logger;
+}
+
+/** Something that has been done, for whoever tells others. */
+export interface FolderChange {
+  /** What, in the words of the protocol, without a client's id. */
+  readonly change: FileChanged;
+  /** The replica that it came from exactly as it is; empty when it is an edit of ours. */
+  readonly source: string;
+}
+
+/** A folder. Everything that changes it happens one after the other. */
+export class SyncFolder implements AsyncDisposable {
+  /** Its real path. */
+  readonly dir: string;
+  /** What is in it, and was. */
+  readonly index: SyncIndex;
+  /** Contents without a place. */
+  readonly shelf: ContentShelf;
+  /** Whether the disk is left as it is. */
+  readonly readOnly: boolean;
+  /** Where time comes from. */
+  readonly clock: Clock;
+  /** Where it logs to. */
+  readonly log: Logger;
+  readonly #root: ReceiveRoot;
+  readonly #disk: FolderDisk;
+  readonly #events = new Watchers<SyncEvent>({ maxWaiting: 10_000 });
+  readonly #listeners = new Set<(changes: readonly FolderChange[]) => void>();
+  readonly #look: FolderLook;
+  readonly #closing = new AbortController();
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(root: ReceiveRoot, options: SyncFolderOptions) {
+    const { index, ignore, readOnly = false, clock = systemClock, log = silentLogger } = options;
+    this.dir = root.dir;
+    this.index = index;
+    this.readOnly = readOnly;
+    this.clock = clock;
+    this.log = log;
+    this.#root = root;
+    this.shelf = new ContentShelf(root);
+    const tell = (event: SyncEvent) => this.tell(event);
+    const { signal } = this.#closing;
+    this.#look = new FolderLook({ dir: root.dir, index, ignore, clock, tell, signal });
+    this.#disk = new FolderDisk(root, index, this.shelf, () => clock.wallMs());
+  }
+
+  /**
+   * Opens a folder, and notes what was done to it in the meantime.
+   *
+   * @throws {NotFoundError} `no-path` when it is not there, and its index knows of files.
+   * @throws {UnsupportedError} when none of the files that its index knows is there: as when its disk is not mounted.
+   */
+  static async open(options: SyncFolderOptions): Promise<SyncFolder> {
+    const { dir, index } = options;
+    const isNew = index.known().size === 0;
+    if (!isNew && !isThere(dir)) {
+      const shown = printable(dir, 400);
+      throw new NotFoundError("no-path", `Cannot find folder "${shown}"`, {
+        details: { path: shown },
+      });
+    }
+    const root = ReceiveRoot.open(dir);
+    const folder = new SyncFolder(root, options);
+    if (isNew) markFolder(root.dir, index.replica);
+    root.forgetParts(KEEP_PARTS_MS);
+    try {
+      await folder.scan();
+      return folder;
+    } catch (error) {
+      await folder.close();
+      throw error;
+    }
+  }
+
+  /** What happens from this call on. Whoever reads too slowly misses the oldest. */
+  events(options: { signal?: AbortSignal } = {}): AsyncGenerator<SyncEvent, void, void> {
+    return this.#events.watch(options);
+  }
+
+  /** Tells everybody who watches. */
+  tell(event: SyncEvent): void {
+    this.#events.push(event);
+  }
+
+  /** Calls somebody for whatever is done from now on, in order, as soon as the index has it. */
+  onChange(listener: (changes: readonly FolderChange[]) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Another number for other rules of what is shared; 0 for none. */
+  get rulesNumber(): number {
+    return this.#look.rulesNumber;
+  }
+
+  /** Whether a file or folder is shared. */
+  shares(path: string, kind: "file" | "directory"): boolean {
+    return !this.#look.rules.ignores(path, kind);
+  }
+
+  /**
+   * Looks at the whole folder, and notes what was done to it.
+   *
+   * @throws {UnsupportedError} when none of the files that are known is there. @throws {ClosedError} when closed.
+   */
+  scan(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#scan();
+      this.shelf.clear([]);
+    });
+  }
+
+  /** Looks at the folder whenever something may have changed, until it is closed or the signal fires. */
+  async watch(options: WatchFolderOptions = {}): Promise<void> {
+    const signal = AbortSignal.any([
+      this.#closing.signal,
+      ...options.signal ? [options.signal] : [],
+    ]);
+    const { clock, log } = this;
+    for await (const _ of watchFolder(this.dir, { clock, log, ...options, signal })) {
+      try {
+        await this.scan();
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#fail(error);
+      }
+    }
+  }
+
+  /**
+   * Takes in what another replica has. Contents that are not here under any name have to be on the shelf; what is without
+   * them is left out.
+   *
+   * @param source The replica.
+   * @returns what was left out, or could not be done.
+   */
+  takeIn(entries: readonly SyncEntry[], source: string): Promise<SyncEntry[]> {
+    const shared = entries.filter(({ path, kind }) => this.shares(path, kind));
+    return this.#inTurn(async () => {
+      const { index, shelf } = this;
+      const missing = new Set(wantedContents(index, shared).filter((e) => !shelf.has(e.sha256)));
+      const there = shared.filter((entry) => !missing.has(entry));
+      try {
+        return [...missing, ...await this.#takeAll(there, source)];
+      } finally {
+        shelf.clear(there.map(({ sha256 }) => sha256));
+        this.#disk.lookAgain();
+      }
+    });
+  }
+
+  /** Opens a file that has, as far as is known, these contents. @returns `undefined` when there is none. */
+  openContents(sha256: string): Deno.FsFile | undefined {
+    for (const { path, size } of this.index.withContents(sha256)) {
+      try {
+        const file = this.#root.openFile(path);
+        if (file?.statSync().size === size) return file;
+        file?.close();
+      } catch (error) {
+        this.log.debug("contents not readable", { path: printable(path), error: String(error) });
+      }
+    }
+    return undefined;
+  }
+
+  /** Opens the file that is under a path now, whatever is in it. */
+  openFile(path: string): Deno.FsFile | undefined {
+    return this.#root.openFile(path);
+  }
+
+  /** Ends all work, and waits for the step that is being carried out. Harmless when repeated. */
+  async close(): Promise<void> {
+    this.#closing.abort(new ClosedError("The folder was closed"));
+    await this.#last;
+    this.#disk[Symbol.dispose]();
+    this.#events.close();
+  }
+
+  /** Closes it. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Carries work out when all that was asked for before is done. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const { signal } = this.#closing;
+    const done = this.#last.then(() => {
+      signal.throwIfAborted();
+      return work();
+    });
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #scan(): Promise<void> {
+    let reason = "it changes all the time";
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const found = await this.#look.look();
+      let isSettled = true;
+      for (const step of localEdits(this.index, found.changed, found.gone)) {
+        const isOnDisk = step.disk.do !== "nothing";
+        if (isOnDisk && this.readOnly) continue;
+        const failure = await this.#carryOut(step, "here");
+        reason = failure ?? reason;
+        // What was renamed, and what is in it, is noted by the next look.
+        if (isOnDisk || failure !== undefined) isSettled = false;
+        if (failure !== undefined) break;
+      }
+      this.#disk.lookAgain();
+      if (isSettled) return;
+    }
+    this.#events.push({ type: "failed", reason });
+  }
+
+  /** Together; one by one when one of them cannot be done. */
+  async #takeAll(entries: readonly SyncEntry[], source: string): Promise<SyncEntry[]> {
+    const reason = await this.#takeTogether(entries, source);
+    if (reason === undefined) return [];
+    const failed: SyncEntry[] = [];
+    for (const entry of entries) {
+      const why = entries.length === 1 ? reason : await this.#takeTogether([entry], source);
+      if (why === undefined) continue;
+      failed.push(entry);
+      this.#events.push({ type: "failed", path: entry.path, reason: printable(why) });
+    }
+    return failed;
+  }
+
+  /** @returns why not. */
+  async #takeTogether(entries: readonly SyncEntry[], source: string): Promise<string | undefined> {
+    let same = 0;
+    let before: string | undefined;
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      let failure: string | undefined;
+      for (const step of intake(this.index, entries, source)) {
+        failure = await this.#carryOut(step, "there");
+        if (failure === undefined) continue;
+        // Files that are not shared are in the way: the folder stays, for all.
+        if (same > 0 && this.#keepFolder(step)) failure = "a folder has to stay";
+        break;
+      }
+      if (failure === undefined) return undefined;
+      same = failure === before ? same + 1 : 0;
+      if (same === MAX_SAME_FAILURES) return failure;
+      before = failure;
+      await this.#scan();
+    }
+    return before;
+  }
+
+  /** @returns what went wrong. */
+  async #carryOut(step: Step, by: "here" | "there"): Promise<string | undefined> {
+    const outcome = await this.#disk.carryOut(step.disk, () => this.#commit(step, by));
+    return outcome.done ? undefined : outcome.reason;
+  }
+
+  #commit(step: Step, by: "here" | "there"): void {
+    const { index } = this;
+    const changes = changesOf(index, step, "");
+    const sources = new Map(step.writes.map(({ entry, source = "" }) => [entry.path, source]));
+    commitStep(index, step, (path) => this.#disk.statOf(path));
+    if (step.disk.do === "copy") {
+      this.#events.push({ type: "conflict", path: step.disk.from, keptAs: step.disk.to });
+    }
+    for (const { operation, file_path: path, old_path: oldPath } of changes) {
+      const from = oldPath === undefined ? {} : { oldPath };
+      this.#events.push({ type: "changed", path, operation, by, ...from });
+    }
+    if (this.#listeners.size === 0) return;
+    const told = changes.map((change): FolderChange => {
+      const source = sources.get(change.file_path) ?? "";
+      const isWhole = change.old_path === undefined || sources.get(change.old_path) === source;
+      return { change, source: isWhole ? source : "" };
+    });
+    for (const listener of this.#listeners) listener(told);
+  }
+
+  /** Where a folder cannot be removed because of what is in it, it is there for everybody again. */
+  #keepFolder({ disk, writes: [write] }: Step): boolean {
+    const ours = disk.do === "remove" ? liveAt(this.index, disk.path) : undefined;
+    if (ours?.kind !== "directory" || write === undefined) return false;
+    const version = nextVersion(write.entry.version, this.index.replica);
+    this.#commit(noteStep({ entry: { ...ours, version } }), "here");
+    return true;
+  }
+
+  #fail(error: unknown): void {
+    const reason = printable(error instanceof Error ? error.message : String(error), 400);
+    this.log.warn("folder not looked at", { reason });
+    this.#events.push({ type: "failed", reason });
+  }
+}
+
+function isThere(dir: string): boolean {
+  try {
+    return Deno.statSync(dir).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

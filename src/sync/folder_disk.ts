@@ -1,0 +1,338 @@
+/**
+ * Carries out steps on the disk, each only if what it would change is as the index knows it.
+ *
+ * Names are looked up in folders that are held (see `HeldTree`), so no link is followed out of the root. A file gets its
+ * contents as a part that is whole and on the disk, and its name in one step.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  futimesSync,
+  openSync,
+  rmdirSync,
+} from "node:fs";
+import { AuthError, PeerError } from "../errors.ts";
+import { moveNew } from "../state/home.ts";
+import { type HeldFolder, lstat } from "../transfer/held_folder.ts";
+import type { HeldTree } from "../transfer/held_tree.ts";
+import type { Part, ReceiveRoot } from "../transfer/receive_root.ts";
+import type { ContentShelf } from "./content_shelf.ts";
+import type { SyncEntry } from "./entry.ts";
+import { liveAt, type SyncIndex } from "./index.ts";
+import { piecesOf } from "./pieces.ts";
+import { statOf } from "./rescan.ts";
+import { type Conditions, conditionsOf, type DiskAction } from "./steps.ts";
+
+/** Larger files are read before, so that others get their turn. */
+const MAX_READ_AT_ONCE = 4 * 1024 * 1024;
+
+/** Where a name is: the folder that it is in, and what it is called there. */
+interface Place {
+  readonly folder: HeldFolder;
+  readonly name: string;
+}
+
+/** What became of an action. */
+export type Outcome =
+  /** It was done. */
+  | { readonly done: true }
+  /** Somebody has changed what it is about: nothing was done. `reason` is what is in the way, if it is still there. */
+  | { readonly done: false; readonly reason: string };
+
+const DONE: Outcome = { done: true };
+
+/** Carries out steps. One at a time: whoever calls it sees to that. */
+export class FolderDisk implements Disposable {
+  readonly #root: ReceiveRoot;
+  readonly #index: SyncIndex;
+  readonly #shelf: ContentShelf;
+  readonly #wallMs: () => number;
+  #tree: HeldTree | undefined;
+
+  /** Looks at nothing yet. */
+  constructor(root: ReceiveRoot, index: SyncIndex, shelf: ContentShelf, wallMs: () => number) {
+    this.#root = root;
+    this.#index = index;
+    this.#shelf = shelf;
+    this.#wallMs = wallMs;
+  }
+
+  /**
+   * Does what an action says, if what it is about is as the index knows it.
+   *
+   * @param commit Called when it was done, before anybody else has a turn.
+   */
+  async carryOut(action: DiskAction, commit: () => void): Promise<Outcome> {
+    try {
+      return await this.#carryOut(action, commit);
+    } catch (error) {
+      if (!isOfDisk(error)) throw error;
+      return failed(error.message);
+    } finally {
+      // A folder that was moved or removed would be held under its old name.
+      if (action.do === "move" || action.do === "remove") this.lookAgain();
+    }
+  }
+
+  /** What the disk says of a path; empty when it is to be looked into again. */
+  statOf(path: string): string {
+    const info = this.#lstat(path);
+    return info === undefined ? "" : statOf(info, this.#wallMs());
+  }
+
+  /** Looks folders up anew from here on. */
+  lookAgain(): void {
+    this.#tree?.[Symbol.dispose]();
+    this.#tree = undefined;
+  }
+
+  /** Lets go of the folders. */
+  [Symbol.dispose](): void {
+    this.lookAgain();
+  }
+
+  async #carryOut(action: DiskAction, commit: () => void): Promise<Outcome> {
+    const part = await this.#contentsFor(action);
+    if (part === "missing") return failed("its contents are not here");
+    let outcome: Outcome | undefined;
+    try {
+      const conditions = conditionsOf(this.#index, action);
+      const read = await this.#readLarge(conditions.unchanged);
+      // From here on nothing waits: whoever else edits files does it before or after.
+      const why = this.#fault(action, conditions, read);
+      outcome = why === undefined ? this.#perform(action, part) : failed(why);
+      if (outcome.done) commit();
+      return outcome;
+    } finally {
+      if (part !== undefined && outcome?.done !== true) this.#shelf.putBack(part);
+    }
+  }
+
+  #perform(action: DiskAction, part: Part | undefined): Outcome {
+    switch (action.do) {
+      case "folder":
+        this.#root.createFolder(action.path, this.#held());
+        return DONE;
+      case "write":
+        this.#keepReplaced(action.path);
+        return this.#put(part, action.path, action.entry, true);
+      case "copy":
+        return this.#put(part, action.to, liveAt(this.#index, action.from), false);
+      case "move":
+        return this.#move(action.from, action.to);
+      case "remove":
+        return this.#remove(action.path);
+      case "touch":
+        return this.#touch(action.path, action.entry);
+      case "nothing":
+        return DONE;
+      default:
+        return action satisfies never;
+    }
+  }
+
+  /** The contents that an action writes, as a part. */
+  async #contentsFor(action: DiskAction): Promise<Part | undefined | "missing"> {
+    if (action.do !== "write" && action.do !== "copy") return undefined;
+    const sha256 = action.do === "write"
+      ? action.entry.sha256
+      : liveAt(this.#index, action.from)?.sha256;
+    if (sha256 === undefined) return "missing";
+    const taken = action.do === "write" ? this.#shelf.take(sha256) : undefined;
+    if (taken !== undefined) return taken;
+    const kept = this.#shelf.kept(sha256);
+    const copied = kept === undefined ? undefined : await this.#shelf.copy(kept, sha256);
+    if (copied !== undefined) return copied;
+    for (const { path } of this.#index.withContents(sha256)) {
+      const file = this.#root.openFile(path, this.#held());
+      const part = file === undefined ? undefined : await this.#shelf.copy(file, sha256);
+      if (part !== undefined) return part;
+    }
+    return "missing";
+  }
+
+  /** Why an action must not be done now. */
+  #fault(
+    action: DiskAction,
+    { unchanged, absent }: Conditions,
+    read: ReadonlyMap<string, string>,
+  ): string | undefined {
+    if (!unchanged.every((path) => this.#isAsKnown(path, read))) return "it was changed just now";
+    const isFree = absent.every((path) => {
+      const there = this.#lstat(path);
+      return there === undefined ||
+        (action.do === "move" && isSame(there, this.#lstat(action.from)));
+    });
+    return isFree ? undefined : "something else has its name";
+  }
+
+  /** @param read Large files that have just been found to be as known, and what the disk said of them before that. */
+  #isAsKnown(path: string, read: ReadonlyMap<string, string>): boolean {
+    const known = liveAt(this.#index, path);
+    const there = this.#lstat(path);
+    if (known === undefined || there === undefined) return known === there;
+    if (known.kind === "directory") return there.isDirectory;
+    if (!there.isFile) return false;
+    const stat = statOf(there, this.#wallMs());
+    if (stat !== "" && known.stat !== "") return stat === known.stat;
+    if (there.size !== known.size) return false;
+    if (there.size > MAX_READ_AT_ONCE) return read.get(path) === momentOf(there);
+    using file = this.#root.openFile(path, this.#held());
+    return file !== undefined && hashOf(file, there.size) === known.sha256;
+  }
+
+  /** Looks into large files of which it cannot be said otherwise whether they are as known. */
+  async #readLarge(paths: readonly string[]): Promise<Map<string, string>> {
+    const read = new Map<string, string>();
+    for (const path of paths) {
+      const known = liveAt(this.#index, path);
+      const there = this.#lstat(path);
+      if (known?.kind !== "file" || !there?.isFile || there.size <= MAX_READ_AT_ONCE) continue;
+      if (there.size !== known.size) continue;
+      if (known.stat !== "" && statOf(there, this.#wallMs()) !== "") continue;
+      using file = this.#root.openFile(path, this.#held());
+      if (file === undefined) continue;
+      const hash = createHash("sha256");
+      for await (const piece of piecesOf(file)) hash.update(piece);
+      if (hash.digest("hex") === known.sha256) read.set(path, momentOf(there));
+    }
+    return read;
+  }
+
+  #put(
+    part: Part | undefined,
+    path: string,
+    entry: SyncEntry | undefined,
+    replace: boolean,
+  ): Outcome {
+    if (part === undefined || entry === undefined) return failed("its contents are not here");
+    const tree = this.#held();
+    // Its own name is in the folder of partial files, where nobody but us makes any.
+    setFacts(part.partPath, { mode: entry.mode });
+    this.#root.place(part, path, { replace, mtimeMs: entry.mtimeMs, tree });
+    return DONE;
+  }
+
+  #keepReplaced(path: string): void {
+    const known = liveAt(this.#index, path);
+    const place = this.#placeOf(path);
+    const name = this.#shelf.newName(this.#held());
+    if (known?.kind !== "file" || place === undefined || name === undefined) return;
+    try {
+      Deno.linkSync(at(place), name);
+      this.#shelf.keep(known.sha256, name);
+    } catch {
+      // Where there are no hard links, whoever wants these contents asks for them once more.
+    }
+  }
+
+  #move(from: string, to: string): Outcome {
+    const [source, target] = [this.#placeOf(from), this.#placeOf(to)];
+    if (source === undefined || target === undefined) return failed("its folder is not there");
+    const [there, here] = [lstat(at(target)), lstat(at(source))];
+    if (here === undefined) return failed("it is not there");
+    // A folder takes no other's place unless that is empty; a file would.
+    if (here.isDirectory || isSame(there, here)) Deno.renameSync(at(source), at(target));
+    else if (!moveNew(at(source), at(target))) return failed("something else has its name");
+    return DONE;
+  }
+
+  #remove(path: string): Outcome {
+    const place = this.#placeOf(path);
+    const found = place === undefined ? undefined : lstat(at(place));
+    if (place === undefined || found === undefined) return DONE;
+    if (found.isDirectory) {
+      rmdirSync(at(place));
+      return DONE;
+    }
+    const name = this.#shelf.newName(this.#held());
+    if (name === undefined) return failed("there is no place to keep it");
+    Deno.renameSync(at(place), name);
+    const known = liveAt(this.#index, path);
+    if (!isSame(found, lstat(name))) {
+      moveNew(name, at(place)); // somebody has put another there
+      return failed("it was changed just now");
+    }
+    if (known?.kind === "file") this.#shelf.keep(known.sha256, name);
+    else Deno.removeSync(name);
+    return DONE;
+  }
+
+  #touch(path: string, { mode, mtimeMs }: SyncEntry): Outcome {
+    const place = this.#placeOf(path);
+    if (place === undefined) return failed("it is not there");
+    setFacts(at(place), { mode, mtimeMs });
+    return DONE;
+  }
+
+  #lstat(path: string): Deno.FileInfo | undefined {
+    const place = this.#placeOf(path);
+    return place === undefined ? undefined : lstat(at(place));
+  }
+
+  /** @returns `undefined` when its folder is not there. */
+  #placeOf(path: string): Place | undefined {
+    const segments = path.split("/");
+    const folder = this.#held().find(segments.slice(0, -1));
+    return folder === undefined ? undefined : { folder, name: segments.at(-1) ?? "" };
+  }
+
+  #held(): HeldTree {
+    return this.#tree ??= this.#root.hold();
+  }
+}
+
+function at({ folder, name }: Place): string {
+  return folder.join(name);
+}
+
+/** Whether the disk refuses something, or a link is in the way; any other error is a fault of ours. */
+function isOfDisk(error: unknown): error is Error {
+  if (error instanceof AuthError) return true;
+  return error instanceof Error && !(error instanceof PeerError) && "code" in error;
+}
+
+function isSame(a: Deno.FileInfo | undefined, b: Deno.FileInfo | undefined): boolean {
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
+}
+
+function hashOf(file: Deno.FsFile, size: number): string {
+  const bytes = new Uint8Array(size + 1); // one more, to see the end
+  let filled = 0;
+  for (
+    let count: number | null = 1;
+    count !== null && filled < bytes.length;
+    filled += count ?? 0
+  ) {
+    count = file.readSync(bytes.subarray(filled));
+  }
+  return createHash("sha256").update(bytes.subarray(0, filled)).digest("hex");
+}
+
+function momentOf({ mtime, ctime, ino, size }: Deno.FileInfo): string {
+  return [mtime?.getTime(), ctime?.getTime(), ino, size].join(":");
+}
+
+/** Sets permissions and time of a file, and of no file that a link leads to. */
+function setFacts(path: string, facts: { mode: number; mtimeMs?: number }): void {
+  const { mode, mtimeMs } = facts;
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const info = fstatSync(descriptor);
+    if (!info.isFile()) return;
+    if (Deno.build.os !== "windows" && (info.mode & 0o777) !== mode) fchmodSync(descriptor, mode);
+    if (mtimeMs !== undefined) futimesSync(descriptor, new Date(mtimeMs), new Date(mtimeMs));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function failed(reason: string): Outcome {
+  return { done: false, reason };
+}

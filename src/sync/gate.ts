@@ -1,0 +1,51 @@
+/**
+ * Who may read and write which folder of a hub.
+ *
+ * | scope of an invite or API key | lets its holder            |
+ * |-------------------------------|----------------------------|
+ * | `folder:NAME`                 | read and write that folder |
+ * | `folder:NAME:read`            | read it                    |
+ * | `folder:*`                    | read and write all         |
+ *
+ * A folder's label has no colon, so none can be called like the read scope of another. A credential that names its holder
+ * is of no use here: in live-sync nobody proves who they are.
+ *
+ * @module
+ */
+
+import type { Access } from "../secure/access.ts";
+import { folderLabel } from "./client_id.ts";
+
+/** What a client may do in a room. */
+export type SyncScope = "read" | "write";
+
+/** Decides who may do what. */
+export interface SyncGate {
+  /**
+   * What a credential allows in a room at this moment; `undefined` for nothing.
+   *
+   * @param tokens The credential, in the same list each time: what is known of it may be remembered with that.
+   */
+  scopeOf(tokens: readonly string[], room: string): SyncScope | undefined;
+}
+
+/** What a caller proves of who it is: nothing. */
+const NOBODY = { peerId: "" };
+
+/** A gate that goes by the invites and API keys that a peer has given away. */
+export function gateOf(access: Pick<Access, "granted">): SyncGate {
+  return {
+    scopeOf: (tokens, room) => {
+      if (access.granted(tokens, NOBODY, `folder:${room}`)) return "write";
+      return access.granted(tokens, NOBODY, `folder:${room}:read`) ? "read" : undefined;
+    },
+  };
+}
+
+/** A gate for those who need no key. */
+export const openGate: SyncGate = { scopeOf: () => "write" };
+
+/** Whether a text can be a room: it is a label, as `folderLabel` makes them. */
+export function isRoom(text: string): boolean {
+  return folderLabel(text) === text;
+}

@@ -1,0 +1,83 @@
+/**
+ * The index of a folder: what this replica has, and had, under each path. It says only what is on the disk, so that what
+ * others are told of it is never a promise.
+ *
+ * Every change gets the next number of the index. Who knows the index up to a number is told what changed since.
+ *
+ * @module
+ */
+
+import type { SyncEntry } from "./entry.ts";
+
+/** An entry and what this replica knows of it for itself. */
+export interface StoredEntry extends SyncEntry {
+  /** The number of its last change. */
+  readonly seq: number;
+  /** What the disk said of the file when it was last looked into; empty when it is to be looked into again. */
+  readonly stat: string;
+  /** The replica that it came from exactly as it is; empty when that is this one. */
+  readonly source: string;
+}
+
+/** What is to be written. */
+export interface IndexWrite {
+  /** Takes the place of what is under its path. */
+  readonly entry: SyncEntry;
+  /** What the disk says of the file. @default what was known before */
+  readonly stat?: string | undefined;
+  /** The replica that it came from exactly as it is. @default {""} */
+  readonly source?: string | undefined;
+}
+
+/** How far two indexes know each other. */
+export interface SyncMark {
+  /** The other side has acted on ours up to this number. */
+  readonly ours: number;
+  /** We have acted on theirs up to this one. */
+  readonly theirs: number;
+}
+
+/** What to compare a file on the disk with. */
+export interface KnownFile {
+  /** What it is. */
+  readonly kind: "file" | "directory";
+  /** See {@linkcode StoredEntry.stat}. */
+  readonly stat: string;
+}
+
+/** An index. All that it gives is a copy, which later changes leave alone. */
+export interface SyncIndex {
+  /** This replica's name, as old as the index. */
+  readonly replica: string;
+  /** The number of the last change; 0 when there was none. */
+  readonly seq: number;
+  /** What is under a path. */
+  get(path: string): StoredEntry | undefined;
+  /** Writes entries, all or none, each with the next number. */
+  put(writes: Iterable<IndexWrite>): void;
+  /** Notes what the disk says of files whose contents are what is known. That is no change. */
+  noteStats(stats: Iterable<readonly [path: string, stat: string]>): void;
+  /** Everything that is there, to compare the disk with. */
+  known(): Map<string, KnownFile>;
+  /** What changed after a number, in the order of the changes. @param except Leaves out what came from that replica as it is. */
+  since(seq: number, except?: string): StoredEntry[];
+  /** What is there below a folder, in the order of code points: a folder before what is in it. */
+  within(folder: string): StoredEntry[];
+  /** What is there under other spellings of a path, which not every system tells apart. */
+  alike(path: string): StoredEntry[];
+  /** Files that are there with these contents, in the order of their paths. */
+  withContents(sha256: string): StoredEntry[];
+  /** How far this index and that of another replica know each other. */
+  mark(replica: string): SyncMark;
+  /** Notes it. */
+  setMark(replica: string, mark: SyncMark): void;
+}
+
+/** Nobody knows anything yet. */
+export const NO_MARK: SyncMark = { ours: 0, theirs: 0 };
+
+/** What is there under a path; `undefined` when nothing is. */
+export function liveAt(index: SyncIndex, path: string): StoredEntry | undefined {
+  const entry = index.get(path);
+  return entry === undefined || entry.deleted ? undefined : entry;
+}

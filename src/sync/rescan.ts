@@ -1,0 +1,210 @@
+/**
+ * Looks at a folder on the disk: at every name, and into the files that may have changed.
+ *
+ * What a file system says of changes is a hint at best; this is what counts. A file is looked into when its size, time,
+ * permissions or number on the disk are not what they were, and once more when it was changed in the same moment.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { NotFoundError } from "../errors.ts";
+import { printable } from "../log.ts";
+import { IgnoreRules } from "./ignore.ts";
+import type { SyncIndex } from "./index.ts";
+import { compareScan, type FoundFile, type ReadFile, type Unportable } from "./local_edits.ts";
+import { piecesOf } from "./pieces.ts";
+
+/** The time of a file is that exact: FAT counts in steps of two seconds. What is younger may change and look the same. */
+const UNSURE_MS = 2_000;
+
+/** Names that are looked at before others get their turn, and bytes of a file that take as long as a name. */
+const NAMES_PER_TURN = 512;
+const BYTES_PER_NAME = 16 * 1024;
+
+const MODE_BITS = 0o777;
+
+/** How to look. */
+export interface RescanOptions {
+  /** What is left out. @default {IgnoreRules.none} */
+  readonly rules?: IgnoreRules;
+  /** Milliseconds since 1970. @default {Date.now()} */
+  readonly wallMs?: number;
+  /** Stops it; the call rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What was found. */
+export interface Rescan {
+  /** What is new or was changed, looked into: for `localEdits`. */
+  readonly changed: readonly ReadFile[];
+  /** What is gone: for `localEdits`. */
+  readonly gone: readonly string[];
+  /** What is there and is not shared: links, special files, names that not every system can store, unreadable ones. */
+  readonly skipped: readonly Unportable[];
+  /** How many files and folders there are. */
+  readonly found: number;
+}
+
+/** What a walk has found. */
+interface Walk {
+  readonly root: string;
+  readonly rules: IgnoreRules;
+  readonly wallMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly found: FoundFile[];
+  readonly skipped: Unportable[];
+  /** Folders that could not be read: what was in them is not gone. */
+  readonly unread: string[];
+  names: number;
+}
+
+/**
+ * Compares a folder with its index.
+ *
+ * @throws {NotFoundError} `no-path` when the folder is not there: nothing in it counts as deleted then.
+ */
+export async function rescan(
+  root: string,
+  index: SyncIndex,
+  options: RescanOptions = {},
+): Promise<Rescan> {
+  const { rules = IgnoreRules.none, wallMs = Date.now(), signal } = options;
+  const lists = { found: [], skipped: [], unread: [] };
+  const walk: Walk = { root, rules, wallMs, signal, ...lists, names: 0 };
+  if (!isFolder(root)) {
+    const shown = printable(root);
+    throw new NotFoundError("no-path", `Cannot find folder "${shown}"`, {
+      details: { path: shown },
+    });
+  }
+  await walkInto(walk, "");
+  const skipped = [...walk.skipped];
+  const hidden = [...walk.unread, ...skipped.map(({ path }) => path)];
+  const isHidden = (path: string) =>
+    hidden.some((folder) => path === folder || path.startsWith(`${folder}/`));
+  const diff = compareScan(index, walk.found, {
+    isGone: (path, kind) => !rules.ignores(path, kind) && !isHidden(path),
+  });
+  const changed: ReadFile[] = [];
+  for (const file of diff.changed) {
+    await turn(walk);
+    const read = file.kind === "file" ? await readFile(root, file) : { ...file, sha256: "" };
+    walk.names += Math.floor(file.size / BYTES_PER_NAME);
+    if (typeof read === "string") skipped.push({ path: file.path, reason: read });
+    else changed.push(read);
+  }
+  // What could not be looked into is there all the same, as it is known.
+  return {
+    changed,
+    gone: diff.gone,
+    skipped: [...skipped, ...diff.unportable],
+    found: walk.found.length,
+  };
+}
+
+/** What the disk says of a file; empty when a change at this moment would look the same. */
+export function statOf(info: Deno.FileInfo, wallMs: number): string {
+  if (info.isDirectory) return "d";
+  const mtimeMs = info.mtime?.getTime() ?? 0;
+  const isUnsure = Math.abs(wallMs - mtimeMs) < UNSURE_MS;
+  return isUnsure ? "" : [info.size, mtimeMs, modeOf(info), info.ino ?? 0].join(":");
+}
+
+async function walkInto(walk: Walk, folder: string): Promise<void> {
+  const names = namesIn(walk, folder);
+  for (const name of names) {
+    await turn(walk);
+    const path = folder === "" ? name : `${folder}/${name}`;
+    const info = lstat(join(walk.root, path));
+    // Gone since, or not Unicode.
+    if (info === undefined) continue;
+    const kind = info.isDirectory ? "directory" : "file";
+    if (walk.rules.matches(path, kind)) continue;
+    if (!info.isFile && !info.isDirectory) {
+      const reason = info.isSymlink ? "symbolic link" : "special file";
+      walk.skipped.push({ path, reason });
+      continue;
+    }
+    const mtimeMs = info.isFile ? Math.max(0, Math.floor(info.mtime?.getTime() ?? 0)) : 0;
+    const stat = statOf(info, walk.wallMs);
+    const size = info.isFile ? info.size : 0;
+    walk.found.push({ path, kind, size, mode: modeOf(info), mtimeMs, stat });
+    if (info.isDirectory) await walkInto(walk, path);
+  }
+}
+
+function namesIn(walk: Walk, folder: string): string[] {
+  try {
+    return Array.from(Deno.readDirSync(join(walk.root, folder)), ({ name }) => name).sort();
+  } catch (error) {
+    if (folder === "" || !(error instanceof Deno.errors.NotFound || isDenied(error))) throw error;
+    walk.unread.push(folder);
+    if (isDenied(error)) walk.skipped.push({ path: folder, reason: "not readable" });
+    return [];
+  }
+}
+
+/** The file with its hash, or why there is none. */
+async function readFile(root: string, found: FoundFile): Promise<ReadFile | string> {
+  const path = join(root, found.path);
+  try {
+    const before = Deno.lstatSync(path);
+    using file = Deno.openSync(path);
+    const info = file.statSync();
+    // A link that was put in its place leads to somebody else's file.
+    if (!before.isFile || info.ino !== before.ino || info.dev !== before.dev) {
+      return "changed while it was read";
+    }
+    const hash = createHash("sha256");
+    let size = 0;
+    for await (const piece of piecesOf(file)) {
+      hash.update(piece);
+      size += piece.length;
+    }
+    const after = file.statSync();
+    const isSame = after.size === size && after.mtime?.getTime() === info.mtime?.getTime();
+    const sha256 = hash.digest("hex");
+    return { ...found, size, sha256, stat: isSame && found.size === size ? found.stat : "" };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "gone";
+    if (isDenied(error)) return "not readable";
+    throw error;
+  }
+}
+
+function modeOf(info: Deno.FileInfo): number {
+  // Windows has no such bits.
+  return (info.mode ?? (info.isDirectory ? 0o755 : 0o644)) & MODE_BITS;
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function isDenied(error: unknown): boolean {
+  return error instanceof Deno.errors.PermissionDenied;
+}
+
+function lstat(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Lets others have their turn now and then: what is done here is synchronous, as that is four times as fast. */
+async function turn(walk: Walk): Promise<void> {
+  if (++walk.names < NAMES_PER_TURN) return;
+  walk.names = 0;
+  walk.signal?.throwIfAborted();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+}

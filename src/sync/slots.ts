@@ -1,0 +1,29 @@
+/**
+ * How much is done at the same time.
+ *
+ * @module
+ */
+
+/** Slots for work; who finds none waits, first come, first served. */
+export class Slots {
+  readonly #waiting: (() => void)[] = [];
+  #free: number;
+
+  /** All free. */
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  /** Does work in a slot, as soon as there is one. */
+  async use<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    }
+  }
+}
