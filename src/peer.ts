@@ -483,6 +483,7 @@ export class Peer implements AsyncDisposable {
     if (this.peerconnect.isOn && writer === undefined) {
       const limits = maxTotalBytes === undefined ? {} : { maxTotalBytes };
       this.#parts.use(this.peerconnect.receiveInto(receiver, limits));
+      this.#parts.use(this.peerconnect.takePart(receiver, { ...limits, maxBytesPerSecond }));
     }
     return receiver;
   }

@@ -17,6 +17,7 @@ import { compareByName } from "./discover.ts";
 import { openPeer, reachOptions } from "./open_peer.ts";
 import { type Options, UsageError } from "./options.ts";
 import { formatBytes, formatFiles, type Output } from "./output.ts";
+import { runPeerConnectBroadcast } from "./peerconnect_broadcast.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** How long `--all` looks around. */
@@ -28,6 +29,8 @@ const MAX_FANOUT = 64;
 /** Sends files and folders to many. @returns the exit status: 1 when some did not get it. */
 export async function run(invocation: Invocation): Promise<number> {
   const { options, output, signal } = invocation;
+  const isPeerConnect = options.choice("dialect", ["native", "peerconnect"]) === "peerconnect";
+  if (isPeerConnect) return await runPeerConnectBroadcast(invocation);
   const named = options.texts("to");
   const isAll = options.has("all");
   if (options.args.length === 0) throw new UsageError("A PATH is missing: what to send");

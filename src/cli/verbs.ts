@@ -399,6 +399,10 @@ export const VERBS: Readonly<Record<string, Verb>> = {
       all: { help: "to everybody who is found and takes files" },
       fanout: { value: "N", help: "most peers that anybody sends to, 1..64 (default: 5)" },
       limit: { value: "RATE", help: "most bytes a second from here, e.g. 500k or 20M" },
+      dialect: {
+        value: "NAME",
+        help: "native, or peerconnect, which needs HOST:PORT of UDP (default: native)",
+      },
       ...REACH_OPTIONS,
       ...FIND_OPTIONS,
       ...NETWORK_OPTIONS,

@@ -11,6 +11,7 @@ import { unlessAborted } from "../endpoint/within_time.ts";
 import { ClosedError, PeerError, TimeoutError } from "../errors.ts";
 import type { BuiltManifest, SkippedPath } from "../transfer/manifest.ts";
 import { encodeManifest } from "../transfer/manifest_codec.ts";
+import { idToDecimal } from "../wire/remote_peer.ts";
 import type {
   BroadcastEvent,
   BroadcastOptions,
@@ -30,6 +31,12 @@ const ACCEPT_TIMEOUT_MS = 120_000;
 
 /** How long the others are waited for once the first has accepted. */
 const PATIENCE_MS = 3_000;
+
+/**
+ * How long who has everything may take to confirm it, in milliseconds: files that did not come in order are hashed once more.
+ */
+const CONFIRM_MS = 30_000;
+const CONFIRM_BYTES_PER_MS = 32 * 1024;
 
 /** Events that wait to be read before progress is no longer told. */
 const EVENT_CAPACITY = 256;
@@ -183,7 +190,8 @@ export class Broadcast implements AsyncIterable<BroadcastEvent>, AsyncDisposable
     const { name } = recipient;
     try {
       const peerId = await recipient.reach(signal, (id) => this.#checkNew(id, name));
-      await recipient.inform(invitation, acceptTimeoutMs, signal);
+      const seal = tree.sealFor(idToDecimal(Uint8Array.fromHex(peerId)));
+      await recipient.inform({ ...invitation, seal }, acceptTimeoutMs, signal);
       this.#tell({ type: "accepted", name, peerId });
       this.#answered(recipient, tree);
       const confirmed = await recipient.confirm(tree.sessionId, content.summary, signal);
@@ -235,10 +243,13 @@ export class Broadcast implements AsyncIterable<BroadcastEvent>, AsyncDisposable
   }
 
   /** Tells what a receiver has said of itself. */
-  #note({ peerId: id, parent, report }: ReceiverStatus): void {
+  #note({ peerId: id, state, parent, report }: ReceiverStatus): void {
     const recipient = this.#find(id);
     const running = this.#running;
     if (recipient === undefined || recipient.isSettled || running === undefined) return;
+    if (state === "done" && this.#isOverdue(recipient, running)) {
+      return this.#fail(recipient, silent(recipient));
+    }
     const { name, peerId = hexOf(id) } = recipient;
     const givenBy = parent === undefined ? undefined : hexOf(parent);
     if (report !== undefined && givenBy !== recipient.parent) {
@@ -251,6 +262,14 @@ export class Broadcast implements AsyncIterable<BroadcastEvent>, AsyncDisposable
     if (bytes <= recipient.bytes) return;
     recipient.bytes = bytes;
     if (!this.#isFull) this.#tell({ type: "progress", name, peerId, bytes, totalBytes });
+  }
+
+  /** Whether somebody has said that it has everything, and has not confirmed it for too long. */
+  #isOverdue(recipient: Recipient, { content }: Running): boolean {
+    const nowMs = this.#ports.endpoint.clock.now();
+    recipient.fullMs ??= nowMs;
+    const hashingMs = content.chunks.totalBytes / CONFIRM_BYTES_PER_MS;
+    return nowMs - recipient.fullMs > CONFIRM_MS + hashingMs;
   }
 
   #blame(peerId: string, by: string): void {

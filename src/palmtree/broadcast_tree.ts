@@ -4,6 +4,7 @@
  * @module
  */
 
+import { createHmac } from "node:crypto";
 import type { Link } from "../endpoint/link.ts";
 import { idToDecimal } from "../wire/remote_peer.ts";
 import type { TreeShape } from "./broadcast_options.ts";
@@ -46,6 +47,7 @@ export class BroadcastTree implements AsyncDisposable {
   readonly #session: PalmTreeSession;
   readonly #driver: RelayDriver;
   readonly #host: TreeHost;
+  readonly #secret: Uint8Array;
   #startedMs: number | undefined;
 
   private constructor(
@@ -53,23 +55,27 @@ export class BroadcastTree implements AsyncDisposable {
     session: PalmTreeSession,
     driver: RelayDriver,
     host: TreeHost,
+    secret: Uint8Array,
   ) {
     this.#options = options;
     this.#session = session;
     this.#driver = driver;
     this.#host = host;
+    this.#secret = secret;
   }
 
   /** Binds the socket; nobody is in the tree. @throws as `RelayDriver.open` */
   static async open(options: BroadcastTreeOptions): Promise<BroadcastTree> {
     const { content, endpoint } = options;
     const session = newSession(options);
+    const secret = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
     const made: { host?: TreeHost } = {};
     const driver = await RelayDriver.open({
       ...options,
       session,
       content: content.chunks,
       source: content,
+      keyWith: (peerId) => keyOf(secret, peerId),
       borrowed: options.linkWith,
       keep: () => {},
       room: () => undefined,
@@ -89,7 +95,7 @@ export class BroadcastTree implements AsyncDisposable {
       changed: ({ peerId, state }) => state === "gone" && options.gone(peerId),
       settled: () => {}, // what counts is what receivers confirm
     });
-    return new BroadcastTree(options, session, driver, made.host);
+    return new BroadcastTree(options, session, driver, made.host, secret);
   }
 
   /** Names the session. */
@@ -103,6 +109,11 @@ export class BroadcastTree implements AsyncDisposable {
     const inform = encodeInform(this.#session);
     const { port } = this.#driver.self.passive;
     return { inform, chunks: content.chunks.toValue(), port };
+  }
+
+  /** The key that somebody who is informed has with the sender. */
+  sealFor(peerId: string): Uint8Array {
+    return keyOf(this.#secret, peerId);
   }
 
   /** Whether it has begun. */
@@ -159,6 +170,10 @@ export class BroadcastTree implements AsyncDisposable {
   get #nowMs(): number {
     return this.#options.endpoint.clock.now();
   }
+}
+
+function keyOf(secret: Uint8Array, peerId: string): Uint8Array {
+  return createHmac("sha256", secret).update(peerId).digest();
 }
 
 function newSession(options: BroadcastTreeOptions): PalmTreeSession {

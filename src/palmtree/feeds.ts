@@ -10,6 +10,7 @@
  * @module
  */
 
+import { InvalidPacketError } from "../errors.ts";
 import { ChunkSet } from "./chunk_set.ts";
 import type { RelayTuning } from "./relay_options.ts";
 
@@ -132,13 +133,16 @@ export class Feeds {
     return wasThere;
   }
 
-  /** A child has said what it has. */
+  /**
+   * A child has said what it has.
+   *
+   * @throws {InvalidPacketError} `bad-message` when it has said so before: it would be given everything again, for ever.
+   */
   started(peerId: string, held: ChunkSet, nowMs: number): void {
     const feed = this.#feeds.get(peerId);
     if (feed === undefined || feed.isRaw) return;
+    if (feed.held !== undefined) throw saidTwice();
     feed.held = held;
-    feed.cursor = 0;
-    feed.onTheWay.clear();
     this.#compareAnew();
     this.#feed(peerId, feed, nowMs);
   }
@@ -234,4 +238,12 @@ export class Feeds {
     this.#hadCount = this.#have.count;
     for (const feed of this.#feeds.values()) feed.taken = 0;
   }
+}
+
+function saidTwice(): InvalidPacketError {
+  return new InvalidPacketError(
+    "bad-message",
+    "Cannot read palm tree message: have: it came over this link already",
+    { details: { field: "have" } },
+  );
 }

@@ -9,6 +9,9 @@ import type { ChunkList } from "./chunk_list.ts";
 import { ChunkSet } from "./chunk_set.ts";
 import type { ContentLayout, Piece } from "./content_layout.ts";
 
+/** Files that are looked at in one go. */
+const FILES_A_TURN = 512;
+
 /** A file of which something is there. */
 export interface HeldFile {
   /** Whether it is in its place: then all of it is there, or nothing of it counts. */
@@ -45,31 +48,38 @@ export async function findChunks(
     }
     await nextTurn();
   }
-  dropTorn(found, chunks, layout, files);
+  await dropTorn(found, chunks, layout, files);
   const set = new ChunkSet(chunks.count);
   for (const index of found) set.add(index);
   return set;
 }
 
-/** Of a file in its place nothing is written again, so all of its chunks are there or none is; and so on for its neighbours. */
-function dropTorn(
+/**
+ * Of a file in its place nothing is written again, so all of its chunks are there or none is. A chunk that goes may belong to
+ * its neighbours, too: they are looked at again, and nobody else is.
+ */
+async function dropTorn(
   found: Set<number>,
-  chunks: ChunkList,
+  { chunkBytes, count }: ChunkList,
   layout: ContentLayout,
   files: ReadonlyMap<number, HeldFile>,
-): void {
-  const { chunkBytes, count } = chunks;
-  const wholes = [...files].filter(([, { isWhole }]) => isWhole).map(([file]) => file);
-  for (let isStable = false; !isStable;) {
-    isStable = true;
-    for (const file of wholes) {
-      const { start, end } = layout.rangeOf(file);
-      const [first, last] = [Math.floor(start / chunkBytes), Math.ceil(end / chunkBytes)];
-      const own = Array.from({ length: Math.min(last, count) - first }, (_, at) => first + at);
-      const there = own.filter((index) => found.has(index));
-      if (there.length === 0 || there.length === own.length) continue;
-      for (const index of there) found.delete(index);
-      isStable = false;
+): Promise<void> {
+  const waiting = new Set<number>();
+  for (const [file, { isWhole }] of files) if (isWhole) waiting.add(file);
+  let looked = 0;
+  for (const file of waiting) { // also those that are added meanwhile
+    waiting.delete(file);
+    if (++looked % FILES_A_TURN === 0) await nextTurn();
+    const { start, end } = layout.rangeOf(file);
+    const [first, last] = [Math.floor(start / chunkBytes), Math.ceil(end / chunkBytes)];
+    const own = Array.from({ length: Math.min(last, count) - first }, (_, at) => first + at);
+    const there = own.filter((index) => found.has(index));
+    if (there.length === own.length) continue;
+    for (const index of there) {
+      found.delete(index);
+      for (const { file: neighbor } of layout.pieces(index * chunkBytes, chunkBytes)) {
+        if (files.get(neighbor)?.isWhole) waiting.add(neighbor);
+      }
     }
   }
 }

@@ -24,6 +24,7 @@ import type { ChunkSet } from "./chunk_set.ts";
 import { ContentLayout, type Piece } from "./content_layout.ts";
 import { findChunks, type HeldFile } from "./held_chunks.ts";
 import { OpenFiles, readFull } from "./open_files.ts";
+import { OpenParts } from "./open_parts.ts";
 
 /** Files that wait to be put into place before more chunks are taken. */
 const MAX_WAITING = 32;
@@ -73,6 +74,7 @@ export class IncomingFiles implements ChunkSource, ChunkSink {
   // Where files are; those that are not here are where they were to be.
   readonly #paths = new Map<number, string>();
   readonly #files: OpenFiles;
+  readonly #parts: OpenParts;
   #work: Promise<void> = Promise.resolve();
   #waiting = 0;
   #isOver = false;
@@ -92,6 +94,7 @@ export class IncomingFiles implements ChunkSource, ChunkSink {
     this.#layout = new ContentLayout(manifest);
     this.#cache = new ChunkCache(chunks.chunkBytes);
     this.#files = new OpenFiles((file) => this.#openPlaced(file));
+    this.#parts = new OpenParts(root);
   }
 
   /**
@@ -100,8 +103,8 @@ export class IncomingFiles implements ChunkSource, ChunkSink {
    * @throws {LimitError} when all that has been stored and promised would be more than may be.
    * @throws {AuthError} `not-allowed` when something is in the way.
    */
-  begin(): void {
-    this.#placement.begin();
+  async begin(): Promise<void> {
+    await this.#placement.begin();
     this.#later(() => this.#makeEmpty());
   }
 
@@ -189,6 +192,7 @@ export class IncomingFiles implements ChunkSource, ChunkSink {
     await this.#work;
     const { keepsParts = true } = this.#options;
     for (const [file, { part, left }] of this.#growing) {
+      this.#parts.letGo(part);
       if (keepsParts) {
         this.#placement.leave(part, (this.#manifest.entries[file]?.size ?? left) - left);
       } else this.#placement.discard(part);
@@ -213,20 +217,22 @@ export class IncomingFiles implements ChunkSource, ChunkSink {
     const { file, entry, fileOffset, length } = piece;
     const growing = this.#growing.get(file) ?? this.#newPart(entry);
     this.#growing.set(file, growing);
-    growing.part.file.seekSync(fileOffset, Deno.SeekMode.Start);
-    writeAll(growing.part.file, data);
+    const part = this.#parts.get(growing.part);
+    part.file.seekSync(fileOffset, Deno.SeekMode.Start);
+    writeAll(part.file, data);
     growing.left -= length;
     addTo(growing, piece, data);
     if (growing.left === 0) this.#later(() => this.#commit(file, entry, growing));
   }
 
   #newPart(entry: ManifestEntry): Growing {
-    const part = this.#placement.openPart(entry);
+    const part = this.#parts.add(this.#placement.openPart(entry));
     return { part, left: entry.size, hash: createHash("sha256"), hashedTo: 0 };
   }
 
   async #commit(file: number, entry: ManifestEntry, growing: Growing): Promise<void> {
-    const { part, hash } = growing;
+    const { hash } = growing;
+    const part = this.#parts.hold(growing.part);
     const buffer = new Uint8Array(Math.min(HASH_STEP_BYTES, entry.size - growing.hashedTo));
     while (growing.hashedTo < entry.size) {
       part.file.seekSync(growing.hashedTo, Deno.SeekMode.Start);
@@ -238,6 +244,7 @@ export class IncomingFiles implements ChunkSource, ChunkSink {
     }
     const sha256 = hash.digest("hex");
     const placed = await this.#placement.commit(entry, part, sha256);
+    this.#parts.letGo(growing.part);
     this.#growing.delete(file);
     this.#digests.set(file, sha256);
     this.#paths.set(file, placed.path);
@@ -284,8 +291,9 @@ export class IncomingFiles implements ChunkSource, ChunkSink {
 
   /** Reads from a file that is not in its place yet. @returns whether it was there */
   #readPart(file: number, offset: number, into: Uint8Array): boolean {
-    const part = this.#growing.get(file)?.part;
-    if (part === undefined) return false;
+    const growing = this.#growing.get(file);
+    if (growing === undefined) return false;
+    const part = this.#parts.get(growing.part);
     try {
       part.file.seekSync(offset, Deno.SeekMode.Start);
       return readFull(part.file, into) === into.length;

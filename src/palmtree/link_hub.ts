@@ -8,7 +8,7 @@
  * | `palm.chunk` | `{ session, index, data }` | none: a chunk                                      |
  * | `palm.taken` | `{ session, index }`     | none: that chunk was looked at, more may be on the way |
  *
- * The greeting is the stream link of the originals with a seal, which proves that whoever links was informed of the session.
+ * `session` is the name of the session, the sender's id and its own. The greeting is the stream link of the originals with a seal, which proves that whoever links was informed of the session.
  *
  * @module
  */
@@ -54,18 +54,14 @@ export class LinkHub {
     return hub;
   }
 
-  /** Whether there is a session of that id. */
-  has(sessionId: string): boolean {
-    return this.#sessions.has(sessionId);
-  }
-
-  /** Begins to give a session what comes for it. @returns what ends that */
-  join(sessionId: string, taker: LinkTaker): Disposable {
+  /** Begins to give a session what comes for it. @returns what ends that @throws {TypeError} when it is there already */
+  join(name: string, taker: LinkTaker): Disposable {
+    if (this.#sessions.has(name)) throw new TypeError("There is such a session already");
     this.#handlers ??= this.#listen();
-    this.#sessions.set(sessionId, taker);
+    this.#sessions.set(name, taker);
     return {
       [Symbol.dispose]: () => {
-        this.#sessions.delete(sessionId);
+        this.#sessions.delete(name);
         if (this.#sessions.size > 0) return;
         this.#handlers?.dispose();
         this.#handlers = undefined;

@@ -1,7 +1,8 @@
 /**
  * Whom a relay knows, whose packets it believes, and whom it asks when it needs a parent.
  *
- * A packet with a seal comes from a participant. One without comes from an original if we know one at its source address, and
+ * A packet with a seal comes from a participant; with the session's seal, which all have, only from where the sender says that
+ * it is. One without comes from an original if we know one at its source address, and
  * is ignored otherwise; the originals themselves believe anybody. Nothing is sent to another host than the one who names it.
  *
  * @module
@@ -10,7 +11,7 @@
 import type { Address } from "../transport/transport.ts";
 import type { ControlMessage } from "./control.ts";
 import { MAX_PARTICIPANTS } from "./hypercube.ts";
-import type { Participant } from "./participant.ts";
+import { type Participant, withoutZone } from "./participant.ts";
 import type { Envelope } from "./relay_options.ts";
 import type { PalmTreeSession } from "./session.ts";
 
@@ -56,9 +57,24 @@ export class Neighbors {
     this.#children = children;
   }
 
+  /** Makes others known, who are no neighbours: they may ask. */
+  know(others: readonly Participant[]): void {
+    for (const one of others) {
+      if (one.peerId === this.#self.peerId || this.#members.has(one.peerId)) continue;
+      if (this.#members.size < MAX_PARTICIPANTS) this.#members.set(one.peerId, one);
+    }
+  }
+
   /** Somebody who is known. */
   get(peerId: string): Participant | undefined {
     return this.#members.get(peerId);
+  }
+
+  /** Whether somebody may be at an address: who is known is where the sender says; who came late says it itself. */
+  isAt(peerId: string, { hostname, port }: Address): boolean {
+    const known = this.#members.get(peerId)?.passive;
+    return known === undefined ||
+      (known.port === port && withoutZone(known.hostname) === withoutZone(hostname));
   }
 
   /** Somebody was a parent and gave nothing: it is asked last. */
@@ -103,7 +119,8 @@ export class Neighbors {
         this.#learn(root, address, this.#members.get(root)?.active ?? address);
         return root;
       case "gather":
-        return message.root === root ? sealedBy : undefined;
+        if (message.root !== root) return undefined;
+        return sealedBy === root || this.#members.has(sealedBy) ? sealedBy : undefined;
       case "upgrade":
         if (message.active !== undefined && !this.#members.has(sealedBy)) {
           // Nobody may have us connect to somebody else.
@@ -128,10 +145,13 @@ export class Neighbors {
       const isRoot = !this.#root.isKith && address.hostname === this.#root.hostname;
       return isRoot ? this.#session.originateId : undefined;
     }
-    // The sender asks those, too, who do not know it; the answer goes where it is.
-    const isAsked = message.type === "gather" && message.root === this.#session.originateId;
-    if (isAsked && !this.#root.isKith && address.hostname === this.#root.hostname) {
-      return this.#session.originateId;
+    // The sender asks those, too, who do not know it; the answer goes where it is, and it may be asked there.
+    const root = this.#session.originateId;
+    const isAsked = message.type === "gather" && message.root === root && !this.#root.isKith;
+    if (isAsked && address.hostname === this.#root.hostname) {
+      const { replyAddr } = message;
+      this.know([{ peerId: root, passive: replyAddr, active: replyAddr, isKith: false }]);
+      return root;
     }
     for (const { peerId, passive, isKith } of this.#members.values()) {
       if (isKith || passive.port !== address.port || passive.hostname !== address.hostname) {

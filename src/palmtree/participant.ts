@@ -90,7 +90,7 @@ export function bad(field: string, why: string): InvalidPacketError {
   });
 }
 
-// A zone means nothing elsewhere.
-function withoutZone(hostname: string): string {
+/** A host without the zone of a link-local address, which means nothing elsewhere. */
+export function withoutZone(hostname: string): string {
   return hostname.split("%", 1)[0] ?? "";
 }

@@ -6,7 +6,7 @@
 
 import type { PeerInfo } from "../endpoint/handshake.ts";
 import type { Link } from "../endpoint/link.ts";
-import { ClosedError, LimitError, PeerError } from "../errors.ts";
+import { ClosedError, LimitError, PeerError, TimeoutError } from "../errors.ts";
 import type { StoredBytes } from "../endpoint/resources.ts";
 import type { Manifest, TransferSummary } from "../transfer/manifest.ts";
 import type { Offer } from "../transfer/offer.ts";
@@ -16,7 +16,8 @@ import type { ChunkList } from "./chunk_list.ts";
 import { IncomingFiles } from "./incoming_files.ts";
 import type { Participant } from "./participant.ts";
 import { type PalmPorts, RelayDriver } from "./relay_driver.ts";
-import type { RelayEvent } from "./relay_options.ts";
+import type { Relay } from "./relay.ts";
+import { RELAY_STATE, type RelayEvent } from "./relay_options.ts";
 import type { PalmTreeSession } from "./session.ts";
 import { hexOf } from "./stream_links.ts";
 
@@ -25,6 +26,12 @@ const SENDER_GONE_MS = 5_000;
 
 /** So long after the sender has gone is who has everything there for others, in milliseconds. */
 const LINGER_MS = 5_000;
+
+/** How long after our answer the tree may take to begin, in milliseconds: the sender may wait for others to accept. */
+const BEGIN_MS = 150_000;
+
+/** For so long may nothing come, and nothing be taken once everything is here, in milliseconds: whatever the link does. */
+const IDLE_MS = 300_000;
 
 /** What takes files in: decides about offers, keeps what comes, and tells of it. */
 export interface ReceivingDesk {
@@ -66,6 +73,8 @@ export interface ReceivingOptions extends PalmPorts {
   readonly session: PalmTreeSession;
   /** The sender. */
   readonly root: Participant;
+  /** The key that only the sender and we have. */
+  readonly seal: Uint8Array;
   /** What comes. */
   readonly manifest: Manifest;
   /** Its chunks. */
@@ -90,6 +99,10 @@ export class Receiving {
   #driver: RelayDriver | undefined;
   #state: "receiving" | "done" | "over" = "receiving";
   #aloneMs: number | undefined;
+  // When something came, or was taken, last; and how much had by then.
+  #activeMs: number;
+  #moved = 0;
+  #hasBegun = false;
   #summary: TransferSummary | undefined;
   #seconds = 0;
 
@@ -99,7 +112,7 @@ export class Receiving {
     this.confirmed = this.#confirmed.promise;
     this.confirmed.catch(() => {}); // the sender may never ask
     this.ended = this.#ended.promise;
-    this.#startedMs = endpoint.clock.now();
+    this.#startedMs = this.#activeMs = endpoint.clock.now();
     this.#files = new IncomingFiles(desk.root, manifest, chunks, {
       owner: link.peer.peerId,
       stored: desk.stored,
@@ -113,13 +126,14 @@ export class Receiving {
     const receiving = new Receiving(options);
     const files = receiving.#files;
     try {
-      files.begin();
+      await files.begin();
       const have = await files.resume();
       receiving.#driver = await RelayDriver.open({
         ...options,
         content: options.chunks,
         have,
         source: { read: (index) => receiving.#read(index) },
+        keyWith: (peerId) => peerId === options.root.peerId ? options.seal : undefined,
         borrowed: (peerId) => peerId === options.root.peerId ? options.link : undefined,
         keep: (index, data) => files.write(index, data),
         room: () => files.room(),
@@ -210,10 +224,33 @@ export class Receiving {
     this.fail(error);
   }
 
-  /** Without the sender's own connection others may still have what is missing, or miss what is here. */
   #tick(nowMs: number): void {
     const relay = this.#driver?.relay;
-    if (relay === undefined || this.#options.link.open || this.#state === "over") return;
+    if (relay === undefined) return;
+    this.#watchActivity(relay, nowMs);
+    this.#watchSender(relay, nowMs);
+  }
+
+  /** A sender that begins nothing, or never ends it, keeps no place and no socket for ever. */
+  #watchActivity({ have, report, state }: Relay, nowMs: number): void {
+    const hasBegun = state >= RELAY_STATE.linksKnown;
+    const isDone = this.#state === "done";
+    const moved = isDone ? report.egressBytes : have.count;
+    if (hasBegun !== this.#hasBegun || moved !== this.#moved) this.#activeMs = nowMs;
+    this.#hasBegun = hasBegun;
+    this.#moved = moved;
+    const idleMs = nowMs - this.#activeMs;
+    if (isDone && idleMs > IDLE_MS) void this.#end("over");
+    else if (this.#state === "receiving") {
+      if (!hasBegun && idleMs > BEGIN_MS) this.fail(nothingComes("beginMs", BEGIN_MS));
+      // What is all here may take long to be put into place.
+      if (hasBegun && !have.isFull && idleMs > IDLE_MS) this.fail(nothingComes("idleMs", IDLE_MS));
+    }
+  }
+
+  /** Without the sender's own connection others may still have what is missing, or miss what is here. */
+  #watchSender(relay: Relay, nowMs: number): void {
+    if (this.#options.link.open || this.#state === "over") return;
     const isDone = this.#state === "done";
     const isNeeded = isDone ? relay.children.length > 0 : relay.path !== undefined;
     if (isNeeded) this.#aloneMs = undefined;
@@ -241,6 +278,12 @@ export class Receiving {
 
 function gone(): ClosedError {
   return new ClosedError("The sender is gone");
+}
+
+function nothingComes(limit: string, max: number): TimeoutError {
+  return new TimeoutError(`Cannot receive: nothing has come for ${max / 1_000} s`, {
+    details: { limit, max },
+  });
 }
 
 /** A full disk or a refused file is for the sender to know; where our folder is, is not. */

@@ -43,6 +43,8 @@ export class Recipient {
   joined: Joined | undefined;
   /** Bytes that it has, as far as is known. */
   bytes = 0;
+  /** Since when it says that it has everything. */
+  fullMs: number | undefined;
   /** Who gives to it, as far as is known. */
   parent: string | undefined;
   /** The connection with it. */

@@ -22,6 +22,7 @@
  */
 
 import { TimeoutError } from "../errors.ts";
+import type { Address } from "../transport/transport.ts";
 import { Admission } from "./admission.ts";
 import { Attachment } from "./attachment.ts";
 import type { ChunkList } from "./chunk_list.ts";
@@ -197,6 +198,16 @@ export class Relay {
     this.#content = content;
     this.#feeds.announced(nowMs);
     if (this.#have.isFull) this.#ports.emit({ type: "complete" }); // there is nothing in it
+  }
+
+  /** Makes others known, who are no neighbours: they may ask to be linked to. */
+  know(others: readonly Participant[]): void {
+    this.#neighbors.know(others);
+  }
+
+  /** Whether a packet from an address may be from somebody: who is known is where the sender says. */
+  isAt(peerId: string, address: Address): boolean {
+    return this.#neighbors.isAt(peerId, address);
   }
 
   /** Takes a packet. @returns whether it is of the session and for a relay. */

@@ -60,6 +60,8 @@ export interface RelayDriverOptions extends PalmPorts {
   readonly have?: ChunkSet | undefined;
   /** The sender, where it is not ourselves. */
   readonly root?: Participant | undefined;
+  /** The key that only we and somebody have: the sender and each receiver. */
+  readonly keyWith: (peerId: string) => Uint8Array | undefined;
   /** A link that was made for something else. */
   readonly borrowed: (peerId: string) => Link | undefined;
   /** Keeps a verified chunk. @throws whatever keeps it from that */
@@ -126,7 +128,7 @@ export class RelayDriver implements AsyncDisposable {
 
   /** Binds a socket; from then on packets and links are taken. @throws {TransportError | UnsupportedError} */
   static async open(options: RelayDriverOptions): Promise<RelayDriver> {
-    const { endpoint, transport, hostname, session } = options;
+    const { endpoint, transport, hostname, session, keyWith } = options;
     const selfId = idToDecimal(Uint8Array.fromHex(endpoint.self.peerId));
     const socket = await SessionSocket.open({
       transport,
@@ -134,13 +136,17 @@ export class RelayDriver implements AsyncDisposable {
       clock: endpoint.clock,
       session,
       self: selfId,
+      keyWith,
       log: endpoint.log,
     });
     const { address } = socket;
     const active = endpoint.address ?? { hostname: address.hostname, port: 0 };
     const self = { peerId: selfId, passive: address, active, isKith: true };
     const driver = new RelayDriver(self, socket, options);
-    socket.listen((message, envelope) => driver.#take(message, envelope));
+    socket.listen(
+      (message, envelope) => driver.#take(message, envelope),
+      (peerId, address) => driver.relay.isAt(peerId, address),
+    );
     return driver;
   }
 

@@ -84,6 +84,11 @@ export interface PalmTreeInformResponse {
   readonly sessionKey: string;
 }
 
+/** The name of a session: ids are chosen by senders, and those of two may be the same. */
+export function sessionName(originateId: string, sessionId: unknown): string {
+  return `${originateId}/${sessionId}`;
+}
+
 /** An inform, without the datagram's length. @throws {RangeError} when the id is no id. */
 export function encodeInform(session: PalmTreeSession): Uint8Array<ArrayBuffer> {
   const { protocols, fileCount } = session;

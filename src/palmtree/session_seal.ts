@@ -10,9 +10,11 @@
  * covers all in front of it and who it is for, so a packet can be neither changed nor sent on; the counter rises, so it cannot
  * be sent again. A packet that another one overtook is dropped like a lost one, which every step of the protocol survives.
  *
- * All participants have the same key. It keeps out who was not informed; that a participant is who it says is for the channel
- * under its links to prove, and what it gives is checked chunk by chunk. Where the inform itself travels in plain text, as to
- * originals, who reads it has the key too. Originals seal nothing: what comes from them counts as far as its address does.
+ * All participants have the session's key. It keeps out who was not informed; between neighbours a packet counts as its
+ * address does, that a participant is who it says is for the channel under its links to prove, and what it gives is checked
+ * chunk by chunk. The sender, whom everybody obeys, has a further key with each receiver: what says to be from one of the two
+ * counts for the other only with that. Where the inform itself travels in plain text, as to originals, who reads it has the
+ * key too. Originals seal nothing: what comes from them counts as far as its address does.
  *
  * @module
  */
@@ -41,6 +43,8 @@ export interface SessionSealOptions {
   readonly key: string;
   /** Who we are, in decimal. */
   readonly self: string;
+  /** The key that only we and somebody have, which is used instead of the session's. @default there is none */
+  readonly keyWith?: (peerId: string) => Uint8Array | undefined;
   /** The counter of our first packet: more than that of any packet we have sent in this session. @default {1} */
   readonly firstCounter?: number;
 }
@@ -57,12 +61,17 @@ export interface OpenedPacket {
 export class SessionSeal {
   readonly #key: Uint8Array;
   readonly #self: Uint8Array;
+  readonly #sessionId: SessionId;
+  readonly #keyWith: (peerId: string) => Uint8Array | undefined;
   readonly #lastOf = new Map<string, bigint>();
   #counter: bigint;
 
   /** Makes the seal of a session. @throws {InvalidPacketError} when the own id is no id. */
-  constructor({ sessionId, key, self, firstCounter = 1 }: SessionSealOptions) {
-    this.#key = createHmac("sha256", key).update(`${DOMAIN}\0${sessionId}`).digest();
+  constructor(options: SessionSealOptions) {
+    const { sessionId, key, self, keyWith = () => undefined, firstCounter = 1 } = options;
+    this.#key = sealKey(key, sessionId);
+    this.#sessionId = sessionId;
+    this.#keyWith = keyWith;
     this.#self = idFromDecimal(self);
     this.#counter = BigInt(firstCounter);
   }
@@ -75,25 +84,29 @@ export class SessionSeal {
     const counterAt = payload.length + PEER_ID_BYTES;
     new DataView(packet.buffer).setBigUint64(counterAt, this.#counter++);
     const macAt = counterAt + COUNTER_BYTES;
-    packet.set(this.#macOf(packet.subarray(0, macAt), idFromDecimal(to)), macAt);
+    packet.set(macOf(this.#keyFor(to), packet.subarray(0, macAt), idFromDecimal(to)), macAt);
     return packet;
   }
 
   /**
    * Looks at a packet's seal.
    *
+   * @param isBy Whether who seals with the session's key, which all have, is to be believed that it is that peer.
    * @returns the packet as it is, `sealedBy` nobody, when it does not end in a seal of this session.
    * @throws {InvalidPacketError} `bad-message` when the seal is a copy, or older than one that came before.
    */
-  open(packet: Uint8Array): OpenedPacket {
+  open(packet: Uint8Array, isBy: (peerId: string) => boolean = () => true): OpenedPacket {
     const macAt = packet.length - MAC_BYTES;
     const senderAt = packet.length - SEAL_BYTES;
     const plain = { payload: packet, sealedBy: undefined };
     if (senderAt < 0) return plain;
-    const mac = this.#macOf(packet.subarray(0, macAt), this.#self);
-    if (!timingSafeEqual(mac, packet.subarray(macAt))) return plain;
     const counterAt = senderAt + PEER_ID_BYTES;
     const sealedBy = idToDecimal(packet.subarray(senderAt, counterAt));
+    const key = this.#keyFor(sealedBy);
+    const mac = macOf(key, packet.subarray(0, macAt), this.#self);
+    if (!timingSafeEqual(mac, packet.subarray(macAt))) return plain;
+    // Before the counter is kept: nobody makes somebody else's packets look old.
+    if (key === this.#key && !isBy(sealedBy)) return plain;
     const view = new DataView(packet.buffer, packet.byteOffset, packet.length);
     const counter = view.getBigUint64(counterAt);
     if (counter <= (this.#lastOf.get(sealedBy) ?? -1n)) throw replayed();
@@ -103,10 +116,18 @@ export class SessionSeal {
     return { payload: packet.subarray(0, senderAt), sealedBy };
   }
 
-  #macOf(bytes: Uint8Array, receiver: Uint8Array): Uint8Array {
-    const mac = createHmac("sha256", this.#key).update(receiver).update(bytes).digest();
-    return mac.subarray(0, MAC_BYTES);
+  #keyFor(peerId: string): Uint8Array {
+    const key = this.#keyWith(peerId);
+    return key === undefined ? this.#key : sealKey(key, this.#sessionId);
   }
+}
+
+function sealKey(key: string | Uint8Array, sessionId: SessionId): Uint8Array {
+  return createHmac("sha256", key).update(`${DOMAIN}\0${sessionId}`).digest();
+}
+
+function macOf(key: Uint8Array, bytes: Uint8Array, receiver: Uint8Array): Uint8Array {
+  return createHmac("sha256", key).update(receiver).update(bytes).digest().subarray(0, MAC_BYTES);
 }
 
 function replayed(): InvalidPacketError {

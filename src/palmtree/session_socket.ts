@@ -24,6 +24,7 @@ import type { PalmTreeSession } from "./session.ts";
 const PAUSE_MS = 100;
 
 type Taker = (message: ControlMessage, envelope: Envelope) => void;
+type Whereabouts = (peerId: string, address: Address) => boolean;
 
 /** Where a session's packets come in and leave. */
 export interface SessionSocketOptions {
@@ -37,6 +38,8 @@ export interface SessionSocketOptions {
   readonly session: PalmTreeSession;
   /** Who we are, in decimal. */
   readonly self: string;
+  /** The key that only we and somebody have. @default there is none */
+  readonly keyWith?: ((peerId: string) => Uint8Array | undefined) | undefined;
   /** Where to say what was dropped. @default {silentLogger} */
   readonly log?: Logger;
   /** Whether it is a session of originals, who seal nothing. @default {false} */
@@ -53,9 +56,11 @@ export class SessionSocket implements AsyncDisposable {
   #receiving: Promise<void> = Promise.resolve();
 
   private constructor(socket: DatagramSocket, options: SessionSocketOptions) {
-    const { session: { sessionId, key }, self, log = silentLogger, isPlain = false } = options;
+    const { session: { sessionId, key }, self, keyWith, log = silentLogger } = options;
+    const { isPlain = false } = options;
+    const keys = { key, ...(keyWith === undefined ? {} : { keyWith }) };
     this.#socket = socket;
-    this.#seal = isPlain ? undefined : new SessionSeal({ sessionId, key, self });
+    this.#seal = isPlain ? undefined : new SessionSeal({ sessionId, self, ...keys });
     this.#clock = options.clock;
     this.#log = log;
   }
@@ -72,9 +77,16 @@ export class SessionSocket implements AsyncDisposable {
     return this.#socket.address;
   }
 
-  /** Takes messages that those who were informed have sent, from now on. To be called once. */
-  listen(take: (message: ControlMessage, envelope: Envelope) => void): void {
-    this.#receiving = this.#receive(take);
+  /**
+   * Takes messages that those who were informed have sent, from now on. To be called once.
+   *
+   * @param isAt Whether somebody may be at the address that a packet with the session's key comes from. @default everybody
+   */
+  listen(
+    take: (message: ControlMessage, envelope: Envelope) => void,
+    isAt: (peerId: string, address: Address) => boolean = () => true,
+  ): void {
+    this.#receiving = this.#receive(take, isAt);
   }
 
   /** Sends a packet, which may get lost. */
@@ -92,12 +104,12 @@ export class SessionSocket implements AsyncDisposable {
     await this.#receiving;
   }
 
-  async #receive(take: Taker): Promise<void> {
+  async #receive(take: Taker, isAt: Whereabouts): Promise<void> {
     for (;;) {
       try {
         const datagram = await this.#socket.receive();
         if (datagram === undefined) return;
-        this.#open(datagram.data, datagram.from, take);
+        this.#open(datagram.data, datagram.from, take, isAt);
       } catch (error) {
         const isForeign = error instanceof PeerError;
         if (isForeign) this.#log.debug("a palm tree packet was dropped", { why: error.message });
@@ -107,10 +119,11 @@ export class SessionSocket implements AsyncDisposable {
     }
   }
 
-  #open(packet: Uint8Array, address: Address, take: Taker): void {
+  #open(packet: Uint8Array, address: Address, take: Taker, isAt: Whereabouts): void {
     const seal = this.#seal;
     const { payload } = decodeDatagram(packet, { code: false, exact: seal !== undefined });
-    const opened = seal?.open(payload) ?? { payload, sealedBy: undefined };
+    const opened = seal?.open(payload, (peerId) => isAt(peerId, address)) ??
+      { payload, sealedBy: undefined };
     // Among our peers everything is sealed.
     if (seal !== undefined && opened.sealedBy === undefined) return;
     const message = parseControl(opened.payload);

@@ -17,7 +17,7 @@ import { encodeLinkFrame, type LinkFrame, parseLinkFrame } from "./link_frames.t
 import type { LinkHub, LinkTaker } from "./link_hub.ts";
 import type { Participant } from "./participant.ts";
 import type { Relay } from "./relay.ts";
-import type { PalmTreeSession } from "./session.ts";
+import { type PalmTreeSession, sessionName } from "./session.ts";
 import { SessionSeal } from "./session_seal.ts";
 
 /** Frames that may come over a link before its own answer is looked at. */
@@ -54,6 +54,7 @@ interface StreamLink {
 export class StreamLinks implements LinkTaker, Disposable {
   readonly #options: StreamLinksOptions;
   readonly #sessionId: string;
+  readonly #name: string;
   readonly #seal: SessionSeal;
   readonly #links = new Map<string, StreamLink>();
   readonly #closing = new AbortController();
@@ -68,7 +69,8 @@ export class StreamLinks implements LinkTaker, Disposable {
     // Greetings count by themselves: packets overtake what comes over connections.
     const sessionId = `link ${this.#sessionId}`;
     this.#seal = new SessionSeal({ sessionId, key: session.key, self: self.peerId });
-    this.#membership = hub.join(this.#sessionId, this);
+    this.#name = sessionName(session.originateId, this.#sessionId);
+    this.#membership = hub.join(this.#name, this);
   }
 
   /** Bytes of chunks that were written, whatever became of them. */
@@ -98,7 +100,7 @@ export class StreamLinks implements LinkTaker, Disposable {
   tell(peerId: string, frame: LinkFrame): void {
     const link = this.#links.get(peerId)?.link;
     if (link?.open !== true) return; // the relay learns that it has ended
-    link.post("palm.frame", { session: this.#sessionId, frame: encodeLinkFrame(frame) });
+    link.post("palm.frame", { session: this.#name, frame: encodeLinkFrame(frame) });
   }
 
   /** Sends a chunk. @param chunk Its bytes; copied before this returns */
@@ -106,7 +108,7 @@ export class StreamLinks implements LinkTaker, Disposable {
     const entry = this.#links.get(peerId);
     if (entry?.link.open !== true) return;
     const data = new LateBytes(chunk.length, (into) => into.set(chunk));
-    entry.link.post("palm.chunk", { session: this.#sessionId, index, data })?.catch(() => {});
+    entry.link.post("palm.chunk", { session: this.#name, index, data })?.catch(() => {});
     entry.onTheWay.set(index, chunk.length);
     this.#writtenBytes += chunk.length;
     this.#options.hub.uplink.begin();
@@ -153,7 +155,7 @@ export class StreamLinks implements LinkTaker, Disposable {
     if (peerId === undefined || entry?.early !== undefined) return undefined;
     const { relay, endpoint, room } = this.#options;
     relay().frame(peerId, { type: "chunk", index, data }, endpoint.clock.now());
-    if (link.open) link.post("palm.taken", { session: this.#sessionId, index });
+    if (link.open) link.post("palm.taken", { session: this.#name, index });
     return room();
   }
 
@@ -192,7 +194,7 @@ export class StreamLinks implements LinkTaker, Disposable {
       const { sessionId, linkWaitMs } = session;
       const hello = { kind: "file", from: self.peerId, sessionId, passive: self.passive } as const;
       const greeting = this.#seal.seal(encodeStreamLink(hello), peerId);
-      const asked = { session: this.#sessionId, greeting };
+      const asked = { session: this.#name, greeting };
       await link.request("palm.link", asked, { signal, timeoutMs: linkWaitMs });
     } catch (error) {
       this.close(peerId);

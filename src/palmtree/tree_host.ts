@@ -29,6 +29,9 @@ const GATHER_MS = 1_000;
 const QUIET_MS = 2_500;
 const GONE_MS = 15_000;
 
+/** Whoever gets no more chunks for so long takes no part any more, whatever it says, in milliseconds. */
+const STUCK_MS = 60_000;
+
 /** Further neighbours of who comes late: those who came last, besides those of the hypercube. */
 const LATE_NEIGHBORS = 3;
 
@@ -77,6 +80,9 @@ interface Member {
   dueMs: number;
   status: ReceiverStatus;
   heardMs: number;
+  readonly joinedMs: number;
+  /** When it had got more; `undefined` while it has got nothing. */
+  gainedMs: number | undefined;
 }
 
 /** The sender's part of one session. */
@@ -89,6 +95,8 @@ export class TreeHost {
   readonly #ports: HostPorts;
   readonly #members = new Map<string, Member>();
   #gatherDueMs = 0;
+  // When anybody had got more.
+  #gainedMs = 0;
   #isSettled = true;
 
   /** Hosts a session that has not begun. */
@@ -154,9 +162,13 @@ export class TreeHost {
     const { peerId } = member.participant;
     const report = message.report?.peerId === peerId ? message.report : undefined;
     member.heardMs = nowMs;
+    if ((report?.chunks ?? 0) > (member.status.report?.chunks ?? 0)) {
+      member.gainedMs = this.#gainedMs = nowMs;
+    }
+    const isDone = report?.chunks === this.#chunks;
     this.#note(member, {
       peerId,
-      state: report?.chunks === this.#chunks ? "done" : "receiving",
+      state: isDone ? "done" : this.#isStuck(member, nowMs) ? "gone" : "receiving",
       depth: message.level,
       parent: message.parent ?? undefined,
       report,
@@ -169,7 +181,8 @@ export class TreeHost {
     for (const member of this.#members.values()) {
       if (nowMs >= member.dueMs) this.#sendUpdate(member, nowMs);
       const isQuiet = nowMs - member.heardMs > GONE_MS;
-      if (isQuiet && member.status.state === "receiving") {
+      const isGone = isQuiet || this.#isStuck(member, nowMs);
+      if (isGone && member.status.state === "receiving") {
         this.#note(member, { ...member.status, state: "gone" });
       }
     }
@@ -205,6 +218,8 @@ export class TreeHost {
         report: undefined,
       },
       heardMs: nowMs,
+      joinedMs: nowMs,
+      gainedMs: undefined,
     };
     this.#members.set(peerId, member);
     this.#isSettled = false;
@@ -224,6 +239,12 @@ export class TreeHost {
     const root = this.#self.peerId;
     const replyAddr = this.#replyAddr;
     this.#ports.send({ type: "gather", root, level: 0, parent: null, replyAddr }, to);
+  }
+
+  /** Who has got nothing yet may be last in a long and slow chain: then what counts is that anybody gets more. */
+  #isStuck({ participant, joinedMs, gainedMs = this.#gainedMs }: Member, nowMs: number): boolean {
+    // Originals do not say how far they are.
+    return participant.isKith && nowMs - Math.max(joinedMs, gainedMs) > STUCK_MS;
   }
 
   #originalAt({ hostname, port }: Address): Member | undefined {

@@ -3,11 +3,12 @@
  *
  * | message       | body                                        | answer                                             |
  * |---------------|---------------------------------------------|----------------------------------------------------|
- * | `palm.inform` | `{ inform, manifest, chunks, port }`        | `{ answer, uplink }`, once the offer is accepted   |
+ * | `palm.inform` | `{ inform, manifest, chunks, port, seal }`  | `{ answer, uplink }`, once the offer is accepted   |
  * | `palm.run`    | `{ session }`                               | `{ files, bytes, sha256, sources, blamed }`, once everything is verified |
  * | `palm.over`   | `{ session, code, message }`                | none: the sender ends it, with a code when it fails |
  *
- * `inform` and `answer` are the messages of the originals (`session.ts`), `port` is that of the sender's socket for packets.
+ * `inform` and `answer` are the messages of the originals (`session.ts`), `port` is that of the sender's socket for packets, and
+ * `seal` the key of packets between the sender and this receiver (`session_seal.ts`).
  *
  * @module
  */
@@ -27,8 +28,10 @@ import {
   type ReceivingProgress,
 } from "./receiving.ts";
 import type { PalmPorts } from "./relay_driver.ts";
-import { encodeInformResponse, type PalmTreeSession, parseInform } from "./session.ts";
+import { encodeInformResponse, type PalmTreeSession, parseInform, sessionName } from "./session.ts";
 import { decimalOf } from "./stream_links.ts";
+
+const SEAL_KEY_BYTES = 32;
 
 /** How to take part. */
 export interface TreeReceiverOptions extends PalmPorts {
@@ -45,7 +48,8 @@ export class TreeReceiver implements AsyncDisposable {
   readonly #options: TreeReceiverOptions;
   readonly #hub: LinkHub;
   readonly #handlers = new DisposableStack();
-  readonly #sessions = new Map<string, Receiving>();
+  // By their names; who is asked whether it wants one has no more than the name.
+  readonly #sessions = new Map<string, Receiving | undefined>();
 
   private constructor(options: TreeReceiverOptions) {
     this.#options = options;
@@ -80,13 +84,13 @@ export class TreeReceiver implements AsyncDisposable {
 
   /** Broadcasts under way. */
   get progress(): ReceivingProgress[] {
-    return [...this.#sessions.values()].map(({ progress }) => progress);
+    return this.#receivings.map(({ progress }) => progress);
   }
 
   /** Takes part in no more, and leaves those under way. Harmless when closed. */
   async close(): Promise<void> {
     this.#handlers.dispose();
-    const sessions = [...this.#sessions.values()];
+    const sessions = this.#receivings;
     for (const session of sessions) session.fail(new ClosedError("The transfer was given up"));
     await Promise.all(sessions.map(({ ended }) => ended));
   }
@@ -96,40 +100,43 @@ export class TreeReceiver implements AsyncDisposable {
     await this.close();
   }
 
+  get #receivings(): Receiving[] {
+    return [...this.#sessions.values()].filter((session) => session !== undefined);
+  }
+
   async #inform(body: MessageBody, call: RequestContext): Promise<MessageBody> {
     const link = linkOf(call);
     const { desk, endpoint } = this.#options;
     const session = readSession(body.inform, decimalOf(link));
-    const sessionId = String(session.sessionId);
     const manifest = parseManifest(body.manifest);
     const chunks = ChunkList.parse(body.chunks);
     if (chunks.totalBytes !== manifest.totalBytes || chunks.chunkBytes !== session.chunkSize) {
       throw bad("chunks", "they are not those of the manifest");
     }
-    this.#checkNew(sessionId);
+    const seal = readSeal(body.seal);
     const root = rootOf(session, body.port, call);
     const offer = { from: link.peer, label: link.label, manifest };
+    const name = sessionName(session.originateId, session.sessionId);
     using stack = new DisposableStack();
+    stack.use(this.#reserve(name));
     const { wanted } = stack.use(await desk.admit(offer, call.signal));
     // Who passes everything on has to have everything.
     if (wanted !== undefined) throw new AuthError("not-allowed", "Only a part is wanted");
     // Much may have happened while a person was thinking.
     call.signal.throwIfAborted();
-    this.#checkNew(sessionId);
+    this.#checkOpen();
     const receiving = await Receiving.open({
       ...this.#options,
       link,
       session,
       root,
+      seal,
       manifest,
       chunks,
     });
-    this.#sessions.set(sessionId, receiving);
+    this.#sessions.set(name, receiving);
     const slot = stack.move();
-    void receiving.ended.then(() => {
-      this.#sessions.delete(sessionId);
-      slot.dispose();
-    });
+    void receiving.ended.then(() => slot.dispose());
     const { peerId, passive, active } = receiving.self;
     const answer = encodeInformResponse({ peerId, passive, active, sessionKey: session.key });
     const uplink = this.#options.maxBytesPerSecond ?? this.#hub.uplink.bytesPerSecond;
@@ -137,12 +144,20 @@ export class TreeReceiver implements AsyncDisposable {
     return { answer, ...(uplink === undefined ? {} : { uplink }) };
   }
 
-  #checkNew(sessionId: string): void {
+  #checkOpen(): void {
     if (this.#handlers.disposed) throw new ClosedError("The receiver is closed");
-    if (!this.#hub.has(sessionId)) return;
-    throw new LimitError("limit", "This broadcast comes here already", {
-      details: { limit: "sessions", max: 1 },
-    });
+  }
+
+  /** Keeps a session's name from now on, while a person is thinking, until what is returned is disposed of. */
+  #reserve(name: string): Disposable {
+    this.#checkOpen();
+    if (this.#sessions.has(name)) {
+      throw new LimitError("limit", "This broadcast comes here already", {
+        details: { limit: "sessions", max: 1 },
+      });
+    }
+    this.#sessions.set(name, undefined);
+    return { [Symbol.dispose]: () => void this.#sessions.delete(name) };
   }
 
   #confirmed(body: MessageBody, call: RequestContext): Promise<Confirmation> {
@@ -153,7 +168,7 @@ export class TreeReceiver implements AsyncDisposable {
 
   /** The session that is meant, where the one who asks is its sender. */
   #find({ session }: MessageBody, call: RequestContext): Receiving | undefined {
-    const found = this.#sessions.get(String(session));
+    const found = this.#sessions.get(sessionName(decimalOf(linkOf(call)), session));
     return found?.link === call.link ? found : undefined;
   }
 }
@@ -174,6 +189,11 @@ function rootOf(session: PalmTreeSession, port: unknown, { remote }: RequestCont
   const { hostname } = remote;
   const passive = { hostname, port };
   return { peerId: session.originateId, passive, active: passive, isKith: true };
+}
+
+function readSeal(seal: unknown): Uint8Array {
+  if (seal instanceof Uint8Array && seal.length === SEAL_KEY_BYTES) return seal.slice();
+  throw bad("seal", `it is not ${SEAL_KEY_BYTES} bytes of bin`);
 }
 
 function reasonOf({ code, message }: MessageBody): RemoteError | undefined {

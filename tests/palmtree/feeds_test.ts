@@ -1,4 +1,5 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { InvalidPacketError } from "../../src/errors.ts";
 import { ChunkSet } from "../../src/palmtree/chunk_set.ts";
 import { Feeds } from "../../src/palmtree/feeds.ts";
 import { RELAY_DEFAULTS } from "../../src/palmtree/relay_options.ts";
@@ -41,6 +42,18 @@ Deno.test("Feeds gives a child what it lacks, in order, a few at once", () => {
   assertEquals([given.length, feeds.egressBytes, feeds.sentTo("a")], [0, 70, 70]);
   feeds.sent("a", 7, 0);
   assertEquals(feeds.egressBytes, 70, "once");
+});
+
+Deno.test("Feeds lets a child say once over a link what it has: nobody is given everything again and again", () => {
+  const { feeds, given } = glass(10);
+  feeds.add("a", false, 0);
+  feeds.started("a", bits(10), 0);
+  assertThrows(() => feeds.started("a", bits(10), 0), InvalidPacketError, "have: it came");
+  assertEquals(given.length, 4, "nothing more is on the way");
+  feeds.remove("a");
+  feeds.add("a", false, 0);
+  feeds.started("a", bits(10), 0);
+  assertEquals(given.length, 8, "another link begins anew");
 });
 
 Deno.test("Feeds passes on what comes as it comes", () => {

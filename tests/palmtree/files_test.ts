@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { StoredBytes } from "../../src/endpoint/resources.ts";
 import { ClosedError, IntegrityError, LimitError, NotFoundError } from "../../src/errors.ts";
-import type { ChunkList } from "../../src/palmtree/chunk_list.ts";
+import { ChunkList } from "../../src/palmtree/chunk_list.ts";
 import { ContentLayout } from "../../src/palmtree/content_layout.ts";
 import { findChunks } from "../../src/palmtree/held_chunks.ts";
 import { IncomingFiles } from "../../src/palmtree/incoming_files.ts";
@@ -79,7 +79,7 @@ Deno.test("IncomingFiles makes the files of chunks in any order, and reads them 
   using content = await OutgoingContent.open(built, { chunkBytes });
   const { chunks, summary } = content;
   const files = folder.incoming(built, chunks);
-  files.begin();
+  await files.begin();
   const order = Array.from({ length: chunks.count }, (_, at) => (at * 7 + 3) % chunks.count);
   assertEquals(new Set(order).size, chunks.count);
   for (const index of order) {
@@ -106,7 +106,7 @@ Deno.test("IncomingFiles keeps what it has when it is closed, and goes on with i
   using content = await OutgoingContent.open(built, { chunkBytes });
   const { chunks, summary } = content;
   const first = folder.incoming(built, chunks);
-  first.begin();
+  await first.begin();
   assertEquals((await first.resume()).count, 0);
   const came = [0, 1, 2, 4, 7];
   for (const index of came) first.write(index, content.read(index));
@@ -116,7 +116,7 @@ Deno.test("IncomingFiles keeps what it has when it is closed, and goes on with i
   await assertRejects(() => first.finish(), ClosedError, "given up");
 
   const second = folder.incoming(built, chunks);
-  second.begin();
+  await second.begin();
   const have = await second.resume();
   assertEquals(came.filter((index) => !have.has(index)), []);
   assertEquals(have.count, came.length);
@@ -135,7 +135,7 @@ Deno.test("IncomingFiles believes nothing of what it finds", async () => {
   const built = await folder.build(1_000);
   using content = await OutgoingContent.open(built, { chunkBytes });
   const first = folder.incoming(built, content.chunks);
-  first.begin();
+  await first.begin();
   for (const index of [0, 1, 2]) first.write(index, content.read(index));
   await first.close();
   const partial = `${folder.dir}/in/.kith-partial`;
@@ -146,7 +146,7 @@ Deno.test("IncomingFiles believes nothing of what it finds", async () => {
     Deno.writeFileSync(`${partial}/${name}`, bytes);
   }
   const second = folder.incoming(built, content.chunks);
-  second.begin();
+  await second.begin();
   const have = await second.resume();
   assertEquals([have.has(0), have.has(1), have.has(2)], [true, false, true]);
   for (let index = 0; index < 10; index++) {
@@ -160,16 +160,16 @@ Deno.test("IncomingFiles counts what it stores, and sets it free again", async (
   using folder = new Folder();
   const built = await folder.build(300, 200);
   using content = await OutgoingContent.open(built, { chunkBytes });
-  const tooFew = folder.incoming(built, content.chunks, { stored: new StoredBytes(499) });
-  assertThrows(() => tooFew.begin(), LimitError, "Cannot store 500 bytes");
+  const tooFew = folder.incoming(built, content.chunks, { stored: new StoredBytes(4_595) });
+  await assertRejects(() => tooFew.begin(), LimitError, "Cannot store 4596 bytes"); // with the folder
   await tooFew.close();
-  const stored = new StoredBytes(500);
+  const stored = new StoredBytes(4_596);
   const files = folder.incoming(built, content.chunks, { stored });
-  files.begin();
-  assertEquals(stored.used, 500);
+  await files.begin();
+  assertEquals(stored.used, 4_596);
   for (const index of [0, 1, 2]) files.write(index, content.read(index));
   await files.close();
-  assertEquals(stored.used, 300);
+  assertEquals(stored.used, 4_396);
 });
 
 Deno.test("findChunks takes a file in its place as a whole, or not at all", async () => {
@@ -199,4 +199,66 @@ Deno.test("findChunks takes a file in its place as a whole, or not at all", asyn
   assertEquals(await find(none, true, false, none), [0, 1]);
   assertEquals(await find(none, true, true, none), [], "what goes takes its neighbour along");
   assertEquals(await find(), []);
+});
+
+Deno.test("findChunks looks again at the neighbours of what goes alone, however many files there are", async () => {
+  const count = 4_000;
+  // No file ends where a chunk does, so each shares one with the next.
+  const entries = Array.from({ length: count }, (_, at) => {
+    return {
+      path: `d/${at}`,
+      kind: "file",
+      size: at === 0 ? 75 : 150,
+      mode: 0,
+      mtimeMs: 0,
+    } as const;
+  });
+  const totalBytes = 150 * count - 75;
+  const zeros = new Uint8Array(chunkBytes);
+  const chunks = ChunkList.of(totalBytes, chunkBytes, {
+    read: (index) => zeros.subarray(0, totalBytes - index * chunkBytes),
+  });
+  const layout = new ContentLayout({ entries, files: count, totalBytes });
+  let looks = 0;
+  const rangeOf = layout.rangeOf.bind(layout);
+  layout.rangeOf = (file) => (looks++, rangeOf(file));
+  const held = { isWhole: true, read: (_: number, into: Uint8Array) => into.fill(0).length > 0 };
+  const find = async (without?: number) => {
+    const there = [...entries.keys()].filter((at) => at !== without);
+    const files = new Map(there.map((at) => [at, held]));
+    return (await findChunks(chunks, layout, files, () => {})).count;
+  };
+  assertEquals([await find(), await find(count - 1)], [chunks.count, 0], "one takes all along");
+  assert(looks <= 5 * count, `${looks}`);
+});
+
+Deno.test("IncomingFiles keeps few parts open, however many files a content begins", async () => {
+  using folder = new Folder();
+  const built = await folder.build(50, ...new Array<number>(200).fill(chunkBytes));
+  using content = await OutgoingContent.open(built, { chunkBytes });
+  const files = folder.incoming(built, content.chunks);
+  await files.begin();
+  await files.resume();
+  const most = { open: 0 };
+  const open = Deno.openSync;
+  using opened = new DisposableStack();
+  opened.defer(() => void (Deno.openSync = open));
+  const alive = new Set<Deno.FsFile>();
+  Deno.openSync = (...args) => {
+    const file = open(...args);
+    const close = file.close.bind(file);
+    file.close = () => (alive.delete(file), close());
+    most.open = Math.max(most.open, alive.add(file).size);
+    return file;
+  };
+  const all = Array.from({ length: content.chunks.count }, (_, index) => index);
+  const [even, odd] = [0, 1].map((rest) => all.filter((index) => index % 2 === rest));
+  for (const index of even ?? []) files.write(index, content.read(index));
+  for (const index of even ?? []) {
+    assertEquals(files.read(index), content.read(index), "those that were closed are read, too");
+  }
+  for (const index of odd ?? []) files.write(index, content.read(index));
+  assertEquals(await files.finish(), content.summary);
+  await files.close();
+  assert(most.open < 100, `${most.open}`);
 });

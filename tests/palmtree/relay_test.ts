@@ -456,3 +456,23 @@ Deno.test("Relay ends a link that came too late, and all of them when it stops, 
   assertEquals(glass.take(), ["end (over) for 2", "close 2"]);
   assertEquals([glass.upgrade("2"), glass.relay.linkOffered("2", 0)], [false, false]);
 });
+
+Deno.test("Relay believes a neighbour at the address that the sender told alone", () => {
+  const glass = new Glass();
+  glass.learn(["2"]);
+  const at = (peerId: string, hostname: string, port = 50_000) => {
+    return glass.relay.isAt(peerId, { hostname, port });
+  };
+  assertEquals([at("2", "10.0.0.2"), at("2", "10.0.0.3"), at("2", "10.0.0.2", 1)], [
+    true,
+    false,
+    false,
+  ]);
+  assert(at("7", "10.0.0.3"), "who comes late says where it is");
+  assert(glass.receive({ type: "upgrade", from: "7", active: participant("7").active }, "7"));
+  assertEquals([at("7", "10.0.0.7"), at("7", "10.0.0.3")], [true, false], "and stays there");
+  const gather = { type: "gather", root: ROOT, level: 0, parent: null } as const;
+  const replyAddr = participant(ROOT).passive;
+  assert(!glass.receive({ ...gather, replyAddr }, "6"), "from nobody who is known");
+  assert(glass.receive({ ...gather, replyAddr }, ROOT));
+});

@@ -57,3 +57,25 @@ Deno.test("SessionSeal gives every packet another seal", () => {
   const seals = [1, 2, 3].map(() => sender.seal(message, "2").toHex());
   assertEquals(new Set(seals).size, 3);
 });
+
+Deno.test("SessionSeal believes who has a key of its own with us only by that key", () => {
+  const own = new Uint8Array(32).fill(1);
+  const keyed = (self: string, other: string) => {
+    return new SessionSeal({ ...session, self, keyWith: (id) => id === other ? own : undefined });
+  };
+  const receiver = keyed("2", "1");
+  assertEquals(receiver.open(sealOf("1").seal(message, "2")).sealedBy, undefined, "all have that");
+  const forged = sealOf("1", { firstCounter: 1_000 }).seal(message, "2");
+  assertEquals(receiver.open(forged).sealedBy, undefined);
+  const packet = keyed("1", "2").seal(message, "2");
+  assertEquals(sealOf("2").open(packet).sealedBy, undefined);
+  assertEquals(receiver.open(packet, () => false).sealedBy, "1", "wherever it is");
+  assertEquals(receiver.open(sealOf("3").seal(message, "2")).sealedBy, "3", "others as before");
+});
+
+Deno.test("SessionSeal forgets the counter of who is not to be believed", () => {
+  const receiver = sealOf("2");
+  const forged = sealOf("3", { firstCounter: 1_000 }).seal(message, "2");
+  assertEquals(receiver.open(forged, (by) => by !== "3").sealedBy, undefined);
+  assertEquals(receiver.open(sealOf("3").seal(message, "2")).sealedBy, "3");
+});

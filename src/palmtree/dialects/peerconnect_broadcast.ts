@@ -13,28 +13,26 @@
 
 import { basename } from "node:path";
 import { Channel } from "../../channel.ts";
-import { systemClock } from "../../clock.ts";
+import { type Clock, systemClock } from "../../clock.ts";
 import { unlessAborted } from "../../endpoint/within_time.ts";
-import { ClosedError, LimitError, NotFoundError, TimeoutError } from "../../errors.ts";
+import { ClosedError, LimitError, NotFoundError } from "../../errors.ts";
+import type { FileRecord } from "../../transfer/dialects/peerconnect_records.ts";
 import { firstName } from "../../transfer/free_name.ts";
 import { type BuiltManifest, manifestOf, type SkippedPath } from "../../transfer/manifest.ts";
 import { foldPath } from "../../transfer/safe_path.ts";
-import type { Address } from "../../transport/transport.ts";
+import { type Address, formatAddress } from "../../transport/transport.ts";
 import { idToDecimal } from "../../wire/remote_peer.ts";
-import type { BroadcastEvent, BroadcastSummary, RecipientSummary } from "../broadcast_options.ts";
+import type { BroadcastEvent, BroadcastSummary } from "../broadcast_options.ts";
+import type { ControlMessage } from "../control.ts";
 import { MAX_PARTICIPANTS } from "../hypercube.ts";
 import { Informer } from "../informer.ts";
 import { OutgoingContent } from "../outgoing_content.ts";
-import { encodeMetadata, MAX_METADATA_BYTES, MAX_RAW_FILES } from "../raw_stream.ts";
-import {
-  DEFAULT_FANOUT,
-  DEFAULT_LINK_WAIT_MS,
-  type PalmTreeInformResponse,
-  type PalmTreeSession,
-} from "../session.ts";
-import { hexOf } from "../stream_links.ts";
-import { type ReceiverStatus, TreeHost } from "../tree_host.ts";
+import type { Participant } from "../participant.ts";
+import { encodeMetadata, MAX_RAW_FILES } from "../raw_stream.ts";
+import { DEFAULT_FANOUT, DEFAULT_LINK_WAIT_MS, type PalmTreeSession } from "../session.ts";
+import { TreeHost } from "../tree_host.ts";
 import { InformSockets } from "./peerconnect_informs.ts";
+import { Recipients } from "./peerconnect_recipients.ts";
 import {
   type PeerConnectPalmPorts,
   PeerConnectRelay,
@@ -42,17 +40,14 @@ import {
   SAID_CHUNK_BYTES,
 } from "./peerconnect_relay.ts";
 
-/** Who has not said whose child it is for so long after the tree began, or after it lost us, has missed it, in milliseconds. */
-const PLACE_MS = 8_000;
-
 /** How long children may take to hang up once all was written, in milliseconds: nothing else says that they have it. */
 const FINISH_MS = 4_000;
 
-/** Time between two questions to who has not said where it is, in milliseconds. */
+/** Time between two questions to who is further down whose child it is, in milliseconds. */
 const ASK_MS = 300;
 
-/** Time between two words about how far a child is, in milliseconds. */
-const PROGRESS_MS = 1_000;
+/** How long those may still say that they have lost their parents once all was written, in milliseconds. */
+const CHECK_MS = 1_000;
 
 /** Events that wait to be read before progress is no longer told. */
 const EVENT_CAPACITY = 256;
@@ -68,24 +63,11 @@ export interface PeerConnectTarget {
 /** How to send. */
 export interface PeerConnectBroadcastOptions {
   /** Most children of anybody. @default {5} */
-  fanout?: number;
-  /** How long the others may take to answer, in milliseconds. @default {3000} */
-  answerMs?: number;
+  readonly fanout?: number | undefined;
+  /** How long the others may take to answer, in milliseconds; they give up after 30 s. @default {3000} */
+  readonly answerMs?: number | undefined;
   /** Gives up. */
-  signal?: AbortSignal;
-}
-
-interface Recipient {
-  readonly target: PeerConnectTarget;
-  /** Who it is, in decimal, once it has answered. */
-  peerId: string | undefined;
-  /** Who gives to it, in decimal. */
-  parent: string | undefined;
-  /** Since when it is unknown where it is. */
-  lostMs: number;
-  toldMs: number;
-  bytes: number;
-  summary: RecipientSummary | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Tree {
@@ -101,25 +83,28 @@ export class PeerConnectBroadcast implements AsyncIterable<BroadcastEvent>, Asyn
   /**
    * What became of it. Who is `done` in it was given everything, by us or by others, and has confirmed nothing.
    *
-   * Rejects with {IntegrityError} when a file changes while it is sent, with {LimitError} when there are too many files, and
-   * with the signal's reason.
+   * Rejects with {IntegrityError} when a file changes while it is sent, with {LimitError} when there are too many, and with
+   * the signal's reason.
    */
   readonly done: Promise<BroadcastSummary>;
   /** What was found in folders and is neither file nor folder. */
   readonly skipped: readonly SkippedPath[];
-  /** Folders, of which only the files are sent. */
+  /** Folders, which are left out: their files are sent without them. */
   readonly folders: readonly string[];
   readonly #ports: PeerConnectPalmPorts;
   readonly #options: PeerConnectBroadcastOptions;
-  readonly #recipients: readonly Recipient[];
+  readonly #clock: Clock;
+  readonly #self: string;
+  readonly #targets: readonly PeerConnectTarget[];
+  readonly #recipients: Recipients;
+  readonly #participants: Participant[] = [];
   readonly #events = new Channel<BroadcastEvent>(EVENT_CAPACITY);
   readonly #closing = new AbortController();
   readonly #finished = Promise.withResolvers<void>();
   #isFull = false;
-  #content: OutgoingContent | undefined;
   #tree: Tree | undefined;
-  #beganMs: number | undefined;
-  #writtenMs = 0;
+  #startedMs: number | undefined;
+  #writtenMs: number | undefined;
   #askedMs = 0;
 
   /** Sends to them. @throws {RangeError} when nobody is named, or too many are, or an option is out of bounds. */
@@ -129,27 +114,19 @@ export class PeerConnectBroadcast implements AsyncIterable<BroadcastEvent>, Asyn
     targets: readonly PeerConnectTarget[],
     options: PeerConnectBroadcastOptions = {},
   ) {
-    const { fanout = DEFAULT_FANOUT } = options;
-    if (targets.length === 0 || targets.length >= MAX_PARTICIPANTS) {
-      throw new RangeError(`Targets must be 1..${MAX_PARTICIPANTS - 1}: there are ${targets.length}`);
-    }
-    if (!Number.isInteger(fanout) || fanout < 1) {
-      throw new RangeError(`Fan-out must be a whole number from 1: current value is ${fanout}`);
-    }
-    const { entries } = built.manifest;
+    const { clock = systemClock, peerId } = ports;
+    checkOptions(targets, options);
     this.skipped = built.skipped;
-    this.folders = entries.flatMap(({ path, kind }) => kind === "directory" ? [path] : []);
+    this.folders = built.manifest.entries.flatMap(({ path, kind }) => {
+      return kind === "directory" ? [path] : [];
+    });
     this.#ports = ports;
     this.#options = options;
-    this.#recipients = targets.map((target) => ({
-      target,
-      peerId: undefined,
-      parent: undefined,
-      lostMs: 0,
-      toldMs: 0,
-      bytes: 0,
-      summary: undefined,
-    }));
+    this.#clock = clock;
+    this.#self = idToDecimal(Uint8Array.fromHex(peerId));
+    this.#targets = targets;
+    const names = targets.map(({ name }) => name);
+    this.#recipients = new Recipients(names, this.#self, (event) => this.#tell(event));
     this.done = this.#run(built).finally(() => this.#events.close());
     this.done.catch(() => {}); // who only iterates need not wait for it
   }
@@ -173,50 +150,42 @@ export class PeerConnectBroadcast implements AsyncIterable<BroadcastEvent>, Asyn
   async #run(built: BuiltManifest): Promise<BroadcastSummary> {
     const { signal: outer } = this.#options;
     const signal = AbortSignal.any([this.#closing.signal, ...(outer === undefined ? [] : [outer])]);
-    const { files, records } = namedFiles(built);
+    const { files, records } = filesOf(built);
     await using stack = new AsyncDisposableStack();
     const chunkBytes = RAW_CHUNK_BYTES;
     const content = stack.use(await OutgoingContent.open(files, { signal, chunkBytes }));
     const session = this.#newSession(records.length);
-    this.#content = content;
     const node = stack.use(await this.#open(session, content));
-    const { chunks } = content;
+    const { chunks, summary } = content;
     node.announce(records, chunks);
-    const { self, relay } = node;
-    const messageId = crypto.randomUUID();
-    const host = new TreeHost({ self, relay, chunks: chunks.count, messageId }, {
-      send: (message, to) => node.send(message, to),
-      changed: () => {}, // originals do not say how far they are
-      settled: () => {},
-    });
-    this.#tree = { node, host };
     await this.#inform(session, signal);
-    this.#begin();
+    this.#begin(node, chunks.count, chunks.totalBytes);
     await unlessAborted(this.#finished.promise, signal);
+    const nowMs = this.#clock.now();
     return {
-      ...content.summary,
+      ...summary,
       egressBytes: node.children.writtenBytes,
       resentBytes: 0, // nobody says so
-      seconds: this.#seconds,
-      receivers: this.#recipients.flatMap(({ summary }) => summary ?? []),
+      seconds: (nowMs - (this.#startedMs ?? nowMs)) / 1_000,
+      receivers: this.#recipients.summaries,
     };
   }
 
   #newSession(fileCount: number): PalmTreeSession {
-    const { fanout = DEFAULT_FANOUT } = this.#options;
     return {
       originateId: this.#self,
       sessionId: crypto.randomUUID(),
       key: crypto.randomUUID(),
-      fanout,
+      fanout: this.#options.fanout ?? DEFAULT_FANOUT,
       linkWaitMs: DEFAULT_LINK_WAIT_MS,
-      adjacentPeers: [],
+      adjacentPeers: [], // who they are is not known before they answer
       chunkSize: SAID_CHUNK_BYTES,
       fileCount,
     };
   }
 
   async #open(session: PalmTreeSession, content: OutgoingContent): Promise<PeerConnectRelay> {
+    const recipients = this.#recipients;
     return await PeerConnectRelay.open({
       ...this.#ports,
       session,
@@ -227,15 +196,15 @@ export class PeerConnectBroadcast implements AsyncIterable<BroadcastEvent>, Asyn
       keep: () => {},
       take: () => {},
       room: () => undefined,
-      emit: (event) => {
-        if (event.type === "child") this.#place(event.peerId, this.#self);
-        if (event.type === "lost-child") this.#lost(event.peerId);
+      emit: ({ type, ...event }) => {
+        if (type === "child" && "peerId" in event) recipients.placed(event.peerId, this.#self);
+        if (type === "lost-child" && "peerId" in event) {
+          recipients.lost(event.peerId, this.#clock.now());
+        }
       },
       unreadable: (error) => this.#closing.abort(error),
-      delivered: (peerId) => this.#delivered(peerId),
-      receive: (message, envelope) => {
-        return this.#tree?.host.receive(message, envelope, this.#nowMs) ?? false;
-      },
+      delivered: (peerId) => recipients.delivered(peerId, this.#clock.now()),
+      receive: (message, { address }) => this.#hear(message, address),
       tick: (nowMs) => this.#tick(nowMs),
     });
   }
@@ -243,39 +212,152 @@ export class PeerConnectBroadcast implements AsyncIterable<BroadcastEvent>, Asyn
   /** Informs everybody, and waits until all have answered, or the time is over. */
   async #inform(session: PalmTreeSession, signal: AbortSignal): Promise<void> {
     const { answerMs: linkWaitMs = DEFAULT_LINK_WAIT_MS } = this.#options;
-    const { clock = systemClock } = this.#ports;
-    const all = Promise.withResolvers<void>();
-    const addresses = new Map(this.#recipients.map(({ target }, at) => [String(at), target.address]));
+    const clock = this.#clock;
+    const over = Promise.withResolvers<readonly string[]>();
+    const addresses = new Map(this.#targets.map(({ address }, at) => [String(at), address]));
+    const made: { informer?: Informer } = {};
     await using sockets = await InformSockets.open({
       ...this.#ports,
       session,
       addresses,
-      answered: (response, asked) => informer.answered(response, asked, clock.now()),
-      tick: () => informer.tick(clock.now()),
+      answered: (response, asked) => void made.informer?.answered(response, asked, clock.now()),
+      tick: () => made.informer?.tick(clock.now()),
     });
-    const informer = new Informer({ key: session.key, linkWaitMs }, {
+    made.informer = new Informer({ key: session.key, linkWaitMs }, {
       inform: (asked) => sockets.inform(asked),
-      isMeant: () => true, // who is there is not known before; the key says that it was informed
-      joined: (response, asked) => this.#joined(response, asked),
-      done: () => all.resolve(),
+      isMeant: () => true, // who is there is not known before; by the key it knows of the inform
+      joined: ({ peerId, passive, active }, asked) => {
+        if (!this.#recipients.joined(Number(asked), peerId)) return;
+        this.#participants.push({ peerId, passive, active, isKith: false });
+      },
+      done: (silent) => over.resolve(silent),
     });
-    informer.invite([...addresses.keys()], clock.now());
-    await unlessAborted(all.promise, signal);
+    made.informer.invite([...addresses.keys()], clock.now());
+    for (const asked of await unlessAborted(over.promise, signal)) {
+      const target = this.#targets[Number(asked)];
+      if (target !== undefined) this.#recipients.fail(Number(asked), silent(target, linkWaitMs));
+    }
   }
 
-  #joined({ peerId, passive, active }: PalmTreeInformResponse, asked: string): void {
-    const recipient = this.#recipients[Number(asked)];
-    if (recipient === undefined || recipient.summary !== undefined) return;
-    const { name } = recipient.target;
-    const same = this.#find(peerId);
-    const [who, ...others] = same === undefined ? [] : [same.target.name];
-    if (peerId === this.#self) return this.#fail(recipient, new TypeError(`"${name}" is this peer`));
-    if (who !== undefined) {
-      return this.#fail(recipient, new TypeError(`"${name}" and "${who}" are the same peer`));
-    }
-    void others;
-    recipient.peerId = peerId;
-    this.#participants.push({ peerId, passive, active, isKith: false });
-    this.#tell({ type: "accepted", name, peerId: hexOf(peerId) });
+  #begin(node: PeerConnectRelay, chunks: number, totalBytes: number): void {
+    const { self, relay } = node;
+    const messageId = crypto.randomUUID();
+    const host = new TreeHost({ self, relay, chunks, messageId }, {
+      send: (message, to) => node.send(message, to),
+      changed: () => {}, // originals do not say how far they are
+      settled: () => {},
+    });
+    const nowMs = this.#clock.now();
+    this.#tree = { node, host };
+    this.#startedMs = nowMs;
+    this.#recipients.begin(totalBytes, nowMs);
+    if (this.#participants.length === 0) return;
+    host.begin(this.#participants, nowMs);
+    relay.know(this.#participants); // who loses its parent may ask us
   }
+
+  #tick(nowMs: number): void {
+    if (this.#tree === undefined) return;
+    const { node, host } = this.#tree;
+    const recipients = this.#recipients;
+    host.tick(nowMs);
+    for (const peerId of recipients.children) {
+      recipients.given(peerId, node.children.bytesTo(peerId), nowMs);
+    }
+    recipients.tick(nowMs);
+    this.#ask(node, nowMs);
+    if (!recipients.isComplete || node.children.isGiving) {
+      this.#writtenMs = undefined;
+      return;
+    }
+    this.#writtenMs ??= nowMs;
+    const writtenMs = nowMs - this.#writtenMs;
+    if (node.children.size > 0 && writtenMs < FINISH_MS) return;
+    if (recipients.others.length > 0 && writtenMs < CHECK_MS) return;
+    recipients.finish(nowMs);
+    this.#finished.resolve();
+  }
+
+  /** Takes the word of who says whose child it is. @returns whether it was that */
+  #hear(message: ControlMessage, { hostname, port }: Address): boolean {
+    if (message.type !== "gather" || this.#tree === undefined) return false;
+    const { relay } = this.#tree.node;
+    const from = this.#participants.find(({ passive }) => {
+      return passive.port === port && passive.hostname === hostname;
+    });
+    const { parent } = message;
+    // Of our own children we know better.
+    if (from === undefined || relay.children.includes(from.peerId)) return true;
+    if (parent === null) this.#recipients.lost(from.peerId, this.#clock.now());
+    else if (parent !== this.#self) this.#recipients.placed(from.peerId, parent);
+    return true;
+  }
+
+  /** Asks whose children those are who are not ours; questions that go down the tree reach them late. */
+  #ask(node: PeerConnectRelay, nowMs: number): void {
+    if (nowMs - this.#askedMs < ASK_MS) return;
+    this.#askedMs = nowMs;
+    const others = new Set(this.#recipients.others);
+    const question = { type: "gather", root: this.#self, level: 0, parent: null } as const;
+    for (const participant of this.#participants) {
+      if (!others.has(participant.peerId)) continue;
+      node.send({ ...question, replyAddr: node.self.passive }, participant);
+    }
+  }
+
+  #tell(event: BroadcastEvent): void {
+    if (event.type === "progress" && this.#isFull) return;
+    const room = this.#events.push(event);
+    if (room === undefined) return;
+    this.#isFull = true;
+    void room.then(() => this.#isFull = false);
+  }
+}
+
+function checkOptions(
+  { length }: readonly PeerConnectTarget[],
+  { fanout = DEFAULT_FANOUT }: PeerConnectBroadcastOptions,
+): void {
+  if (length === 0 || length >= MAX_PARTICIPANTS) {
+    throw new RangeError(`Targets must be 1..${MAX_PARTICIPANTS - 1}: there are ${length}`);
+  }
+  if (!Number.isInteger(fanout) || fanout < 1) {
+    throw new RangeError(`Fan-out must be a whole number from 1: current value is ${fanout}`);
+  }
+}
+
+/** The files of a manifest, without their folders, under names that no two of them share on any system. */
+function filesOf(built: BuiltManifest): { files: BuiltManifest; records: FileRecord[] } {
+  const { entries } = built.manifest;
+  const indexes = [...entries.keys()].filter((index) => entries[index]?.kind === "file");
+  if (indexes.length > MAX_RAW_FILES) {
+    throw tooMany("files", indexes.length, "maxRawFiles", MAX_RAW_FILES);
+  }
+  const taken = new Set<string>();
+  const files = indexes.flatMap((index) => entries[index] ?? []).map((entry) => {
+    const path = firstName(basename(entry.path), (name) => !taken.has(foldPath(name)));
+    taken.add(foldPath(path));
+    return { ...entry, path };
+  });
+  const records = files.map(({ path: name, size }) => ({ name, size, seeked: 0 }));
+  const { length } = encodeMetadata(records);
+  if (length > SAID_CHUNK_BYTES) {
+    throw tooMany("bytes of names", length, "chunkSize", SAID_CHUNK_BYTES);
+  }
+  const source = (index: number) => built.source(indexes[index] ?? -1);
+  return { files: { manifest: manifestOf(files), skipped: built.skipped, source }, records };
+}
+
+function tooMany(what: string, got: number, limit: string, max: number): LimitError {
+  return new LimitError("limit", `Cannot broadcast ${got} ${what}: ${limit} is ${max}`, {
+    details: { limit, max, got },
+  });
+}
+
+function silent({ name, address }: PeerConnectTarget, waitMs: number): NotFoundError {
+  return new NotFoundError(
+    "no-peer",
+    `"${name}" did not answer within ${waitMs / 1_000} s: it is not there, or does not want it`,
+    { details: { tried: [formatAddress(address)] } },
+  );
 }

@@ -63,6 +63,8 @@ interface Child {
   /** Whether it knows what comes. */
   isTold: boolean;
   isServed: boolean;
+  /** Bytes of chunks that were written. */
+  bytes: number;
   /** Whether everything was written. */
   isDone: boolean;
 }
@@ -100,6 +102,11 @@ export class RawChildren implements Disposable {
   /** Whether somebody has not been given everything. */
   get isGiving(): boolean {
     return [...this.#children.values()].some(({ isDone }) => !isDone);
+  }
+
+  /** Bytes of chunks that were written to somebody; 0 for who is no child. */
+  bytesTo(peerId: string): number {
+    return this.#children.get(peerId)?.bytes ?? 0;
   }
 
   /** Says which files come; children wait for that. */
@@ -142,7 +149,7 @@ export class RawChildren implements Disposable {
   async #connect(to: Participant): Promise<void> {
     const { clock, relay } = this.#options;
     const stream = await this.#dial(to);
-    const child = { stream, queue: [], isTold: false, isServed: false, isDone: false };
+    const child = { stream, queue: [], isTold: false, isServed: false, isDone: false, bytes: 0 };
     try {
       await this.#greet(stream);
     } catch (error) {
@@ -234,6 +241,7 @@ export class RawChildren implements Disposable {
       if (chunk === undefined) return;
       await stream.write(chunk);
       this.#writtenBytes += chunk.length;
+      child.bytes += chunk.length;
       relay().sent(peerId, last = index, clock.now()); // which may queue more
     }
     // An original is given everything in its order.

@@ -26,7 +26,7 @@ import type { Relay } from "../relay.ts";
 import { OK_FRAME } from "./peerconnect_children.ts";
 
 /** How long a parent whose connection broke may take to come back, in milliseconds. */
-const RETURN_MS = 1_000;
+const RETURN_MS = 300;
 
 /** What a {@linkcode RawParent} needs. */
 export interface RawParentOptions {
@@ -43,7 +43,7 @@ export interface RawParentOptions {
   /** The host where a participant is, if it is known. */
   readonly hostOf: (peerId: string) => string | undefined;
   /** It is known which files come. @throws {PeerError} when they are others than before */
-  readonly take: (files: readonly FileRecord[], chunks: ChunkList) => void;
+  readonly take: (files: readonly FileRecord[], chunks: ChunkList) => Promise<void> | void;
   /** What to wait for before more is read, if anything. */
   readonly room: () => Promise<void> | undefined;
 }
@@ -137,18 +137,18 @@ export class RawParent implements Disposable {
     const { room } = this.#options;
     let bytes = first ?? await stream.read();
     while (bytes !== undefined && this.#upper === upper) {
-      for (const event of reader.push(bytes)) this.#hear(upper, event);
+      for (const event of reader.push(bytes)) await this.#hear(upper, event);
       await room();
       bytes = await stream.read();
     }
   }
 
-  #hear(upper: Upper, event: RawEvent): void {
+  async #hear(upper: Upper, event: RawEvent): Promise<void> {
     const { relay, clock, take } = this.#options;
     if (this.#upper !== upper) return;
     if (event.type === "metadata") {
       upper.isTold = true;
-      take(event.files, event.chunks);
+      await take(event.files, event.chunks);
     } else relay().frame(upper.peerId, event, clock.now());
   }
 

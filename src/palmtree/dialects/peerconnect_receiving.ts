@@ -74,6 +74,7 @@ export class PeerConnectReceiving {
   #node: PeerConnectRelay | undefined;
   #files: IncomingFiles | undefined;
   #records: readonly FileRecord[] = [];
+  #begun: Promise<void> | undefined;
   #state: "waiting" | "receiving" | "done" | "over" = "waiting";
   /** When something happened last. */
   #activeMs: number;
@@ -152,22 +153,27 @@ export class PeerConnectReceiving {
   }
 
   /** A parent says what comes: the first decides, others have to agree. */
-  #take(records: readonly FileRecord[], chunks: ChunkList): void {
-    if (this.#files !== undefined) {
-      if (isSame(records, this.#records)) return;
+  async #take(records: readonly FileRecord[], chunks: ChunkList): Promise<void> {
+    const isFirst = this.#begun === undefined;
+    this.#begun ??= this.#begin(records, chunks);
+    await this.#begun;
+    if (isFirst) this.#relay.announce(records, chunks);
+    else if (!isSame(records, this.#records)) {
       throw bad("other files come than from the parent before");
     }
-    this.#state = "receiving"; // the tree may be faster than our clock
-    try {
-      this.#begin(records, chunks);
-    } catch (error) {
-      queueMicrotask(() => this.fail(error)); // the link is at work
-      throw error;
-    }
-    this.#relay.announce(records, chunks);
   }
 
-  #begin(records: readonly FileRecord[], chunks: ChunkList): void {
+  async #begin(records: readonly FileRecord[], chunks: ChunkList): Promise<void> {
+    this.#state = "receiving"; // the tree may be faster than our clock
+    try {
+      await this.#open(records, chunks);
+    } catch (error) {
+      this.fail(error);
+      throw error;
+    }
+  }
+
+  async #open(records: readonly FileRecord[], chunks: ChunkList): Promise<void> {
     const { desk, from, maxTotalBytes = Number.MAX_SAFE_INTEGER } = this.#options;
     const { totalBytes } = chunks;
     if (records.some(({ seeked }) => seeked > 0)) throw bad("a file begins in its middle");
@@ -182,10 +188,10 @@ export class PeerConnectReceiving {
       failed: (error) => this.fail(error),
       keepsParts: false,
     });
-    files.begin();
     this.#files = files;
     this.#records = records;
     this.#activeMs = this.#clock.now();
+    await files.begin();
   }
 
   #hear(event: RelayEvent): void {

@@ -22,7 +22,7 @@ import type { ControlMessage, StreamLink } from "../control.ts";
 import type { Participant } from "../participant.ts";
 import { encodeMetadata } from "../raw_stream.ts";
 import { Relay } from "../relay.ts";
-import type { Envelope, RelayEvent, RelayTuning } from "../relay_options.ts";
+import { type Envelope, RELAY_STATE, type RelayEvent, type RelayTuning } from "../relay_options.ts";
 import type { PalmTreeSession } from "../session.ts";
 import { SessionSocket } from "../session_socket.ts";
 import { UploadLimit } from "../upload_limit.ts";
@@ -83,7 +83,7 @@ export interface PeerConnectRelayOptions extends PeerConnectPalmPorts {
   /** What to wait for before more is read, if anything. */
   readonly room: () => Promise<void> | undefined;
   /** The parent says which files come. @throws {PeerError} when they are others than before */
-  readonly take: (files: readonly FileRecord[], chunks: ChunkList) => void;
+  readonly take: (files: readonly FileRecord[], chunks: ChunkList) => Promise<void> | void;
   /** Hears what happens. */
   readonly emit: (event: RelayEvent) => void;
   /** A chunk that is to be given could not be read. */
@@ -121,6 +121,7 @@ export class PeerConnectRelay implements AsyncDisposable {
     this.#clock = clock;
     this.#socket = socket;
     this.#limit = new UploadLimit(clock, options.maxBytesPerSecond);
+    if (root !== undefined) this.#hosts.set(session.originateId, root.hostname);
     const common = { clock, log, relay: () => this.relay };
     this.children = new RawChildren({ ...options, ...common, self, limit: this.#limit });
     this.parent = new RawParent({
@@ -200,7 +201,7 @@ export class PeerConnectRelay implements AsyncDisposable {
     if (this.#isClosed || receive(message, envelope)) return;
     const placed = this.#withRoot(message);
     if (placed === undefined) return;
-    const isNew = this.#hosts.size === 0;
+    const isNew = this.relay.state < RELAY_STATE.linksKnown;
     const isTaken = this.relay.receive(placed, envelope, this.#clock.now());
     if (!isTaken || !isNew || placed.type !== "state-update") return;
     for (const { peerId, passive } of placed.neighbors) this.#hosts.set(peerId, passive.hostname);

@@ -26,6 +26,7 @@ import {
   NotFoundError,
   PeerError,
 } from "../../errors.ts";
+import { printable } from "../../log.ts";
 import type { PalmLinkTaker } from "../../transfer/dialects/peerconnect_driver.ts";
 import { unprovenPeer } from "../../transfer/dialects/peerconnect_driver_store.ts";
 import { unprovenLabel } from "../../transfer/dialects/peerconnect_driver_visit.ts";
@@ -130,9 +131,10 @@ export class PeerConnectTrees implements AsyncDisposable {
     if (!this.#perHost.take(packetSource(from)) || !this.#all.take("")) return this.#count("rate");
     // Not waited for: it may take as long as a person thinks, and others want the slot.
     this.#inform(event).catch((error) => {
-      if (!(error instanceof PeerError)) throw error;
+      const why = printable(String(error), 300);
+      if (!(error instanceof PeerError)) return log.error("a palm tree's inform failed", { why });
       this.#count(error instanceof InvalidPacketError ? "malformed" : "refused");
-      log.debug("a palm tree's inform is not answered", { why: error.message });
+      log.debug("a palm tree's inform is not answered", { why });
     });
   }
 
