@@ -39,7 +39,8 @@ export async function run(invocation: Invocation): Promise<void> {
       show(event);
     }
   } finally {
-    const isKept = isUnderWay && options.args[0] !== "-";
+    // Only who is the same the next time goes on with it.
+    const isKept = isUnderWay && options.args[0] !== "-" && !options.has("ephemeral");
     if (isKept) output.note("what has arrived is kept: the same command goes on with it");
   }
 }

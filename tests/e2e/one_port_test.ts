@@ -68,7 +68,7 @@ const ROWS: readonly Row[] = [
     "PeerConnect",
     new Uint8Array([...u32(5), 0x95, 1, 2, 3, 4]),
     /^$/,
-    "accept.refused.unsupported",
+    "accept.refused.bad-message",
   ],
   ["PeerConnect's probe", u32(0), /^$/, "accept.probes"],
   ["HTTP", "GET / HTTP/1.1\r\n\r\n", /^HTTP\/1\.1 421 .*on port \d+\.\n$/s, "accept.established"],
