@@ -31,6 +31,7 @@ const ACCEPT_TIMEOUT_MS = 120_000;
 
 /** How long the others are waited for once the first has accepted. */
 const PATIENCE_MS = 3_000;
+const MAX_PATIENCE_MS = 120_000;
 
 /**
  * How long who has everything may take to confirm it, in milliseconds: files that did not come in order are hashed once more.
@@ -96,11 +97,16 @@ export class Broadcast implements AsyncIterable<BroadcastEvent>, AsyncDisposable
     targets: readonly BroadcastTarget[],
     options: BroadcastOptions = {},
   ) {
-    const { fanout = DEFAULT_FANOUT, shape = "auto" } = options;
+    const { fanout = DEFAULT_FANOUT, shape = "auto", patienceMs = PATIENCE_MS } = options;
     if (targets.length === 0) throw new RangeError("A broadcast needs somebody to send to");
     for (const count of [fanout, ...typeof shape === "number" ? [shape] : []]) {
       if (Number.isInteger(count) && count >= 1) continue;
       throw new RangeError(`Fan-out must be a whole number from 1: current value is ${count}`);
+    }
+    if (!(patienceMs >= 0 && patienceMs <= MAX_PATIENCE_MS)) {
+      throw new RangeError(
+        `patienceMs must be 0..${MAX_PATIENCE_MS}: current value is ${patienceMs}`,
+      );
     }
     this.skipped = built.skipped;
     this.#ports = ports;

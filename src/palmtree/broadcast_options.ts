@@ -28,7 +28,10 @@ export interface BroadcastOptions {
   chunkBytes?: number;
   /** How long a receiver may take to accept, in milliseconds: a person may have to think. @default {120000} */
   acceptTimeoutMs?: number;
-  /** How long after the first has accepted the others are waited for before it begins, in milliseconds. @default {3000} */
+  /**
+   * How long after the first has accepted the others are waited for before it begins, in milliseconds, at most 120,000:
+   * who has accepted waits no longer either. @default {3000}
+   */
   patienceMs?: number;
   /** How long links between the participants are waited for, and may be silent, in milliseconds. @default {5000} */
   linkWaitMs?: number;

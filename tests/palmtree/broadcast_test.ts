@@ -261,4 +261,6 @@ Deno.test("Broadcast refuses what makes no sense", async () => {
   await assertRejects(() => town.send([path], []), RangeError, "somebody");
   await assertRejects(() => town.send([path], [one], { fanout: 0 }), RangeError, "Fan-out");
   await assertRejects(() => town.send([path], [one], { shape: 1.5 }), RangeError, "Fan-out");
+  const patienceMs = 120_001;
+  await assertRejects(() => town.send([path], [one], { patienceMs }), RangeError, "patienceMs");
 });

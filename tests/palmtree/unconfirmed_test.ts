@@ -14,11 +14,11 @@ import { noise } from "./town.ts";
 const CHUNKS = 4;
 
 /** Answers everything by packets, says that it has so many chunks, and never confirms. */
-async function takePart(
+function takePart(
   endpoint: Endpoint,
   network: MemoryNetwork,
   chunks: number,
-): Promise<AsyncDisposable> {
+): AsyncDisposable {
   const parts = new AsyncDisposableStack();
   const self = idToDecimal(Uint8Array.fromHex(endpoint.self.peerId));
   const transport = network.host("receiver");
@@ -85,7 +85,7 @@ for (const [what, chunks, seconds] of [["has all", CHUNKS, 30], ["has nothing", 
         clock,
       }),
     );
-    parts.use(await takePart(receiver, network, chunks));
+    parts.use(takePart(receiver, network, chunks));
     Deno.writeFileSync(`${dir}/f`, noise(100 * CHUNKS));
     const sending = new Broadcast(
       { endpoint: sender, transport: network.host("sender"), hostname: "sender" },
