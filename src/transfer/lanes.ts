@@ -118,7 +118,7 @@ export class Lanes implements Disposable {
   async post(header: string, bytes: number, bodyOf: (seq: number) => MessageBody): Promise<void> {
     const lane = this.#laneFor(bytes) ?? await this.#awaitLane(bytes);
     lane.sent += bytes;
-    const room = lane.link.post(header, bodyOf(this.#seq++));
+    const room = this.#postOn(lane.link, header, bodyOf(this.#seq++));
     if (room !== undefined) await Promise.race([room, this.#failed.promise]);
   }
 
@@ -145,6 +145,16 @@ export class Lanes implements Disposable {
   [Symbol.dispose](): void {
     this.#watch?.cancel();
     this.#stop.abort(new ClosedError("The transfer is over"));
+  }
+
+  /** Posts; where the link has ended, only who listens to it is told why. */
+  #postOn(link: Link, header: string, body: MessageBody): Promise<void> | undefined {
+    try {
+      return link.post(header, body);
+    } catch (error) {
+      if (error instanceof ClosedError) return this.#failed.promise;
+      throw error;
+    }
   }
 
   async #awaitLane(bytes: number): Promise<Lane> {
