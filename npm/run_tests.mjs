@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 const IMPORT_MAP = "npm/import_map.json";
 const PARTS = [
   ["e2e", "page"],
-  ["threats", "discovery", "membership", "testing", "cli", "fuzz"],
+  ["threats", "discovery", "membership", "cli", "fuzz", "transfer", "palmtree", "sync", "wire"],
 ].map((names) => names.map((name) => `tests/${name}`));
 
 const given = process.argv.slice(2);
