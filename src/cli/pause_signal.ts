@@ -16,7 +16,10 @@ export interface Pausable {
   resume(): void;
 }
 
-/** The first SIGUSR1 stops what there is, the next lets it go on, until what is returned is disposed of. */
+/**
+ * The first SIGUSR2 stops what there is, the next lets it go on, until what is returned is disposed of. Not SIGUSR1: with
+ * that the runtime opens its debugger.
+ */
 export function toggleOnSignal(what: Pausable, output: Output): Disposable {
   if (Deno.build.os === "windows") return { [Symbol.dispose]: () => {} }; // it has no such signal
   const toggle = () => {
@@ -24,6 +27,6 @@ export function toggleOnSignal(what: Pausable, output: Output): Disposable {
     else what.pause();
     output.note(what.paused ? "paused; the same signal again goes on" : "goes on");
   };
-  Deno.addSignalListener("SIGUSR1", toggle);
-  return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGUSR1", toggle) };
+  Deno.addSignalListener("SIGUSR2", toggle);
+  return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGUSR2", toggle) };
 }
