@@ -257,6 +257,20 @@ export {
   type TransferNews,
   type TransferSource,
 } from "./src/page/mod.ts";
+export {
+  type Figure,
+  type FollowedFolder,
+  MAX_VIEWERS,
+  METRICS_PATH,
+  type ShownFolder,
+  STATUS_PATH,
+  StatusPage,
+  type StatusPageOptions,
+  type StatusPageParts,
+  type StatusSource,
+  SyncSource,
+  type SyncSourceOptions,
+} from "./src/status/mod.ts";
 export { type StateProgress, type StateRecord, States } from "./src/states.ts";
 export { Watchers, type WatchersOptions } from "./src/watchers.ts";
 export {
@@ -454,11 +468,29 @@ export {
   Broadcast,
   type BroadcastEvent,
   type BroadcastOptions as BroadcastTreeOptions,
+  type BroadcastProgress,
   type BroadcastSummary,
   type BroadcastTarget,
+  type RecipientProgress,
   type RecipientSummary,
   type TreeShape,
 } from "./src/palmtree/mod.ts";
+export {
+  FolderSync,
+  type FolderSyncOptions,
+  type HubLimits,
+  type HubStatus,
+  JoinedHub,
+  type JoinHubOptions,
+  type PlannedStep,
+  type ServeFolderOptions,
+  SyncClient,
+  type SyncClientOptions,
+  type SyncEvent,
+  SyncFolder,
+  SyncHub,
+  type SyncScope,
+} from "./src/sync/mod.ts";
 export {
   type Admission,
   type AllowanceLimits,

@@ -37,6 +37,7 @@ import type { PageOptions } from "./page/options.ts";
 import { Page } from "./page/page.ts";
 import { type BroadcastFilesOptions, PeerBroadcasts } from "./peer_broadcast.ts";
 import { openDht } from "./peer_dht.ts";
+import { hostsIfAllowed } from "./peer_discovery.ts";
 import { type FileSender, type FilesEvent, transferFiles, transferStream } from "./peer_files.ts";
 import { locate, lookBeyond, type Whereabouts } from "./peer_whereabouts.ts";
 import { openGossip } from "./peer_gossip.ts";
@@ -46,6 +47,8 @@ import { pageParts } from "./peer_page.ts";
 import { openParts, type PeerParts } from "./peer_parts.ts";
 import { PeerConnectNode } from "./peer_peerconnect.ts";
 import { PeerRumors, type RumorDialect, type Rumors } from "./peer_rumors.ts";
+import { openStatus } from "./peer_status.ts";
+import { openFolder } from "./peer_sync.ts";
 import type { Reach, ReachOptions } from "./reach.ts";
 import { ServerPeer, type ServerPeerOptions } from "./rpc/mesh.ts";
 import { Server } from "./rpc/server.ts";
@@ -59,6 +62,9 @@ import { connectPeerpy } from "./session/peerpy.ts";
 import type { Session, SessionOptions } from "./session/session.ts";
 import { Sessions, type SessionsOptions } from "./session/sessions.ts";
 import type { States } from "./states.ts";
+import type { StatusPage, StatusPageOptions } from "./status/status_page.ts";
+import { TransferBoard, type TransferRow } from "./status/transfer_board.ts";
+import type { FolderSync, FolderSyncOptions } from "./sync/folder_sync.ts";
 import type { SkippedPath } from "./transfer/manifest.ts";
 import { Receiver } from "./transfer/receive.ts";
 import type { SendEvent } from "./transfer/send_options.ts";
@@ -121,6 +127,7 @@ export class Peer implements AsyncDisposable {
   readonly #udp: UdpPort | undefined;
   readonly #parts: AsyncDisposableStack;
   readonly #broadcasts: PeerBroadcasts;
+  readonly #transfers = new TransferBoard();
   readonly #rumors: PeerRumors;
   readonly #kademlia: PeerKademlia;
   #membership: Membership | undefined;
@@ -208,6 +215,11 @@ export class Peer implements AsyncDisposable {
   /** What happened, how often. */
   get metrics(): Metrics {
     return this.endpoint.metrics;
+  }
+
+  /** The transfers at work: what it sends first, then what comes in. */
+  get transfers(): TransferRow[] {
+    return this.#transfers.rows;
   }
 
   /** Registers a handler for requests and messages with a header. @returns what takes it back. */
@@ -472,10 +484,28 @@ export class Peer implements AsyncDisposable {
     return this.#parts.use(new Page(pageParts(this, this.#web), options));
   }
 
+  /**
+   * Serves the status page and `/metrics` on the web port from now on, for callers of this machine. Once for a peer.
+   *
+   * @throws {TypeError} when it was opened without `web`, and the second time.
+   */
+  statusPage(options: StatusPageOptions = {}): StatusPage {
+    return this.#parts.use(openStatus(this, {
+      web: this.#web,
+      udp: this.#udp,
+      dialects: this.#dialectsServed,
+      hosts: () => hostsIfAllowed(this.#options),
+      dht: () => this.#dht,
+      transfers: this.#transfers,
+      broadcasts: this.#broadcasts,
+    }, options));
+  }
+
   /** Receives files into a folder, from now on. Iterate over the result to learn what comes. */
   receive(options: ReceiveFilesOptions): Receiver {
     const { clock, log } = this.endpoint;
     const receiver = this.#parts.use(Receiver.open(this.endpoint, { clock, log, ...options }));
+    this.#parts.use(this.#transfers.watch(receiver));
     const { maxTotalBytes, writer, maxBytesPerSecond } = options;
     if (writer === undefined && this.address !== undefined) {
       this.#parts.use(this.#broadcasts.receiveInto(receiver, { maxBytesPerSecond }));
@@ -486,6 +516,38 @@ export class Peer implements AsyncDisposable {
       this.#parts.use(this.peerconnect.takePart(receiver, { ...limits, maxBytesPerSecond }));
     }
     return receiver;
+  }
+
+  /**
+   * Opens a folder to keep it alike with others: serve it to them, join those that they serve, or both.
+   *
+   * @example
+   * ```ts
+   * import { Peer } from "@kith/kith";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const dir = await Deno.makeTempDir();
+   * await Deno.mkdir(`${dir}/photos`);
+   * await Deno.writeTextFile(`${dir}/photos/cat.txt`, "meow");
+   *
+   * await using bob = await Peer.open({ hostname: "127.0.0.1", port: 0, web: true, httpPort: 0 });
+   * await using photos = await bob.folder(`${dir}/photos`);
+   * photos.serve();
+   *
+   * await using alice = await Peer.open({ hostname: "127.0.0.1", clientOnly: true });
+   * await using copy = await alice.folder(`${dir}/copy`);
+   * const hub = await copy.join(`ws://127.0.0.1:${bob.httpAddress?.port}`);
+   * await hub.sync();
+   * assertEquals(await Deno.readTextFile(`${dir}/copy/cat.txt`), "meow");
+   * ```
+   *
+   * @param dir The folder; its index is kept in the peer's home.
+   * @throws {NotFoundError} `no-path` when it is not there, and was before.
+   * @throws {UnsupportedError} when none of the files that were in it is there, and when another process has it open.
+   */
+  async folder(dir: string, options: FolderSyncOptions = {}): Promise<FolderSync> {
+    const { home } = this.#options;
+    return this.#parts.use(await openFolder(dir, this, { home, web: this.#web }, options));
   }
 
   /** Closes everything in reverse order. Harmless when closed. */
@@ -499,7 +561,9 @@ export class Peer implements AsyncDisposable {
   }
 
   get #sender(): FileSender {
-    return { endpoint: this.endpoint, link: (target, options) => this.link(target, options) };
+    const { endpoint } = this;
+    const board = this.#transfers;
+    return { endpoint, board, link: (target, options) => this.link(target, options) };
   }
 
   get #dialectsServed(): readonly Dialect[] {

@@ -7,12 +7,21 @@
 import type { FoundPeer } from "./discovery/search.ts";
 import type { Link } from "./endpoint/link.ts";
 import { Broadcast } from "./palmtree/broadcast.ts";
-import type { BroadcastOptions, BroadcastTarget } from "./palmtree/broadcast_options.ts";
+import type {
+  BroadcastOptions,
+  BroadcastProgress,
+  BroadcastTarget,
+} from "./palmtree/broadcast_options.ts";
+import type { ReceivingProgress } from "./palmtree/receiving.ts";
 import type { PalmPorts } from "./palmtree/relay_driver.ts";
 import { TreeReceiver } from "./palmtree/tree_receiver.ts";
+import { titleOf } from "./peer_files.ts";
 import type { ReachOptions } from "./reach.ts";
 import { buildManifest } from "./transfer/manifest.ts";
 import type { Receiver } from "./transfer/receive.ts";
+
+/** How long a broadcast that is over is still shown, in milliseconds. */
+const SHOWN_AFTER_MS = 30_000;
 
 /** What the peer gives. */
 export interface Broadcaster extends Omit<PalmPorts, "maxBytesPerSecond" | "tuning"> {
@@ -28,10 +37,21 @@ export interface BroadcastFilesOptions extends ReachOptions, Omit<BroadcastOptio
   maxBytesPerSecond?: number;
 }
 
+/** A broadcast of ours, as it is shown. */
+export interface ShownBroadcast {
+  /** What it is called. */
+  readonly what: string;
+  /** Whether it is over; the last one is shown for a while. */
+  readonly over: boolean;
+  /** How far it is. */
+  readonly progress: BroadcastProgress;
+}
+
 /** What a peer sends to many, and takes of what others do. */
 export class PeerBroadcasts implements AsyncDisposable {
   readonly #broadcaster: Broadcaster;
-  readonly #sending = new Set<Broadcast>();
+  readonly #sending = new Map<Broadcast, string>();
+  #last: (ShownBroadcast & { readonly overMs: number }) | undefined;
   #trees: TreeReceiver | undefined;
 
   /** Takes part in nothing yet. */
@@ -51,10 +71,23 @@ export class PeerBroadcasts implements AsyncDisposable {
     const targets = to.map((target) => targetOf(target, link, reach));
     const built = await buildManifest(paths, signal === undefined ? {} : { signal });
     const sending = new Broadcast({ ...ports, maxBytesPerSecond }, built, targets, rest);
-    this.#sending.add(sending);
-    const forget = () => void this.#sending.delete(sending);
-    sending.done.then(forget, forget);
+    this.#sending.set(sending, titleOf(paths));
+    const ended = () => this.#ended(sending);
+    sending.done.then(ended, ended);
     return sending;
+  }
+
+  /** What is sent, and for half a minute the last that was. */
+  get sending(): ShownBroadcast[] {
+    const { clock } = this.#broadcaster.endpoint;
+    const all = [...this.#sending].map(([{ progress }, what]) => ({ what, over: false, progress }));
+    const last = this.#last;
+    return last === undefined || clock.now() - last.overMs > SHOWN_AFTER_MS ? all : [...all, last];
+  }
+
+  /** What comes of others. */
+  get receiving(): ReceivingProgress[] {
+    return this.#trees?.progress ?? [];
   }
 
   /** Begins to take part, where the owner of a receiver wants it; of a peer's receivers the last one counts. */
@@ -69,7 +102,14 @@ export class PeerBroadcasts implements AsyncDisposable {
 
   /** Gives up what is being sent. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#sending].map((sending) => sending.close()));
+    await Promise.all([...this.#sending.keys()].map((sending) => sending.close()));
+  }
+
+  #ended(sending: Broadcast): void {
+    const what = this.#sending.get(sending) ?? "";
+    const { progress } = sending;
+    this.#sending.delete(sending);
+    this.#last = { what, over: true, progress, overMs: this.#broadcaster.endpoint.clock.now() };
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { basename } from "node:path";
 import type { Clock } from "./clock.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
 import type { Link } from "./endpoint/link.ts";
@@ -17,6 +18,7 @@ import {
 } from "./errors.ts";
 import type { SendFilesOptions } from "./peer_options.ts";
 import type { ReachOptions } from "./reach.ts";
+import type { TransferBoard } from "./status/transfer_board.ts";
 import { buildManifest, type BuiltManifest, type SkippedPath } from "./transfer/manifest.ts";
 import { sendFiles, sendStream } from "./transfer/send.ts";
 import { type SendEvent, type SendOptions, SentBefore } from "./transfer/send_options.ts";
@@ -41,6 +43,8 @@ export interface FileSender {
   readonly endpoint: Endpoint;
   /** Connects to whom it is asked to. */
   readonly link: (target: string, options: ReachOptions) => Promise<Link>;
+  /** Where transfers at work are shown. */
+  readonly board: TransferBoard;
 }
 
 /** What happens while files are sent: {@linkcode SendEvent}, and what is not sent. */
@@ -60,7 +64,22 @@ export type FilesEvent =
   };
 
 /** Sends files and folders; see `Peer.transfer`. */
-export async function* transferFiles(
+export function transferFiles(
+  sender: FileSender,
+  paths: readonly string[],
+  options: SendFilesOptions,
+): AsyncGenerator<FilesEvent, void, void> {
+  const about = { peer: options.to, what: titleOf(paths) };
+  return sender.board.follow(about, sendPaths(sender, paths, options));
+}
+
+/** What files and folders are called together. */
+export function titleOf(paths: readonly string[]): string {
+  const [first = ""] = paths;
+  return basename(first) + (paths.length > 1 ? ` and ${paths.length - 1} more` : "");
+}
+
+async function* sendPaths(
   sender: FileSender,
   paths: readonly string[],
   options: SendFilesOptions,
@@ -90,7 +109,17 @@ export async function* transferFiles(
 }
 
 /** Sends what comes from somewhere, as one file; see `Peer.transferStream`. */
-export async function* transferStream(
+export function transferStream(
+  sender: FileSender,
+  source: AsyncIterable<Uint8Array>,
+  name: string,
+  options: SendFilesOptions,
+): AsyncGenerator<SendEvent, void, void> {
+  const about = { peer: options.to, what: name };
+  return sender.board.follow(about, sendSource(sender, source, name, options));
+}
+
+async function* sendSource(
   sender: FileSender,
   source: AsyncIterable<Uint8Array>,
   name: string,

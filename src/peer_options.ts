@@ -19,6 +19,7 @@ import type { Home } from "./state/home.ts";
 import type { SkippedPath, TransferSummary } from "./transfer/manifest.ts";
 import type { ReceiverOptions } from "./transfer/receive.ts";
 import type { SendOptions } from "./transfer/send_options.ts";
+import type { TlsIdentity } from "./transport/http.ts";
 import type { Address, Transport } from "./transport/transport.ts";
 import { VERSION } from "./version.ts";
 
@@ -84,6 +85,8 @@ export interface PeerOptions {
   web?: boolean;
   /** Port for HTTP and WebSocket, 0 for any. @default {3488 or the next free one} */
   httpPort?: number | undefined;
+  /** Certificate and key, in PEM: then HTTP is served as `https:`, and WebSockets as `wss:`. @default none */
+  tls?: TlsIdentity | undefined;
   /** Other programs whose protocols are served, who are looked for and told of us. @default {[]} */
   dialects?: readonly Dialect[];
   /** Limits of the endpoint. */

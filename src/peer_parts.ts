@@ -19,6 +19,7 @@ import { openDiscovery, openForeign } from "./peer_discovery.ts";
 import { AGENT, CAPABILITIES, type PeerOptions } from "./peer_options.ts";
 import { provenOf, Reach } from "./reach.ts";
 import { Access } from "./secure/access.ts";
+import { requireCipher } from "./secure/aead.ts";
 import { Identity } from "./secure/identity.ts";
 import { Network } from "./secure/network.ts";
 import { isScope } from "./secure/scope.ts";
@@ -76,6 +77,7 @@ export async function openParts(
       `Name must have at most ${MAX_NAME_CHARS} characters: it has ${name.length}`,
     );
   }
+  requireCipher();
   const network = networkOf(options.network);
   const trust = new Trust({ home, clock, log });
   const access = new Access({ identity, home, clock, log });
@@ -108,7 +110,7 @@ export async function openParts(
     ? await states.open(
       stack,
       "web",
-      () => WebPort.open(endpoint, { hostname, port: options.httpPort }),
+      () => WebPort.open(endpoint, { hostname, port: options.httpPort, tls: options.tls }),
     )
     : undefined;
   const udp = clientOnly ? undefined : await states.open(

@@ -10,7 +10,8 @@ import type { RequestOptions } from "../endpoint/outgoing.ts";
 import { printable } from "../log.ts";
 import { Client } from "../rpc/client.ts";
 import { type Address, formatAddress, parseAddress } from "../transport/transport.ts";
-import { openPeer, reachOptions } from "./open_peer.ts";
+import { whomOf } from "./control/host.ts";
+import { openPeer, reachOptions, usePeer } from "./open_peer.ts";
 import { UsageError } from "./options.ts";
 import type { Invocation } from "./verbs.ts";
 
@@ -34,9 +35,10 @@ export async function openCallee(invocation: Invocation, target: string): Promis
   if (dialect === "peerconnect") return await openPeerConnect(invocation, target);
   if (target.startsWith("udp://")) return await openUdp(invocation, target);
   const reach = reachOptions(options, signal);
-  const peer = await openPeer(invocation, { clientOnly: true });
+  const used = await usePeer(invocation, { clientOnly: true });
+  const { peer } = used;
   try {
-    const link = await peer.link(target, reach);
+    const link = await peer.link(whomOf(target, invocation.host), reach);
     const bodyOf = (data: unknown) => data === undefined ? {} : { data };
     return {
       label: link.label,
@@ -45,11 +47,11 @@ export async function openCallee(invocation: Invocation, target: string): Promis
       ping: (options) => link.ping(options),
       async [Symbol.asyncDispose]() {
         await link.close();
-        await peer.close();
+        await used[Symbol.asyncDispose]();
       },
     };
   } catch (error) {
-    await peer.close();
+    await used[Symbol.asyncDispose]();
     throw error;
   }
 }
@@ -58,7 +60,8 @@ async function openUdp(invocation: Invocation, target: string): Promise<Callee> 
   if (parseAddress(target.slice("udp://".length)) === undefined) {
     throw new UsageError(`The peer must be udp://HOST:PORT: it is ${printable(target, 60)}`);
   }
-  const peer = await openPeer(invocation, { clientOnly: true });
+  const used = await usePeer(invocation, { clientOnly: true });
+  const { peer } = used;
   return {
     label: printable(target, 80),
     call: (name, data, options) => peer.call(target, name, data, options),
@@ -70,7 +73,7 @@ async function openUdp(invocation: Invocation, target: string): Promise<Callee> 
       await peer.call(target, "ping", undefined, options);
       return performance.now() - startedMs;
     },
-    [Symbol.asyncDispose]: () => peer.close(),
+    [Symbol.asyncDispose]: () => used[Symbol.asyncDispose](),
   };
 }
 

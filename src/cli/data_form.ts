@@ -24,16 +24,16 @@ const JSON_FACTOR = 8;
  */
 export async function readData(
   words: readonly string[],
-  { options, signal }: Invocation,
+  invocation: Invocation,
   maxBytes: number,
 ): Promise<unknown> {
-  const form = options.choice("as", FORMS) ?? "text";
+  const form = invocation.options.choice("as", FORMS) ?? "text";
   const text = words.join(" ");
   if (text !== "-") {
     if (form === "json") return parseData(text);
     return form === "bytes" ? new TextEncoder().encode(text) : text;
   }
-  const bytes = await readStdin(form === "json" ? JSON_FACTOR * maxBytes : maxBytes, signal);
+  const bytes = await readStdin(invocation, form === "json" ? JSON_FACTOR * maxBytes : maxBytes);
   if (form === "json") return parseData(bytes);
   return form === "bytes" ? bytes : lineOf(bytes);
 }

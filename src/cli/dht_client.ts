@@ -8,7 +8,8 @@ import { sleep, systemClock } from "../clock.ts";
 import { NotFoundError, TimeoutError } from "../errors.ts";
 import { printable } from "../log.ts";
 import type { Peer } from "../peer.ts";
-import { openPeer } from "./open_peer.ts";
+import { OwnPeerWanted } from "./control/host.ts";
+import { type UsedPeer, usePeer } from "./open_peer.ts";
 import { interrupted, isHomeHeld } from "./running.ts";
 import type { Invocation } from "./verbs.ts";
 
@@ -39,10 +40,14 @@ export function patience(invocation: Invocation, usualMs: number = ASK_MS): Pati
 }
 
 /** A peer that knows nodes of the DHT. @throws {NotFoundError} `no-peer` when there are none, with what was tried. */
-export async function openClient(invocation: Invocation): Promise<Peer> {
+export async function openClient(invocation: Invocation): Promise<UsedPeer> {
+  if (invocation.host?.options.text("dht") === "off") {
+    throw new OwnPeerWanted("the running peer is not in the DHT");
+  }
   await using stack = new AsyncDisposableStack();
   const how = { clientOnly: true, seeds: true, dht: { mode: "client" } } as const;
-  const peer = stack.use(await openPeer(invocation, how));
+  const used = stack.use(await usePeer(invocation, how));
+  const { peer } = used;
   using looking = patience(invocation, LOOK_MS);
   await Promise.race([peer.dht.join(), interrupted(looking.signal)]);
   while (peer.dht.stat().nodes === 0 && !looking.signal.aborted) {
@@ -51,7 +56,7 @@ export async function openClient(invocation: Invocation): Promise<Peer> {
   invocation.signal.throwIfAborted();
   if (peer.dht.stat().nodes === 0) throw nobody(peer, invocation);
   stack.move();
-  return peer;
+  return used;
 }
 
 /** The error where nobody takes part. */

@@ -24,7 +24,8 @@ const MAX_SHOWN_CHARS = 2_000;
 export async function runGet(invocation: Invocation): Promise<void> {
   const { options, output } = invocation;
   const target = parseTarget(options);
-  await using peer = await openClient(invocation);
+  await using used = await openClient(invocation);
+  const { peer } = used;
   using limit = patience(invocation);
   const found = await get(peer, target, limit.signal);
   if (found === undefined) throw nothing(target, peer.dht.stat().nodes);

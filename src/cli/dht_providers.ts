@@ -25,7 +25,8 @@ export async function runProviders(invocation: Invocation): Promise<void> {
   const [, name, ...more] = options.args;
   if (name === undefined || more.length > 0) throw new UsageError("One NAME is wanted");
   checkedName(name);
-  await using peer = await openClient(invocation);
+  await using used = await openClient(invocation);
+  const { peer } = used;
   using limit = patience(invocation);
   const providers = await peer.dht.providers(name, { signal: limit.signal });
   if (providers.length === 0) {

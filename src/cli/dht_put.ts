@@ -25,7 +25,8 @@ export async function runPut(invocation: Invocation): Promise<void> {
   const ttl = parseTtl(options);
   if (options.has("immutable")) {
     const value = await parseStored(invocation);
-    await using peer = await openClient(invocation);
+    await using used = await openClient(invocation);
+    const { peer } = used;
     using limit = patience(invocation);
     const put = await peer.dht.store(value, { ...ttl, signal: limit.signal });
     return showPut(put, "stored", output);
@@ -35,7 +36,8 @@ export async function runPut(invocation: Invocation): Promise<void> {
   const place = parsePlace(name, options);
   const cas = parseCas(options);
   const value = await readValue(words, invocation, { maxBytes: MAX_VALUE_BYTES, encode });
-  await using peer = await openClient(invocation);
+  await using used = await openClient(invocation);
+  const { peer } = used;
   using limit = patience(invocation);
   const { own, plain } = place;
   const put = await peer.dht.put(name, value, { own, plain, ...cas, ...ttl, signal: limit.signal });

@@ -13,7 +13,8 @@ import type { Invocation } from "./verbs.ts";
 /** Shows what a node here comes to know of the DHT. */
 export async function runStat(invocation: Invocation): Promise<void> {
   if (invocation.options.args.length > 1) throw new UsageError("dht stat takes options only");
-  await using peer = await openClient(invocation);
+  await using used = await openClient(invocation);
+  const { peer } = used;
   showStat(peer.dht.stat(), invocation.output);
 }
 

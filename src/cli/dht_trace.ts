@@ -34,7 +34,8 @@ interface Quest {
 export async function runTrace(invocation: Invocation): Promise<void> {
   const { options, output } = invocation;
   const target = parseTarget(options);
-  await using peer = await openClient(invocation);
+  await using used = await openClient(invocation);
+  const { peer } = used;
   using limit = patience(invocation);
   const key = keyOf(target, peer.peerId);
   const events = peer.dht.trace(toKey(key), limit);

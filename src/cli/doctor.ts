@@ -28,6 +28,7 @@ const REASON_COLUMN = 58;
 
 /** What a check came to, for people. */
 const VERDICTS = { true: "ok", false: "FAILED", null: "skipped" } as const;
+const PAINTS = { true: "good", false: "bad", null: "faint" } as const;
 
 /** Looks why peers do not find each other, and says what to do. */
 export async function run({ options, output, signal }: Invocation): Promise<void> {
@@ -64,7 +65,7 @@ export async function run({ options, output, signal }: Invocation): Promise<void
       ...(fix === undefined ? {} : { fix }),
       ...(facts === undefined ? {} : { facts }),
     };
-    output.result({ check, ok, why, ...more }, textOf(shown));
+    output.result({ check, ok, why, ...more }, textOf(shown), PAINTS[`${ok}`]);
   }
   if (hide !== undefined) {
     const counters = metrics.snapshot();

@@ -6,8 +6,14 @@
 
 import { exitStatus, PeerError } from "../errors.ts";
 import { printable } from "../log.ts";
-import { COMMON_OPTIONS, Options, type OptionSpecs, UsageError } from "./options.ts";
+import { adviceFor, traceOf } from "./advice.ts";
+import { settingsOf } from "./config_settings.ts";
+import { overviewOf, usageOf } from "./help.ts";
+import { Options, UsageError } from "./options.ts";
 import { LOG_LEVELS, Output } from "./output.ts";
+import type { Paint } from "./paint.ts";
+import { didYouMean } from "./suggest.ts";
+import { runVerb } from "./run_verb.ts";
 import { type Verb, VERBS } from "./verbs.ts";
 
 /** Exit status after ^C. */
@@ -29,7 +35,8 @@ export async function main(line: readonly string[]): Promise<number> {
   if (name === undefined || name === "help") return overview(name === undefined ? 2 : 0);
   const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
   if (verb === undefined) {
-    complain(`Unknown verb ${printable(name, 40)}; "kith help" lists them`);
+    const hint = didYouMean(name, Object.keys(VERBS), "kith ");
+    complain(`Unknown verb ${printable(name, 40)}${hint || '; "kith help" lists them'}`, "bad");
     return 2;
   }
   const interrupt = new AbortController();
@@ -38,9 +45,11 @@ export async function main(line: readonly string[]): Promise<number> {
     interrupt.abort(new DOMException("Interrupted", "AbortError"));
   };
   let output = new Output({ json: line.includes("--json"), level: "error" });
+  let options: Options | undefined;
   try {
-    const options = new Options(rest, verb.options);
+    options = new Options(rest, verb.options);
     if (options.has("help")) return help(name, verb);
+    options = configured(name, verb, rest, options);
     if (verb.usage === "" && options.args.length > 0) {
       throw new UsageError(
         `It takes options only: ${printable(options.args[0] ?? "", 60)} is none`,
@@ -49,12 +58,11 @@ export async function main(line: readonly string[]): Promise<number> {
     const level = options.choice("log", LOG_LEVELS) ?? "error";
     output = new Output({ json: options.has("json"), level });
     for (const name of SIGNALS) Deno.addSignalListener(name, onInterrupt);
-    const { run } = await verb.load();
-    const status = await run({ options, output, signal: interrupt.signal });
+    const status = await runVerb(name, verb, { options, output, signal: interrupt.signal });
     return interrupt.signal.aborted ? INTERRUPTED : status ?? 0;
   } catch (error) {
     if (interrupt.signal.aborted) return INTERRUPTED;
-    report(error, name, output);
+    report(error, name, output, options);
     return exitStatus(error);
   } finally {
     for (const name of SIGNALS) Deno.removeSignalListener(name, onInterrupt);
@@ -69,23 +77,10 @@ function translated(line: readonly string[]): readonly string[] {
   return first === "help" && second !== undefined ? [second, "--help"] : line;
 }
 
-/** The usage text of a verb. */
-export function usageOf(name: string, verb: Verb): string {
-  const rows = (specs: OptionSpecs) =>
-    Object.entries(specs).map(([option, { value, help }]) => {
-      return `  ${`--${option}${value === undefined ? "" : " " + value}`.padEnd(24)} ${help}`;
-    });
-  const own = Object.entries(verb.options).filter(([option]) => !(option in COMMON_OPTIONS));
-  return [
-    `kith ${name} ${verb.usage}`.trimEnd() + "   " + verb.summary,
-    "",
-    ...rows(Object.fromEntries(own)),
-    ...rows(COMMON_OPTIONS),
-    "",
-    `--json prints   ${verb.prints}`,
-    `needs           ${verb.permissions}`,
-    `example         ${verb.example}`,
-  ].join("\n");
+/** The options, with what environment and configuration say; `config` itself has to run when those are wrong. */
+function configured(name: string, verb: Verb, line: readonly string[], options: Options): Options {
+  if (verb.options.home === undefined || name === "config") return options;
+  return new Options(line, verb.options, settingsOf(name, VERBS, options));
 }
 
 function help(name: string, verb: Verb): number {
@@ -94,30 +89,38 @@ function help(name: string, verb: Verb): number {
 }
 
 function overview(status: number): number {
-  const verbs = Object.entries(VERBS).map(([name, { usage, summary }]) => {
-    return `  ${`kith ${name} ${usage}`.padEnd(34)} ${summary}`;
-  });
-  const text = [
-    "kith: find peers on the network and send them files, without a server in the middle",
-    "",
-    ...verbs,
-    "",
-    '"kith VERB --help" shows the options of a verb and an example.',
-  ].join("\n");
+  const text = overviewOf(VERBS);
   if (status === 0) new Output({ json: false, level: "error" }).result({}, text);
   else complain(text);
   return status;
 }
 
-function report(error: unknown, verb: string, output: Output): void {
-  const message = error instanceof Error ? error.message : String(error);
-  if (output.json && (error instanceof PeerError || error instanceof UsageError)) {
-    const { code, details } = error instanceof PeerError ? error : { code: "usage", details: {} };
+/** Says what failed, why, and what to try; where it failed only to those who look for a fault in kith. */
+function report(error: unknown, verb: string, output: Output, options: Options | undefined): void {
+  const message = (error instanceof Error ? error.message : String(error)) +
+    originOf(error, options);
+  // Where nobody reads results any more, there is nobody to tell either.
+  if (output.json && !(error instanceof Deno.errors.BrokenPipe)) {
+    const { code, details } = factsOf(error);
     output.result({ event: "error", code, message, details: plain(details) }, "");
   }
-  complain(`kith ${verb}: ${message}`);
-  if (error instanceof UsageError) complain(`"kith ${verb} --help" shows the options`);
-  output.log.debug("where", { stack: error instanceof Error ? error.stack : undefined });
+  complain(`kith ${verb}: ${message}`, "bad");
+  const advice = adviceFor(error, verb);
+  if (advice !== undefined) complain(advice);
+  if (options?.text("log")?.includes("debug")) complain(traceOf(error), "faint");
+}
+
+function factsOf(error: unknown): Pick<PeerError, "code" | "details"> {
+  if (error instanceof PeerError) return error;
+  return { code: exitStatus(error) === 2 ? "usage" : "internal", details: {} };
+}
+
+/** Where an option has its value from that a mistake of usage is about, if nobody has typed it. */
+function originOf(error: unknown, options: Options | undefined): string {
+  if (!(error instanceof UsageError)) return "";
+  const [, name = ""] = /--([a-z][a-z-]*)/.exec(error.message) ?? [];
+  const from = options?.from(name);
+  return from === undefined ? "" : ` (from ${from})`;
 }
 
 /** Details that JSON can carry: what it cannot is left out. */
@@ -127,6 +130,6 @@ function plain(details: Readonly<Record<string, unknown>>): Record<string, unkno
   );
 }
 
-function complain(text: string): void {
-  new Output({ json: false, level: "error" }).note(text);
+function complain(text: string, paint?: Paint): void {
+  new Output({ json: false, level: "error" }).note(text, paint);
 }

@@ -7,6 +7,7 @@
 import type { DhtOptions } from "../dht/dht_options.ts";
 import { FOREIGN_DIALECTS } from "../discovery/foreign.ts";
 import { interfaceFilter } from "../discovery/interface_filter.ts";
+import { localInterfaces } from "../discovery/interfaces.ts";
 import { ACCESS_LEVELS } from "../endpoint/access_levels.ts";
 import { loadLimits } from "../endpoint/limits_file.ts";
 import type { RequestOptions } from "../endpoint/outgoing.ts";
@@ -34,17 +35,40 @@ export function openIdentity(
   return { identity: Identity.load(home), home };
 }
 
+/** What a verb wants of its peer. */
+export interface PeerWanted {
+  /** Whether it neither listens nor is found. */
+  readonly clientOnly: boolean;
+  /** Whether it is nobody that others know. @default {false} */
+  readonly anonymous?: boolean;
+  /** Whether it serves HTTP. @default {false} */
+  readonly web?: boolean;
+  /** Whether `--peer` is for whoever is there. @default {false} */
+  readonly seeds?: boolean;
+  /** How it takes part in the DHT. */
+  readonly dht?: DhtOptions;
+}
+
+/** A peer that a verb uses; disposing closes what was opened for it. */
+export interface UsedPeer extends AsyncDisposable {
+  /** The peer. */
+  readonly peer: Peer;
+}
+
+/** The running peer for a verb that runs in it, which stays open, and for others one of their own. */
+export async function usePeer(invocation: Invocation, wanted: PeerWanted): Promise<UsedPeer> {
+  const { host } = invocation;
+  const peer = host?.peer ?? await openPeer(invocation, wanted);
+  return {
+    peer,
+    async [Symbol.asyncDispose]() {
+      if (host === undefined) await peer.close();
+    },
+  };
+}
+
 /** A peer as the options ask for it. */
-export async function openPeer(
-  invocation: Invocation,
-  more: {
-    clientOnly: boolean;
-    anonymous?: boolean;
-    web?: boolean;
-    seeds?: boolean;
-    dht?: DhtOptions;
-  },
-): Promise<Peer> {
+export async function openPeer(invocation: Invocation, more: PeerWanted): Promise<Peer> {
   const { options, output } = invocation;
   const { identity, home } = more.anonymous
     ? { identity: Identity.generate(), home: undefined }
@@ -81,7 +105,14 @@ export async function openPeer(
     log: output.log,
   });
   if (keyFile !== undefined) watchKeys(peer, network, keyFile, output);
+  if (!more.clientOnly) noteUnreachable(output);
   return peer;
+}
+
+/** Who waits for others should know that nobody can come. An interface that comes up later is used. */
+function noteUnreachable(output: Output): void {
+  if (localInterfaces().length > 0) return;
+  output.note("No network interface is up: nobody can find this peer; kith doctor says more");
 }
 
 /** Takes new keys over while the peer runs. */

@@ -6,6 +6,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { printable } from "../log.ts";
+import { didYouMean } from "./suggest.ts";
 
 /** One option of a verb. */
 export interface OptionSpec {
@@ -15,12 +16,25 @@ export interface OptionSpec {
   readonly help: string;
   /** May be given more than once. @default {false} */
   readonly repeats?: boolean;
+  /** The words that it takes. @default any, as far as the option system knows */
+  readonly choices?: readonly string[];
   /** What it means without a value; one then follows a `=`, so that no argument is taken for it. @default it needs one */
   readonly bare?: string;
 }
 
 /** The options of a verb, by name. */
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
+
+/** What a setting says about an option: a switch is on or off, one that repeats has a list. */
+export type SettingValue = string | boolean | readonly string[];
+
+/** What stands for an option that the command line does not have. */
+export interface Setting {
+  /** Its value. */
+  readonly value: SettingValue;
+  /** Where it comes from, for errors and lists. */
+  readonly from: string;
+}
 
 /** A mistake on the command line: exit status 2, and the usage is shown. */
 export class UsageError extends TypeError {
@@ -41,78 +55,6 @@ export function asUsage<T>(make: () => T): T {
   }
 }
 
-/** Options that every verb has. */
-export const COMMON_OPTIONS: OptionSpecs = {
-  help: { help: "show this help" },
-  json: { help: "results as one JSON object per line on stdout" },
-  log: { value: "LEVEL", help: "say more on stderr: debug, info, warn or error (default: error)" },
-};
-
-/** Options of verbs that have an identity. */
-export const IDENTITY_OPTIONS: OptionSpecs = {
-  home: { value: "DIR", help: "where identity and state are kept (default: $KITH_HOME)" },
-  ephemeral: { help: "a new identity for this run, nothing is kept" },
-};
-
-/** Options of verbs that go on the network. */
-export const NETWORK_OPTIONS: OptionSpecs = {
-  ...IDENTITY_OPTIONS,
-  name: { value: "NAME", help: "a label that others see (default: none)" },
-  network: { value: "NAME", help: "only peers of the same network meet (default: $KITH_NETWORK)" },
-  "key-file": {
-    value: "F",
-    help: "file with the key of the network, for you alone to read (default: $KITH_KEY_FILE)",
-  },
-  host: { value: "ADDR", help: "use only this address of the machine, e.g. 127.0.0.1" },
-  "discovery-port": { value: "N", help: "UDP port that questions are sent to (default: 3486)" },
-};
-
-/** Options of verbs that look around for others. */
-export const FIND_OPTIONS: OptionSpecs = {
-  interface: { value: "LIST", help: "use only these interfaces, e.g. eth0,wl* or !docker*" },
-  "peers-file": { value: "F", help: "also ask at the HOST:PORT on each line of this file" },
-  "dns-name": {
-    value: "NAME",
-    help: "also ask at the kith=HOST:PORT in the TXT records of this name",
-  },
-  mdns: { help: "also by mDNS (Avahi, Bonjour), which lists us for everybody on the network" },
-};
-
-/** Where others may be, for verbs that look for anybody. */
-export const SEED_OPTIONS: OptionSpecs = {
-  peer: { value: "HOST:PORT", help: "also ask there", repeats: true },
-};
-
-/** Options of verbs that look for a peer. */
-export const REACH_OPTIONS: OptionSpecs = {
-  peer: { value: "HOST:PORT", help: "ask there instead of looking around", repeats: true },
-  timeout: {
-    value: "SECONDS",
-    help: "how long to look and connect (default: 10), and to wait for an answer",
-  },
-  "invite-file": {
-    value: "F",
-    help: "file with invites or API keys to show, for you alone to read (default: $KITH_INVITE)",
-  },
-};
-
-/** Options of verbs that listen. */
-export const LISTEN_OPTIONS: OptionSpecs = {
-  port: { value: "N", help: "TCP port, 0 for any (default: 3485 or the next free one)" },
-  "udp-port": { value: "N", help: "UDP port that answers leave from, 0 for any" },
-  access: {
-    value: "LEVEL",
-    help:
-      "who may call, write and send: public, private (proven peers) or invited (default: public)",
-  },
-};
-
-/** Options of verbs that serve. */
-export const SERVE_OPTIONS: OptionSpecs = {
-  "http-port": { value: "N", help: "port for HTTP and WebSocket (default: 3488 or the next free)" },
-  dialect: { value: "LIST", help: "also speak peerconnect, witch, peerpy, or all (default: none)" },
-};
-
 /** Milliseconds of a unit of time. */
 const UNIT_MS: Readonly<Record<string, number>> = {
   s: 1_000,
@@ -126,10 +68,22 @@ export class Options {
   /** What is not an option, in order. */
   readonly args: readonly string[];
   readonly #values: Readonly<Record<string, unknown>>;
+  readonly #settings: ReadonlyMap<string, Setting>;
 
-  /** Reads a command line. @throws {UsageError} for an option that the verb does not have, or one without its value. */
-  constructor(line: readonly string[], specs: OptionSpecs) {
+  /**
+   * Reads a command line.
+   *
+   * @param settings What stands for options that it does not have.
+   * @throws {UsageError} for an option that the verb does not have, or one without its value.
+   */
+  constructor(
+    line: readonly string[],
+    specs: OptionSpecs,
+    settings: ReadonlyMap<string, Setting> = new Map(),
+  ) {
     const names = Object.keys(specs);
+    const given = givenNames(line);
+    refuseValues(line, specs);
     const parsed = parseArgs(withBare(line, specs), {
       string: [...names.filter((name) => specs[name]?.value !== undefined), "_"],
       boolean: names.filter((name) => specs[name]?.value === undefined),
@@ -138,19 +92,38 @@ export class Options {
       unknown: (arg, key) => {
         // What was given to it may be a secret, and is not repeated.
         const [name = ""] = arg.split("=", 1);
-        if (key !== undefined) throw new UsageError(`Unknown option ${printable(name, 60)}`);
-        return true;
+        if (key === undefined) return true;
+        const hint = didYouMean(name.replace(/^-+/, ""), names, "--");
+        throw new UsageError(`Unknown option ${printable(name, 60)}${hint}`);
       },
     });
     for (const name of names) {
-      const given = parsed[name];
-      const empty = Array.isArray(given) ? given.includes("") : given === "";
+      const value = parsed[name];
+      const empty = Array.isArray(value) ? value.includes("") : value === "";
       if (specs[name]?.value !== undefined && empty) {
         throw new UsageError(`Option --${name} needs ${specs[name]?.value}`);
       }
     }
-    this.#values = parsed;
+    const behind = [...settings].filter(([name]) => !given.has(name) && Object.hasOwn(specs, name));
+    this.#settings = new Map(behind);
+    this.#values = { ...parsed, ...mapValues(behind) };
     this.args = parsed._.map(String);
+  }
+
+  /** What was given, on the command line or by a setting: a text, several, or `true` for a switch. */
+  given(): Record<string, string | string[] | true> {
+    const given: Record<string, string | string[] | true> = {};
+    for (const [name, value] of Object.entries(this.#values)) {
+      if (name === "_" || name === "h") continue; // arguments, and another name of --help
+      if (typeof value === "string" || value === true) given[name] = value;
+      else if (Array.isArray(value) && value.length > 0) given[name] = value.map(String);
+    }
+    return given;
+  }
+
+  /** Where an option's value comes from, if that is not the command line. */
+  from(name: string): string | undefined {
+    return this.#settings.get(name)?.from;
   }
 
   /** Whether a switch is set. */
@@ -265,4 +238,31 @@ function withBare(line: readonly string[], specs: OptionSpecs): string[] {
     const bare = arg.startsWith("--") && at < end ? specs[arg.slice(2)]?.bare : undefined;
     return bare === undefined ? arg : `${arg}=${bare}`;
   });
+}
+
+/** The options that a command line has. */
+function givenNames(line: readonly string[]): Set<string> {
+  return new Set(optionsOf(line).map((arg) => arg.slice(2).split("=", 1)[0] ?? ""));
+}
+
+/** @throws {UsageError} when a switch is given a value other than `true` and `false`. */
+function refuseValues(line: readonly string[], specs: OptionSpecs): void {
+  for (const arg of optionsOf(line)) {
+    const [, name = "", value = ""] = /^--([^=]+)=(.*)$/s.exec(arg) ?? [];
+    const spec = Object.hasOwn(specs, name) ? specs[name] : undefined;
+    if (spec === undefined || spec.value !== undefined || /^(true|false)$/.test(value)) continue;
+    throw new UsageError(`Option --${name} is a switch: with a value it is --${name}=false`);
+  }
+}
+
+/** The arguments that begin with `--`, up to the one that is nothing else. */
+function optionsOf(line: readonly string[]): string[] {
+  const end = line.includes("--") ? line.indexOf("--") : line.length;
+  return line.slice(0, end).filter((arg) => arg.startsWith("--"));
+}
+
+function mapValues(
+  settings: readonly (readonly [name: string, setting: Setting])[],
+): Record<string, SettingValue> {
+  return Object.fromEntries(settings.map(([name, { value }]) => [name, value]));
 }

@@ -10,6 +10,7 @@
 import { BaseHandler, type LevelName, Logger as StdLogger } from "@std/log";
 import { INVISIBLE, type LogFields, type Logger, printable } from "../log.ts";
 import { encodeJson } from "../wire/json.ts";
+import { type Paint, painted } from "./paint.ts";
 
 /** Levels of `--log`. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -36,10 +37,11 @@ export class Output {
     this.log = makeLogger(options.level, (line) => this.note(line));
   }
 
-  /** Prints a result: `facts` as JSON, or `text` for people. */
-  result(facts: Record<string, unknown>, text: string): void {
+  /** Prints a result: `facts` as JSON, or `text` for people, in a colour where there are colours. */
+  result(facts: Record<string, unknown>, text: string, paint?: Paint): void {
     this.#clearProgress();
-    print(Deno.stdout, (this.json ? escapeUnsafe(encodeJson(facts)) : showable(text)) + "\n");
+    const shown = () => painted(showable(text), paint, Deno.stdout);
+    print(Deno.stdout, (this.json ? escapeUnsafe(encodeJson(facts)) : shown()) + "\n");
   }
 
   /** Prints bytes as they are. */
@@ -48,9 +50,9 @@ export class Output {
   }
 
   /** Prints a line for people that is no result. */
-  note(text: string): void {
+  note(text: string, paint?: Paint): void {
     this.#clearProgress();
-    print(Deno.stderr, showable(text) + "\n");
+    print(Deno.stderr, painted(showable(text), paint, Deno.stderr) + "\n");
   }
 
   /** Shows a line that the next one replaces; on a terminal only. */

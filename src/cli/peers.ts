@@ -12,7 +12,8 @@ import type { MemberDescription } from "../membership/description.ts";
 import { MEMBERSHIP_CAPABILITY } from "../membership/membership.ts";
 import type { Peer } from "../peer.ts";
 import { readMember, readMembers } from "./members.ts";
-import { openPeer, reachOptions } from "./open_peer.ts";
+import { selfAddress, whomOf } from "./control/host.ts";
+import { reachOptions, usePeer } from "./open_peer.ts";
 import { UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
 import type { Invocation } from "./verbs.ts";
@@ -28,7 +29,8 @@ export async function run(invocation: Invocation): Promise<void> {
   const { options, output, signal } = invocation;
   const [target, ...more] = options.args;
   if (more.length > 0) throw new UsageError("At most one PEER is wanted");
-  await using peer = await openPeer(invocation, { clientOnly: true });
+  await using used = await usePeer(invocation, { clientOnly: true });
+  const { peer } = used;
   if (!options.has("watch")) {
     await using link = await findMember(peer, target, invocation);
     if (link === undefined) {
@@ -73,10 +75,12 @@ async function watch(link: Link, { output, signal }: Invocation): Promise<void> 
 async function findMember(
   peer: Peer,
   target: string | undefined,
-  { options, signal }: Invocation,
+  { options, signal, host }: Invocation,
 ): Promise<Link | undefined> {
   const reach = reachOptions(options, signal);
-  if (target !== undefined) return await peer.link(target, reach);
+  if (target !== undefined) return await peer.link(whomOf(target, host), reach);
+  // It is a member itself, and the only one that it need not look for.
+  if (host !== undefined) return await peer.link(selfAddress(peer), reach);
   const timeoutMs = options.milliseconds("timeout") ?? LOOK_MS;
   for (const address of reach.peers ?? []) {
     const link = await tryMember(() => peer.endpoint.connect(address, { signal }));

@@ -11,7 +11,7 @@ import { MAX_MESSAGE_BYTES } from "../gossip/topic.ts";
 import { printable } from "../log.ts";
 import type { Peer } from "../peer.ts";
 import { readData } from "./data_form.ts";
-import { openPeer } from "./open_peer.ts";
+import { usePeer } from "./open_peer.ts";
 import { asUsage, UsageError } from "./options.ts";
 import { isHomeHeld } from "./running.ts";
 import type { Invocation } from "./verbs.ts";
@@ -28,7 +28,8 @@ export async function run(invocation: Invocation): Promise<void> {
   const timeoutMs = options.milliseconds("timeout") ?? LOOK_MS;
   const data = await readData(words, invocation, MAX_MESSAGE_BYTES);
   // Whoever only publishes is not called by others, and so need not listen.
-  await using peer = await openPeer(invocation, { clientOnly: true, seeds: true });
+  await using used = await usePeer(invocation, { clientOnly: true, seeds: true });
+  const { peer } = used;
   const { from, seq, confirmedBy } = await publish(peer, topic, { ...invocation, data, timeoutMs });
   const who = confirmedBy.map((peerId) => peerId.slice(0, 8)).join(", ");
   const have = confirmedBy.length === 1 ? "has" : "have";

@@ -32,7 +32,7 @@ export async function run(invocation: Invocation): Promise<void> {
   if (signal.aborted) stop();
   announce(peer, receiving.dir, output, toStdout);
   const hideProgress = showProgress(receiver, output);
-  using _signal = toggleOnSignal(everyTransfer(receiver), output);
+  using _signal = toggleOnSignal(everyTransfer(receiver), invocation);
   let failure: unknown;
   try {
     for await (const event of receiver) {

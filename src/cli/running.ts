@@ -23,7 +23,8 @@ export interface HeldHome extends Disposable {
 
 /** Holds the home, and says so when another peer runs with it, and so as the same peer. */
 export function holdHome(invocation: Invocation): HeldHome {
-  const { options, output } = invocation;
+  const { options, output, host } = invocation;
+  if (host !== undefined) return { home: host.home, [Symbol.dispose]: () => {} };
   if (options.has("ephemeral")) return { home: undefined, [Symbol.dispose]: () => {} };
   const home = homeOf(invocation);
   const file = openLock(home);
@@ -36,9 +37,9 @@ export function holdHome(invocation: Invocation): HeldHome {
   return { home, [Symbol.dispose]: () => file.close() };
 }
 
-/** Whether a peer runs with this home. */
+/** Whether another peer runs with this home. */
 export function isHomeHeld(invocation: Invocation): boolean {
-  if (invocation.options.has("ephemeral")) return false;
+  if (invocation.host !== undefined || invocation.options.has("ephemeral")) return false;
   using file = openLock(homeOf(invocation));
   return !file.tryLockSync(true);
 }

@@ -4,15 +4,18 @@
  * @module
  */
 
+import { resolve } from "node:path";
 import { PeerError } from "../errors.ts";
 import { printable } from "../log.ts";
 import type { FilesEvent, Peer, SendFilesOptions } from "../peer.ts";
 import { PauseSwitch } from "../transfer/send_options.ts";
-import { openPeer, reachOptions } from "./open_peer.ts";
+import { OwnPeerWanted, whomOf } from "./control/host.ts";
+import { reachOptions, usePeer } from "./open_peer.ts";
 import { type Options, UsageError } from "./options.ts";
 import { formatBytes, formatFiles, formatProgress, type Output } from "./output.ts";
 import { toggleOnSignal } from "./pause_signal.ts";
 import { runPeerConnectSend } from "./peerconnect.ts";
+import { stdinOf } from "./stdin.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** Between two lines of progress: often enough for an eye, or for a program. */
@@ -28,13 +31,15 @@ export async function run(invocation: Invocation): Promise<void> {
   const isPeerConnect = options.choice("dialect", ["native", "peerconnect"]) === "peerconnect";
   if (isPeerConnect) return await runPeerConnectSend(invocation);
   const pause = new PauseSwitch();
-  const how = { ...parseOptions(options), ...reachOptions(options, signal), pause };
-  await using peer = await openPeer(invocation, { clientOnly: true });
-  using _signal = toggleOnSignal(pause, output);
+  const parsed = parseOptions(options);
+  const to = whomOf(parsed.to, invocation.host);
+  const how = { ...parsed, ...reachOptions(options, signal), to, pause };
+  await using used = await usePeer(invocation, { clientOnly: true });
+  using _signal = toggleOnSignal(pause, invocation);
   const show = printer(output);
   let isUnderWay = false;
   try {
-    for await (const event of events(peer, options, how)) {
+    for await (const event of events(used.peer, invocation, how)) {
       isUnderWay = event.type !== "done" && (isUnderWay || event.type === "accepted");
       show(event);
     }
@@ -78,12 +83,29 @@ function parseOptions(options: Options): SendFilesOptions {
 
 function events(
   peer: Peer,
-  options: Options,
+  invocation: Invocation,
   how: SendFilesOptions,
 ): AsyncGenerator<FilesEvent, void, void> {
-  if (options.args[0] !== "-") return peer.transfer(options.args, how);
+  const { options } = invocation;
+  if (options.args[0] !== "-") return peer.transfer(pathsOf(invocation), how);
   const name = options.text("as") ?? STDIN_NAME;
-  return peer.transferStream(Deno.stdin.readable, name, how);
+  return peer.transferStream(stdinOf(invocation), name, how);
+}
+
+/**
+ * What to send. A running peer reads files itself, so that each block goes from the disk to the link once, where it may:
+ * who started it may have let it read less than the command line may.
+ *
+ * @throws {OwnPeerWanted} where it may not.
+ */
+function pathsOf({ options: { args }, host }: Invocation): readonly string[] {
+  if (host === undefined || args[0] === "-") return args;
+  const paths = args.map((path) => resolve(host.cwd, path));
+  const closed = paths.find((path) => {
+    return Deno.permissions.querySync({ name: "read", path }).state !== "granted";
+  });
+  if (closed === undefined) return paths;
+  throw new OwnPeerWanted(`the running peer may not read ${printable(closed, 300)}`);
 }
 
 /** Prints what happens. */

@@ -12,7 +12,7 @@ import type { Peer } from "../peer.ts";
 import { loadNetwork } from "../secure/network_file.ts";
 import { CursorFile } from "./cursor_file.ts";
 import { oldestFirst } from "./oldest_first.ts";
-import { openPeer } from "./open_peer.ts";
+import { usePeer } from "./open_peer.ts";
 import { asUsage, durationMs, type Options, UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
 import { announceClosed, holdHome, interrupted, showData } from "./running.ts";
@@ -31,7 +31,8 @@ export async function run(invocation: Invocation): Promise<void> {
   using held = holdHome(invocation);
   const network = networkName(options);
   using file = asUsage(() => new CursorFile({ home: held.home, network, topic }));
-  await using peer = await openPeer(invocation, { clientOnly: false, seeds: true });
+  await using used = await usePeer(invocation, { clientOnly: false, seeds: true });
+  const { peer } = used;
   await using subscription = peer.gossip.subscribe(topic, {
     signal,
     ...(maxWaiting === undefined ? {} : { maxWaiting }),
@@ -40,7 +41,8 @@ export async function run(invocation: Invocation): Promise<void> {
   await Promise.race([subscription.ready, interrupted(signal)]);
   announce(peer, topic, output);
   await read(subscription, { output, count, file });
-  await peer.close();
+  await subscription[Symbol.asyncDispose]();
+  await used[Symbol.asyncDispose]();
   announceClosed(peer, output);
 }
 

@@ -5,6 +5,7 @@
  */
 
 import type { PeerEvent, PeerTable } from "../endpoint/peer_table.ts";
+import { isLoopback } from "../endpoint/source.ts";
 import { NotFoundError, PeerError } from "../errors.ts";
 import { describeEvent } from "../membership/description.ts";
 import type { PeerConnectRumor } from "../gossip/dialects/peerconnect_gossip.ts";
@@ -20,15 +21,17 @@ import type { Session } from "../session/session.ts";
 import type { Sessions } from "../session/sessions.ts";
 import type { Offer } from "../transfer/offer.ts";
 import type { ReceiveEvent } from "../transfer/receive.ts";
-import { formatAddress, isWildcard } from "../transport/transport.ts";
+import { HOME_PATH } from "../status/status_page.ts";
+import { type Address, formatAddress, isWildcard } from "../transport/transport.ts";
+import { ControlServer } from "./control/control_server.ts";
 import { parsePart, takePart } from "./dht_up.ts";
 import { openPeer } from "./open_peer.ts";
 import { asUsage, type Options, UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
 import { showPeerConnectTexts } from "./peerconnect.ts";
 import { decider, reportTransfer } from "./recv.ts";
-import { announceClosed, holdHome, interrupted, showData } from "./running.ts";
-import type { Invocation } from "./verbs.ts";
+import { announceClosed, type HeldHome, holdHome, interrupted, showData } from "./running.ts";
+import { type Invocation, VERBS } from "./verbs.ts";
 
 /** Clients at the same time unless told otherwise: a peer for a household or a team, not for ten as a server's default. */
 const MAX_CLIENTS = 256;
@@ -42,8 +45,10 @@ export async function run(invocation: Invocation): Promise<void> {
   const tags = parseTags(options);
   const shareFrom = parseShared(options);
   const part = parsePart(options);
+  const shownTo = parseStatus(options);
   const dht = part.mode === undefined ? {} : { mode: part.mode };
-  using _held = holdHome(invocation);
+  const startedMs = Date.now();
+  using held = holdHome(invocation);
   await using peer = await openPeer(invocation, {
     ...{ clientOnly: false, web: true, seeds: true, dht },
   });
@@ -55,6 +60,7 @@ export async function run(invocation: Invocation): Promise<void> {
   peer.endpoint.use(countCalls(peer.metrics));
   const sessions = peer.sessions({ accept: ({ dataType }) => dataType === "json" || "json only" });
   const page = options.has("page") ? peer.page(shareFrom) : undefined;
+  if (shownTo !== "off") peer.statusPage({ allowRemote: shownTo === "all" });
   const dir = options.text("dir");
   const accept = page === undefined || options.has("yes")
     ? decider(invocation)
@@ -67,7 +73,8 @@ export async function run(invocation: Invocation): Promise<void> {
   const names = [...new Set(options.texts("topic"))];
   const topics = asUsage(() => names.map((name) => peer.gossip.subscribe(name, { signal })));
   const rumors = watchRumors(peer, signal);
-  announce(peer, page, output);
+  await using control = await takeCommands(peer, held, { ...invocation, startedMs });
+  announce(peer, page, shownTo, output);
   const work = Promise.all([
     each(membership.watch({ signal }), (event) => showMember(event, output)),
     each(withoutChecks(peer.endpoint.peers, signal), (event) => showPeer(event, output)),
@@ -86,6 +93,7 @@ export async function run(invocation: Invocation): Promise<void> {
   // Before that it ends only when it fails, as when nobody reads what is printed any more.
   await Promise.race([interrupted(signal), work]);
   // In order, as long as there are links to say so on.
+  await control?.[Symbol.asyncDispose]();
   receiver?.close();
   await sessions.close();
   await page?.close();
@@ -96,28 +104,66 @@ export async function run(invocation: Invocation): Promise<void> {
   announceClosed(peer, output);
 }
 
+/** Does what command lines of the same home ask for, where it can; without that each of them opens a peer of its own. */
+async function takeCommands(
+  peer: Peer,
+  { home }: HeldHome,
+  { options, output, startedMs }: Invocation & { readonly startedMs: number },
+): Promise<ControlServer | undefined> {
+  if (home === undefined) return undefined;
+  try {
+    const { log } = output;
+    return await ControlServer.open({ peer, home, options, startedMs, verbs: VERBS }, { log });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    output.note(`Other commands open peers of their own: ${printable(why, 400)}`);
+    return undefined;
+  }
+}
+
 async function each<T>(events: AsyncIterable<T>, show: (event: T) => void): Promise<void> {
   for await (const event of events) show(event);
 }
 
-function announce(peer: Peer, page: Page | undefined, output: Output): void {
+function announce(
+  peer: Peer,
+  page: Page | undefined,
+  shownTo: StatusAudience,
+  output: Output,
+): void {
   const { peerId, name } = peer;
   const tcp = peer.address?.port;
   const udp = peer.udpAddress?.port;
   const http = peer.httpAddress?.port;
   const served = page === undefined ? {} : { page: pageUrl(peer) };
   const shown = page === undefined ? "" : `, page at ${pageUrl(peer)}`;
+  const url = statusUrl(peer, shownTo);
+  const status = url === undefined ? {} : { status: url };
+  const seen = url === undefined ? "" : `, status at ${url}`;
   output.result(
-    { event: "ready", peerId, name, tcp, udp, http, ...served },
-    `${printable(name) || peerId} is up (tcp ${tcp}, udp ${udp}, http ${http}${shown}), ^C ends`,
+    { event: "ready", peerId, name, tcp, udp, http, ...served, ...status },
+    `${
+      printable(name) || peerId
+    } is up (tcp ${tcp}, udp ${udp}, http ${http}${shown}${seen}), ^C ends`,
   );
 }
 
 /** Where a page on this machine connects to. */
-function pageUrl({ httpAddress }: Peer): string {
+function pageUrl(peer: Peer): string {
+  return `ws://${formatAddress(webAddress(peer))}${PAGE_PATH}`;
+}
+
+/** Where a browser on this machine gets the status page; `undefined` where it would be turned away. */
+function statusUrl(peer: Peer, shownTo: StatusAudience): string | undefined {
+  const address = webAddress(peer);
+  const isServed = shownTo === "all" || (shownTo === "local" && isLoopback(address.hostname));
+  return isServed ? `http://${formatAddress(address)}${HOME_PATH}` : undefined;
+}
+
+/** The web port, as it is reached from this machine. */
+function webAddress({ httpAddress }: Peer): Address {
   const { hostname, port } = httpAddress ?? { hostname: "127.0.0.1", port: 0 };
-  const host = isWildcard(hostname) ? "127.0.0.1" : hostname;
-  return `ws://${formatAddress({ hostname: host, port })}${PAGE_PATH}`;
+  return { hostname: isWildcard(hostname) ? "127.0.0.1" : hostname, port };
 }
 
 /** A peer for people: its name is what it likes, so the beginning of its id, which is proven, stands beside it. */
@@ -170,6 +216,16 @@ function parseTags(options: Options): Record<string, string> {
   const bad = tags.find((tag) => tag.length !== 2);
   if (bad !== undefined) throw new UsageError("Option --tag must be NAME=VALUE");
   return Object.fromEntries(tags);
+}
+
+/** Who may see the status page. */
+type StatusAudience = "local" | "all" | "off";
+
+/** Who may see the status page, as the options say. @throws {UsageError} for anybody else. */
+function parseStatus(options: Options): StatusAudience {
+  const text = options.text("status") ?? "local";
+  if (text === "local" || text === "all" || text === "off") return text;
+  throw new UsageError("Option --status must be local, all or off");
 }
 
 /** What pages may have sent. @throws {UsageError} where there are to be none. */

@@ -33,6 +33,7 @@ import { NewestFirst } from "./newest_first.ts";
 import { PeerTable } from "./peer_table.ts";
 import { Resources } from "./resources.ts";
 import { HandlerSlots } from "./slots.ts";
+import { Traffic } from "./traffic.ts";
 import { Turns } from "./turns.ts";
 
 export type { EndpointLimits } from "./limits_table.ts";
@@ -48,6 +49,8 @@ export class Endpoint implements AsyncDisposable {
   readonly log: Logger;
   /** Counts `accept.*`, `link.*` and `peers.*`. */
   readonly metrics: Metrics;
+  /** The messages of all its links. */
+  readonly traffic: Traffic = new Traffic();
   /** The limits, and what of them is in use. */
   readonly resources: Resources;
   /** The port that HTTP and WebSocket are on, for who asks on the wrong one. */
@@ -318,6 +321,7 @@ export class Endpoint implements AsyncDisposable {
       metrics,
       slots: this.#slots,
       turns: this.#turns,
+      traffic: this.traffic,
       share,
       onSlow: () => this.peers.report({ type: "slow-consumer", peer }),
       ...how,

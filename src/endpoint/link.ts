@@ -44,6 +44,7 @@ import { Sender } from "./sender.ts";
 import { countRefusal, LinkShare } from "./resources.ts";
 import { NO_TOKENS, parseShown, showBody } from "./shown_tokens.ts";
 import { HandlerSlots } from "./slots.ts";
+import { Traffic } from "./traffic.ts";
 import { MESSAGES_A_TURN, Turns } from "./turns.ts";
 
 /** Turns of the microtask queue from an answer to the request that follows it, through the caller's own promises. */
@@ -79,6 +80,7 @@ export class Link implements AsyncDisposable {
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #turns: Turns;
+  readonly #traffic: Traffic;
   readonly #outgoing: Outgoing;
   readonly #calls: Calls;
   readonly #pulse: Pulse;
@@ -116,9 +118,10 @@ export class Link implements AsyncDisposable {
       this.#failure = error;
       this.#end();
     };
-    const { share = new LinkShare() } = options;
+    const { share = new LinkShare(), traffic = new Traffic() } = options;
+    this.#traffic = traffic;
     const onBroken = this.#onWriteError;
-    const sender = new Sender({ framed, clock, log, label, share, onBroken, onSlow });
+    const sender = new Sender({ framed, clock, log, label, share, traffic, onBroken, onSlow });
     this.#sender = sender;
     this.#outgoing = new Outgoing({
       clock,
@@ -427,6 +430,7 @@ export class Link implements AsyncDisposable {
   /** Takes the frame that the reader stands on. @returns what to wait for before the next one is read. */
   #receive(): Promise<void> | undefined {
     const { buffer, start, stop } = this.#framed.reader;
+    this.#traffic.came(stop - start);
     this.#decoder.reset(buffer, start, stop);
     const message = readMessage(this.#decoder, this.#borrows);
     const { header, msgId } = message;

@@ -12,6 +12,7 @@ import type { Dispatcher, Via } from "./dispatcher.ts";
 import type { PeerInfo } from "./handshake.ts";
 import type { LinkShare } from "./resources.ts";
 import type { HandlerSlots } from "./slots.ts";
+import type { Traffic } from "./traffic.ts";
 import type { Turns } from "./turns.ts";
 
 /** Who opened a connection: we did, or the other side. */
@@ -41,6 +42,8 @@ export interface LinkOptions {
   slots?: HandlerSlots;
   /** What may be in use on it, and is. @default {new LinkShare()} */
   share?: LinkShare;
+  /** Where its messages are counted. @default {new Traffic()} */
+  traffic?: Traffic;
   /** The connections that it takes turns with. @default none */
   turns?: Turns;
   /** Told when the other side is cut off because it does not read. @default nobody */

@@ -72,12 +72,14 @@ export { HandlerSlots, MAX_HANDLERS } from "./slots.ts";
 export { STREAM_WINDOW } from "./stream.ts";
 export { MAX_CREDIT, REQUEST_TIMEOUT_MS } from "./terms.ts";
 export type { TlsIdentity } from "../transport/http.ts";
+export { Traffic } from "./traffic.ts";
 export { Turns } from "./turns.ts";
 export {
   connectWeb,
   DEFAULT_HTTP_PORT,
   type Upgrade,
   WEB_PATH,
+  type WebAnswerer,
   WebPort,
   type WebPortOptions,
   type WebTaker,

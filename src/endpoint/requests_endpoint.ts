@@ -35,6 +35,7 @@ import { decodeDatagram, encodeDatagram, SOFT_DATAGRAM_BYTES } from "../wire/dat
 import { Decoder } from "../wire/decoder.ts";
 import { decodeWireData, readMessage, type WireData } from "../wire/message.ts";
 import { type RequestsDispatcher, UNCODED } from "./requests_dispatcher.ts";
+import { Traffic } from "./traffic.ts";
 import { MESSAGES_A_TURN, Turns } from "./turns.ts";
 
 /**
@@ -111,6 +112,8 @@ export interface RequestsEndPointOptions {
  * ```
  */
 export class RequestsEndPoint implements AsyncDisposable {
+  /** What went in and out. */
+  readonly traffic: Traffic = new Traffic();
   readonly #socket: DatagramSocket;
   readonly #dispatcher: RequestsDispatcher;
   readonly #turns: Turns;
@@ -171,6 +174,7 @@ export class RequestsEndPoint implements AsyncDisposable {
    */
   sendPacket(packet: Uint8Array, to: Address): Promise<void> {
     if (packet.length > SOFT_DATAGRAM_BYTES) this.#metrics.counter("requests.large").add();
+    this.traffic.went(packet.length);
     return this.#socket.send(packet, to);
   }
 
@@ -213,6 +217,7 @@ export class RequestsEndPoint implements AsyncDisposable {
       try {
         const datagram = await this.#socket.receive();
         if (datagram === undefined) break;
+        this.traffic.came(datagram.data.length);
         this.#take(datagram);
       } catch (error) {
         await this.#survive(error);

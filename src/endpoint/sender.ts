@@ -11,6 +11,7 @@ import type { FramedConnection } from "../transport/framed.ts";
 import { type MessageBody, writeMessage } from "../wire/message.ts";
 import { errorBody } from "./error_body.ts";
 import { LinkShare } from "./resources.ts";
+import { Traffic } from "./traffic.ts";
 
 /**
  * The part of `maxUnreadBytes` from which on no more requests are read: who reads what it asked for never notices. The
@@ -34,6 +35,8 @@ export interface SenderOptions {
   label: () => string;
   /** What may be in use on the connection, and is. @default {new LinkShare()} */
   share?: LinkShare;
+  /** Where what is sent is counted. @default {new Traffic()} */
+  traffic?: Traffic;
   /** Told when the connection cannot be written to. */
   onBroken: (error: unknown) => void;
   /** Told when the other side does not read; it ends the connection. */
@@ -44,6 +47,7 @@ export interface SenderOptions {
 export class Sender {
   readonly #options: SenderOptions;
   readonly #framed: FramedConnection;
+  readonly #traffic: Traffic;
   readonly #maxUnreadBytes: number;
   readonly #pauseBytes: number;
   readonly #end = Promise.withResolvers<void>();
@@ -52,8 +56,9 @@ export class Sender {
   /** Sends on a connection that others read. */
   constructor(options: SenderOptions) {
     this.#options = options;
-    const { framed, share = new LinkShare() } = options;
+    const { framed, share = new LinkShare(), traffic = new Traffic() } = options;
     this.#framed = framed;
+    this.#traffic = traffic;
     this.#maxUnreadBytes = share.limits.maxUnreadBytes;
     this.#pauseBytes = this.#maxUnreadBytes * PAUSE_PART;
     share.unreadBytes = () => framed.unwrittenBytes;
@@ -85,6 +90,7 @@ export class Sender {
   write(header: string, id: number, body: MessageBody): void {
     this.check(header);
     const { writer } = this.#framed;
+    const before = writer.pendingBytes;
     writer.begin();
     try {
       writeMessage(writer.encoder, header, id, body);
@@ -93,6 +99,7 @@ export class Sender {
       throw error;
     }
     writer.end();
+    this.#traffic.went(writer.pendingBytes - before);
     this.#flush();
   }
 
@@ -100,6 +107,7 @@ export class Sender {
   forward(message: Uint8Array): void {
     this.check("forward");
     this.#framed.writer.frame(message);
+    this.#traffic.went(message.length);
     this.#flush();
   }
 

@@ -13,6 +13,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { RequestsDispatcher } from "./requests_dispatcher.ts";
 import { type BareHandler, RequestsEndPoint } from "./requests_endpoint.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** How to open a {@linkcode UdpPort}. */
 export interface UdpPortOptions {
@@ -69,6 +70,11 @@ export class UdpPort implements AsyncDisposable {
   /** Where it is bound, with the real port. */
   get address(): Address {
     return this.#port.address;
+  }
+
+  /** What went in and out, packets of every kind. */
+  get traffic(): Traffic {
+    return this.#port.traffic;
   }
 
   /** Sends a request, again and again until its answer comes. @throws as `DatagramCalls.request`. */

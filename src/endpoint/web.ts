@@ -56,6 +56,9 @@ export type Upgrade = (options?: UpgradeWebSocketOptions) => UpgradedWebSocket;
  */
 export type WebTaker = (request: Request, remote: Address, upgrade: Upgrade) => Response;
 
+/** Answers a plain request at a path. Whether a page of another site asks is for it to see. */
+export type WebAnswerer = (request: Request, remote: Address) => Response;
+
 /** Serves an endpoint over HTTP; see the module. */
 export class WebPort implements AsyncDisposable {
   readonly #endpoint: Endpoint;
@@ -106,6 +109,16 @@ export class WebPort implements AsyncDisposable {
     return this.#visitors.take(path, taker);
   }
 
+  /**
+   * Answers the plain requests at a path, those that ask for no WebSocket; others there are answered as before.
+   *
+   * @param path Such as `/metrics`, exactly as it stands in the request. @returns what gives the path back.
+   * @throws {TypeError} when somebody has the path already, and for that of native connections.
+   */
+  serve(path: string, answerer: WebAnswerer): Disposable {
+    return this.#visitors.serve(path, answerer);
+  }
+
   /** Closes the port and the links on it, within a second or so. Harmless when closed. */
   async close(): Promise<void> {
     if (this.#endpoint.webPort === this.address.port) this.#endpoint.webPort = undefined;
@@ -146,6 +159,7 @@ export async function connectWeb(
 class Visitors {
   readonly #endpoint: Endpoint;
   readonly #takers = new Map<string, WebTaker>();
+  readonly #answerers = new Map<string, WebAnswerer>();
   readonly #sockets = new Set<MessageSocket>();
   #closed = false;
 
@@ -154,20 +168,19 @@ class Visitors {
   }
 
   take(path: string, taker: WebTaker): Disposable {
-    if (path === WEB_PATH || this.#takers.has(path)) {
-      throw new TypeError(`Cannot take web path ${printable(path, 80)}: somebody has it already`);
-    }
-    this.#takers.set(path, taker);
-    return {
-      [Symbol.dispose]: () => {
-        if (this.#takers.get(path) === taker) this.#takers.delete(path);
-      },
-    };
+    return register(this.#takers, path, taker);
+  }
+
+  serve(path: string, answerer: WebAnswerer): Disposable {
+    return register(this.#answerers, path, answerer);
   }
 
   answer(request: Request, remote: Address): Response {
     const { pathname } = new URL(request.url);
-    const taker = asksForWebSocket(request) ? this.#takerOf(pathname) : undefined;
+    const isPlain = !asksForWebSocket(request);
+    const answerer = isPlain ? this.#answerers.get(pathname) : undefined;
+    if (answerer !== undefined) return answerer(request, remote);
+    const taker = isPlain ? undefined : this.#takerOf(pathname);
     if (taker === undefined && pathname !== WEB_PATH) {
       return new Response(NOTHING_HERE, { status: 404 });
     }
@@ -212,6 +225,19 @@ class Visitors {
     void socket.closed.then(() => this.#sockets.delete(socket));
     return upgraded;
   }
+}
+
+/** Has somebody answer at a path. @throws {TypeError} when somebody does already. */
+function register<T>(all: Map<string, T>, path: string, one: T): Disposable {
+  if (path === WEB_PATH || all.has(path)) {
+    throw new TypeError(`Cannot take web path ${printable(path, 80)}: somebody has it already`);
+  }
+  all.set(path, one);
+  return {
+    [Symbol.dispose]: () => {
+      if (all.get(path) === one) all.delete(path);
+    },
+  };
 }
 
 function asksForWebSocket({ headers }: Request): boolean {

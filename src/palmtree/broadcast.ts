@@ -15,6 +15,7 @@ import { idToDecimal } from "../wire/remote_peer.ts";
 import type {
   BroadcastEvent,
   BroadcastOptions,
+  BroadcastProgress,
   BroadcastSummary,
   BroadcastTarget,
 } from "./broadcast_options.ts";
@@ -115,6 +116,17 @@ export class Broadcast implements AsyncIterable<BroadcastEvent>, AsyncDisposable
     this.#recipients = targets.map((target) => new Recipient(target));
     this.done = this.#run(built).finally(() => this.#events.close());
     this.done.catch(() => {}); // who only iterates need not wait for it
+  }
+
+  /** How far it is. */
+  get progress(): BroadcastProgress {
+    const { content, tree } = this.#running ?? {};
+    return {
+      totalBytes: content?.chunks.totalBytes ?? 0,
+      egressBytes: tree?.egressBytes ?? 0,
+      seconds: tree?.seconds ?? 0,
+      receivers: this.#recipients.map(({ progress }) => progress),
+    };
   }
 
   /** What happens, until it is over; leaving the loop stops the events, not the broadcast. */

@@ -61,6 +61,32 @@ export interface RecipientSummary {
   readonly error: unknown;
 }
 
+/** How far one receiver is. */
+export interface RecipientProgress {
+  /** What it was called. */
+  readonly name: string;
+  /** Who it is; `undefined` before it was reached. */
+  readonly peerId: string | undefined;
+  /** Whether it still has to accept, gets it, or what became of it. */
+  readonly state: "asked" | "receiving" | RecipientSummary["state"];
+  /** Bytes that it has, verified, as far as is known. */
+  readonly bytes: number;
+  /** Who gives to it, as far as is known. */
+  readonly parent: string | undefined;
+}
+
+/** How far a broadcast is. */
+export interface BroadcastProgress {
+  /** Bytes in all. */
+  readonly totalBytes: number;
+  /** Bytes of contents that the sender itself wrote. */
+  readonly egressBytes: number;
+  /** Since the tree began. */
+  readonly seconds: number;
+  /** Everybody, in the order in which they were named. */
+  readonly receivers: readonly RecipientProgress[];
+}
+
 /** What became of a broadcast. */
 export interface BroadcastSummary extends TransferSummary {
   /** Bytes of contents that the sender itself wrote. */

@@ -9,8 +9,10 @@ export { Broadcast, broadcast } from "./broadcast.ts";
 export type {
   BroadcastEvent,
   BroadcastOptions,
+  BroadcastProgress,
   BroadcastSummary,
   BroadcastTarget,
+  RecipientProgress,
   RecipientSummary,
   TreeShape,
 } from "./broadcast_options.ts";

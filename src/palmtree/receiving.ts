@@ -53,6 +53,10 @@ export interface ReceivingProgress {
   readonly bytes: number;
   /** Bytes in all. */
   readonly totalBytes: number;
+  /** The way it comes: the sender first, we last; empty while nobody gives to us. */
+  readonly path: readonly string[];
+  /** Whom we give to. */
+  readonly children: readonly string[];
 }
 
 /** What a receiver tells the sender once it has everything. */
@@ -163,9 +167,10 @@ export class Receiving {
   get progress(): ReceivingProgress {
     const { link, manifest, chunks } = this.#options;
     const { totalBytes } = manifest;
-    const count = this.#driver?.relay.have.count ?? 0;
-    const bytes = Math.min(totalBytes, count * chunks.chunkBytes);
-    return { from: link.peer, bytes, totalBytes };
+    const { have, path = [], children = [] } = this.#driver?.relay ?? {};
+    const bytes = Math.min(totalBytes, (have?.count ?? 0) * chunks.chunkBytes);
+    const way = { path: path.map(hexOf), children: children.map(hexOf) };
+    return { from: link.peer, bytes, totalBytes, ...way };
   }
 
   /** The sender says that it is over. @param error Why, where not because everybody is done */

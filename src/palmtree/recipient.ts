@@ -15,7 +15,7 @@ import {
 } from "../errors.ts";
 import type { MessageBody } from "../wire/message.ts";
 import type { TransferSummary } from "../transfer/manifest.ts";
-import type { BroadcastTarget, RecipientSummary } from "./broadcast_options.ts";
+import type { BroadcastTarget, RecipientProgress, RecipientSummary } from "./broadcast_options.ts";
 import type { Participant } from "./participant.ts";
 import { parseInformResponse } from "./session.ts";
 import { decimalOf } from "./stream_links.ts";
@@ -67,6 +67,13 @@ export class Recipient {
   /** Whether nothing more is to come of it. */
   get isSettled(): boolean {
     return this.#state !== undefined;
+  }
+
+  /** How far it is. */
+  get progress(): RecipientProgress {
+    const { name, peerId, bytes, parent } = this;
+    const open = this.joined === undefined ? "asked" : "receiving";
+    return { name, peerId, state: this.#state ?? open, bytes, parent };
   }
 
   /** What became of it. @throws {TypeError} before that is known */

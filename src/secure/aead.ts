@@ -6,6 +6,7 @@
  */
 
 import { createCipheriv, createDecipheriv } from "node:crypto";
+import { UnsupportedError } from "../errors.ts";
 
 /** Bytes of a key. */
 export const KEY_BYTES = 32;
@@ -16,6 +17,16 @@ export const TAG_BYTES = 16;
 const ALGORITHM = "chacha20-poly1305";
 const NONCE_BYTES = 12;
 const TAG = { authTagLength: TAG_BYTES };
+
+/** Makes sure that the runtime has the cipher. @throws {UnsupportedError} when it is too old for that. */
+export function requireCipher(): void {
+  try {
+    createCipheriv(ALGORITHM, new Uint8Array(KEY_BYTES), new Uint8Array(NONCE_BYTES), TAG);
+  } catch (cause) {
+    const text = `Cannot encrypt: Deno ${Deno.version.deno} has no ${ALGORITHM}; 2.9 has it`;
+    throw new UnsupportedError(text, { cause });
+  }
+}
 
 /** A nonce that is counted up in place. */
 export class CounterNonce {

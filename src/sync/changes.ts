@@ -4,8 +4,8 @@
  * @module
  */
 
-import { changeOf, sameContents, type SyncEntry } from "./entry.ts";
-import type { SyncIndex } from "./index.ts";
+import { changeOf, entryFromMessage, sameContents, type SyncEntry } from "./entry.ts";
+import { liveAt, type SyncIndex } from "./index.ts";
 import type { FileChanged } from "./message_types.ts";
 import type { Step } from "./steps.ts";
 
@@ -25,6 +25,19 @@ export function changesOf(index: SyncIndex, step: Step, clientId: string): FileC
     changes.push(changeOf(entry, clientId, { before, from }));
   }
   return changes;
+}
+
+/**
+ * Whether somebody who looks at the folder sees a change, which he does not when only more is known of what is there, or is
+ * not. To be asked before it is committed, too.
+ */
+export function isVisible(index: SyncIndex, change: FileChanged): boolean {
+  const { file_path: path, old_path: oldPath, entry } = change;
+  if (entry === undefined || oldPath !== undefined) return true;
+  const [before, after] = [liveAt(index, path), entryFromMessage(entry)];
+  if (before === undefined) return !after.deleted;
+  if (!sameContents(before, after)) return true;
+  return after.kind === "file" && (before.mode !== after.mode || before.mtimeMs !== after.mtimeMs);
 }
 
 /** Whether a file goes with one entry, and comes again with the next; or a folder, if it was moved as a whole. */

@@ -129,7 +129,6 @@ export class SyncClient implements AsyncDisposable {
 
   /** Says goodbye. Harmless when closed. */
   async close(): Promise<void> {
-    if (this.#line.connected) this.#line.say(disconnectMessage(this.#line.author));
     this.#line.close();
     await this.#running;
   }
@@ -159,6 +158,7 @@ export class SyncClient implements AsyncDisposable {
       clock: this.#clock,
       maxMessageBytes,
       writable: () => this.scope === "write",
+      farewell: () => disconnectMessage(this.#line.author),
       onMessage: (message) => this.#take(message),
       onContent: () => {},
       onFault: (error) => {
@@ -179,11 +179,18 @@ export class SyncClient implements AsyncDisposable {
   /** Speaks until it is over, over one connection after another. */
   async #run(first: Agreed): Promise<void> {
     const { signal } = this.#ending;
+    const { onConnection } = this.#options;
     this.#look();
-    for (let next: Agreed | undefined = first; next !== undefined && !signal.aborted;) {
+    for (let next: Agreed | undefined = first; next !== undefined;) {
+      if (next !== first && !signal.aborted) onConnection?.(true);
+      // When all is over by now, this closes the socket and no more.
       const why = await this.#line.serve(next.socket, next.terms);
-      if (signal.aborted) break;
+      if (signal.aborted) {
+        await next.socket.closed; // or a program that ends now takes its goodbye along
+        break;
+      }
       this.#count("cuts");
+      onConnection?.(false, why);
       this.#log.info("the connection to the hub has ended", { why: why?.message ?? "goodbye" });
       if (isFinal(why)) this.#line.close(why);
       else next = await this.#reconnect();
@@ -221,11 +228,15 @@ export class SyncClient implements AsyncDisposable {
       const maxMessageBytes = MAX_SOCKET_BYTES;
       return connectWebSocket(this.#url, { ...INBOX, maxMessageBytes, caCerts, signal });
     });
+    const hangUp = () => socket.close();
+    this.#ending.signal.addEventListener("abort", hangUp);
     try {
       return await withinTime(socket, this.#clock, CONNECT_MS, () => this.#introduce(socket));
     } catch (error) {
       socket.close(error instanceof SyncRefusal ? closeCodeFor(error) : 1000);
       throw error;
+    } finally {
+      this.#ending.signal.removeEventListener("abort", hangUp);
     }
   }
 

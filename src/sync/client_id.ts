@@ -5,6 +5,7 @@
  */
 
 import { randomBytes } from "node:crypto";
+import { INVISIBLE } from "../log.ts";
 
 /** Longest id of a client in characters. */
 export const MAX_CLIENT_ID_CHARS = 128;
@@ -19,6 +20,9 @@ const SUFFIX_BYTES = 8;
 const SEPARATOR = "_";
 
 const OWN_ID = /^[\w.-]{1,128}$/;
+
+// What is not seen or begins another line, and the colon, which ends a label in a scope.
+const NO_LABEL = new RegExp(`[\\p{C}\\p{Zl}\\p{Zp}:]|${INVISIBLE}`, "gu");
 
 /**
  * Makes a client's id: its name, the time in seconds and a random suffix, such as `desk_1767323045_9f86d081884c7d65`.
@@ -46,7 +50,7 @@ export function isClientId(value: string): boolean {
  */
 export function folderLabel(path: string): string {
   const [last = ""] = path.split(/[/\\]+/).filter((name) => name !== "").slice(-1);
-  const label = last.replace(/[\p{C}:]/gu, "").slice(0, MAX_LABEL_CHARS).toWellFormed().trim();
+  const label = last.replace(NO_LABEL, "").slice(0, MAX_LABEL_CHARS).toWellFormed().trim();
   return /^\.*$/.test(label) ? "folder" : label;
 }
 

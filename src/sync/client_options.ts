@@ -37,6 +37,8 @@ export interface SyncClientOptions {
   readonly silenceMs?: number;
   /** The first attempt after a cut is made within so many milliseconds. @default {1000} */
   readonly reconnectMs?: number;
+  /** Told when the connection was cut, and why if that is known, and when it is there again. @default nobody */
+  readonly onConnection?: ((isThere: boolean, why?: Error) => void) | undefined;
   /** Ends the client when aborted. */
   readonly signal?: AbortSignal | undefined;
   /** Where time and chance come from. @default {systemClock} */

@@ -7,10 +7,11 @@
  * @module
  */
 
-import type { Clock } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 import { InvalidPacketError } from "../errors.ts";
 import { type BlockList, listBlocks } from "../transfer/block_match.ts";
 import { writeAll } from "../transfer/disk.ts";
+import { MIN_ASIDE_BYTES, sha256Aside, writeAllAside } from "./aside.ts";
 import { type ContentFrame, encodeContent, PAYLOAD_BYTES, WINDOW_BYTES } from "./content_frames.ts";
 import type { ContentShelf, GrowingPart } from "./content_shelf.ts";
 import type { SyncEntry } from "./entry.ts";
@@ -21,6 +22,15 @@ const MAX_FETCHES = 16;
 
 /** From so many bytes on it is worth while to look for blocks of an older version. */
 const MIN_MATCHED_BYTES = 64 * 1024;
+
+/**
+ * Who waits for contents of a client says something so soon, and again after twice as long each time.
+ *
+ * The runtime's WebSocket client leaves Nagle's algorithm on, and writes the head of a message of more than a kilobyte on
+ * its own: what is in it waits until the head is acknowledged, which the other side's system puts off for 40 ms unless
+ * there is something to send with it.
+ */
+const NUDGE_MS = { first: 1, last: 32 } as const;
 
 /** Nothing was heard for so long: the other side has forgotten us. */
 const STALL_MS = 60_000;
@@ -37,6 +47,8 @@ export interface ContentFetcherOptions {
   readonly send: (bytes: Uint8Array) => Promise<void>;
   /** Where time comes from. */
   readonly clock: Clock;
+  /** Whether to keep what comes from being held back, see {@linkcode NUDGE_MS}. @default {false} */
+  readonly nudges?: boolean;
   /** Told of bytes that are here. @default nobody */
   readonly onBytes?: (bytes: number) => void;
 }
@@ -63,6 +75,7 @@ export class ContentFetcher {
   readonly #slots = new Slots(MAX_FETCHES);
   readonly #buffer = new Uint8Array(READ_BYTES);
   #ids = 0;
+  #nudge: { readonly timer: Timer; readonly delayMs: number } | undefined;
   #closed = false;
   /** Bytes of messages with contents that have come. */
   receivedBytes = 0;
@@ -94,6 +107,7 @@ export class ContentFetcher {
     const fetching = this.#fetchings.get(frame.id);
     if (fetching === undefined) return; // it was dropped
     fetching.heardMs = this.#options.clock.now();
+    this.#nudgeLater();
     try {
       this.#take(fetching, frame);
     } catch (error) {
@@ -114,6 +128,7 @@ export class ContentFetcher {
   /** Gets nothing more: there will be no connection. */
   close(): void {
     this.#closed = true;
+    this.#nudge?.timer.cancel();
     const end = { reason: "the connection ended" };
     for (const { ended } of this.#fetchings.values()) ended.resolve(end);
     this.#fetchings.clear();
@@ -130,7 +145,8 @@ export class ContentFetcher {
 
   async #attempt(entry: SyncEntry, isClean: boolean): Promise<End> {
     const { shelf, clock, onBytes } = this.#options;
-    const grown = await shelf.begin(entry.sha256, isClean ? -1 : entry.size);
+    const { sha256, size, mode } = entry;
+    const grown = await shelf.begin(sha256, isClean ? -1 : size, mode);
     let end: End = { reason: "it was interrupted" };
     let fetching: Fetching | undefined;
     try {
@@ -191,6 +207,21 @@ export class ContentFetcher {
     for (let at = 0; at < signs.length; at += PAYLOAD_BYTES) {
       this.#send({ type: "signs", id, signs: signs.subarray(at, at + PAYLOAD_BYTES) });
     }
+    this.#nudgeLater();
+  }
+
+  /** Says something soon if contents are waited for still. */
+  #nudgeLater(delayMs: number = NUDGE_MS.first): void {
+    const { nudges = false, clock } = this.#options;
+    if (!nudges || this.#closed || this.#nudge?.delayMs === delayMs) return;
+    this.#nudge?.timer.cancel();
+    const timer = clock.after(delayMs, () => {
+      this.#nudge = undefined;
+      if (this.#fetchings.size === 0) return;
+      this.#send({ type: "nothing", id: 0 });
+      if (delayMs < NUDGE_MS.last) this.#nudgeLater(2 * delayMs);
+    });
+    this.#nudge = { timer, delayMs };
   }
 
   #take(fetching: Fetching, frame: ContentFrame): void {
@@ -204,31 +235,53 @@ export class ContentFetcher {
         this.#grant(fetching, 12);
         return;
       case "end":
+        if (fetching.bytes === 0 && frame.data.length >= MIN_ASIDE_BYTES) {
+          return this.#addWhole(fetching, frame.data);
+        }
         this.#add(fetching, frame.data);
         return this.#end(fetching);
       case "none":
         this.#fetchings.delete(fetching.id);
-        fetching.ended.resolve({ reason: "the other side has it no more" });
+        fetching.ended.resolve({ reason: "it was changed or removed there in the meantime" });
         return;
       default:
         throw new InvalidPacketError("bad-message", `Cannot receive contents: ${frame.type}`);
     }
   }
 
+  /** Contents in one piece are written and hashed by other threads, while the next ones come in. */
+  #addWhole(fetching: Fetching, data: Uint8Array): void {
+    const { entry, grown: { part }, ended } = fetching;
+    this.#accept(fetching, data);
+    this.#fetchings.delete(fetching.id);
+    this.#count(fetching, data.length);
+    Promise.all([sha256Aside(data), writeAllAside(part.file, data)]).then(
+      ([sha256]) => ended.resolve(sha256 === entry.sha256 ? "whole" : "wrong"),
+      (error) => ended.resolve({ reason: String(error) }),
+    );
+  }
+
   #add(fetching: Fetching, data: Uint8Array): void {
-    const { grown, entry } = fetching;
-    if (fetching.bytes + data.length > entry.size) {
+    this.#accept(fetching, data);
+    this.#put(fetching, fetching.grown, data);
+  }
+
+  #accept({ bytes, entry }: Fetching, data: Uint8Array): void {
+    if (bytes + data.length > entry.size) {
       throw new InvalidPacketError("bad-message", "Cannot receive contents: more than announced");
     }
     this.receivedBytes += data.length;
-    this.#put(fetching, grown, data);
   }
 
   #put(fetching: Fetching, { part, hash }: GrowingPart, data: Uint8Array): void {
     writeAll(part.file, data);
     hash.update(data);
-    fetching.bytes += data.length;
-    this.#options.onBytes?.(data.length);
+    this.#count(fetching, data.length);
+  }
+
+  #count(fetching: Fetching, bytes: number): void {
+    fetching.bytes += bytes;
+    this.#options.onBytes?.(bytes);
   }
 
   #copy(fetching: Fetching, from: number, length: number): void {

@@ -178,11 +178,15 @@ export function blocksOf(want: WantFrame, signs: Uint8Array): BlockList {
   return parseBlocks(want.blockBytes, signs);
 }
 
-/** A message whose contents are still to be put behind its head. */
-export function framed(code: number, id: number, length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(HEAD_BYTES + length);
+/**
+ * A message whose contents are still to be put behind its head.
+ *
+ * @param buffer Where, if it is large enough. @default new memory
+ */
+export function framed(code: number, id: number, length: number, buffer?: Uint8Array): Uint8Array {
+  const bytes = buffer?.subarray(0, HEAD_BYTES + length) ?? new Uint8Array(HEAD_BYTES + length);
   bytes[0] = code;
-  new DataView(bytes.buffer).setUint32(1, id);
+  new DataView(bytes.buffer, bytes.byteOffset).setUint32(1, id);
   return bytes;
 }
 

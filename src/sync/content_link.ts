@@ -15,6 +15,8 @@ export interface ContentLinkOptions {
   readonly folder: SyncFolder;
   /** Sends a message; what it waits for is the back-pressure. */
   readonly send: (bytes: Uint8Array) => Promise<void>;
+  /** Whether the other side is one that holds back what it sends: a client. */
+  readonly nudges: boolean;
   /** Told of bytes of wanted contents that are here. */
   readonly onBytes: (bytes: number) => void;
 }
@@ -26,10 +28,10 @@ export class ContentLink {
   readonly #sender: ContentSender;
 
   /** Does nothing yet. */
-  constructor({ folder, send, onBytes }: ContentLinkOptions) {
+  constructor({ folder, send, nudges, onBytes }: ContentLinkOptions) {
     const { shelf, clock } = folder;
     const openOlder = (path: string) => folder.openFile(path);
-    this.fetcher = new ContentFetcher({ shelf, openOlder, send, clock, onBytes });
+    this.fetcher = new ContentFetcher({ shelf, openOlder, send, clock, nudges, onBytes });
     const open = (sha256: string) => folder.openContents(sha256);
     this.#sender = new ContentSender({ open, send, clock, slots: shelf.reading });
   }

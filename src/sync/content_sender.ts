@@ -25,8 +25,14 @@ const MAX_SENDINGS = 64;
 /** Most bytes of signs that wait for their last ones. */
 const MAX_WAITING_SIGNS = 16 * 1024 * 1024;
 
-/** Bytes of a message with contents that were not compared with anything. */
+/** Bytes of a message with contents that were not compared with anything, unless one holds all that is left. */
 const PLAIN_BYTES = 256 * 1024;
+
+/** Buffers for messages that are kept for the next ones: memory that is new has to be cleared and collected. */
+const MAX_KEPT_BUFFERS = 4;
+const BUFFER_BYTES = HEAD_BYTES + WINDOW_BYTES;
+/** A smaller file is not worth one. */
+const MIN_BUFFERED_BYTES = 64 * 1024;
 
 /** Nothing was granted for so long: the other side has forgotten us. */
 const STALL_MS = 60_000;
@@ -57,6 +63,7 @@ interface Sending {
 export class ContentSender {
   readonly #options: ContentSenderOptions;
   readonly #sendings = new Map<number, Sending>();
+  readonly #buffers: Uint8Array[] = [];
   #signsBytes = 0;
   /** Bytes of contents that were sent. */
   sentBytes = 0;
@@ -135,16 +142,21 @@ export class ContentSender {
     using file = this.#options.open(sha256);
     if (file === undefined) return await this.#options.send(encodeContent({ type: "none", id }));
     file.seekSync(offset, Deno.SeekMode.Start);
-    if (want.signsBytes === 0) await this.#sendPlain(sending, file);
-    else await this.#sendMatches(sending, file);
+    if (want.signsBytes > 0) return await this.#sendMatches(sending, file);
+    if (want.size - offset < MIN_BUFFERED_BYTES) return await this.#sendPlain(sending, file);
+    const buffer = this.#buffers.pop() ?? new Uint8Array(BUFFER_BYTES);
+    await this.#sendPlain(sending, file, buffer);
+    // What was sent has been copied.
+    if (this.#buffers.length < MAX_KEPT_BUFFERS) this.#buffers.push(buffer);
   }
 
-  async #sendPlain(sending: Sending, file: Deno.FsFile): Promise<void> {
+  async #sendPlain(sending: Sending, file: Deno.FsFile, buffer?: Uint8Array): Promise<void> {
     const { id, size, offset } = sending.want;
     let left = size - offset;
     do {
-      const length = Math.min(left, PLAIN_BYTES);
-      const bytes = framed(left === length ? ContentCode.END : ContentCode.DATA, id, length);
+      const length = left <= sending.credit ? left : Math.min(left, PLAIN_BYTES);
+      const code = left === length ? ContentCode.END : ContentCode.DATA;
+      const bytes = framed(code, id, length, buffer);
       for (let at = HEAD_BYTES; at < bytes.length;) {
         const count = file.readSync(bytes.subarray(at));
         // Shorter by now than it was: these contents are not here any more.
@@ -189,7 +201,7 @@ export class ContentSender {
     }
     if (sending.isEnded) return false;
     sending.credit -= bytes.length - HEAD_BYTES;
-    this.sentBytes += bytes.length;
+    this.sentBytes += bytes.length - HEAD_BYTES;
     await this.#options.send(bytes);
     return !sending.isEnded;
   }

@@ -9,6 +9,7 @@
 
 import { createHash, type Hash } from "node:crypto";
 import { basename } from "node:path";
+import { ClosedError } from "../errors.ts";
 import type { HeldTree } from "../transfer/held_tree.ts";
 import type { Part, ReceiveRoot } from "../transfer/receive_root.ts";
 import { writeAll } from "../transfer/disk.ts";
@@ -32,17 +33,28 @@ export interface GrowingPart {
 /** Files that are open at once for all connections of a folder, to be written or to be read: each is a descriptor. */
 const MAX_OPEN = 128;
 
+/** Whole parts that stay open until they are put into their places. */
+const MAX_WHOLE_OPEN = 64;
+
+const PART = ".part";
+
 /** The contents of one folder that are in no place. */
-export class ContentShelf {
+export class ContentShelf implements Disposable {
   /** For parts that grow. */
   readonly growing: Slots = new Slots(MAX_OPEN);
   /** For files that are sent. */
   readonly reading: Slots = new Slots(MAX_OPEN);
   readonly #root: ReceiveRoot;
-  readonly #whole = new Set<string>();
+  /** Hashes of whole parts, and those of them that are open. */
+  readonly #whole = new Map<string, Part | undefined>();
   readonly #copies = new Map<string, Part[]>();
   readonly #stash = new Map<string, string>();
   readonly #growing = new Map<string, Promise<void>>();
+  // To look for a part that is not there takes longer than to make one.
+  #left: Set<string> | undefined;
+  #tree: HeldTree | undefined;
+  #openCount = 0;
+  #isClosed = false;
 
   /** Keeps them in the folder of partial files. */
   constructor(root: ReceiveRoot) {
@@ -75,29 +87,36 @@ export class ContentShelf {
     }
   }
 
-  /** Begins contents, or goes on with what is here of them. @param maxBytes More than that is none of it. */
-  async begin(sha256: string, maxBytes: number): Promise<GrowingPart> {
-    const found = this.#root.reopenPart({ key: sha256 });
+  /**
+   * Begins contents, or goes on with what is here of them.
+   *
+   * @param maxBytes More than that is none of it.
+   * @param mode The permission bits that they will most likely get. @default {0o600}
+   */
+  async begin(sha256: string, maxBytes: number, mode = 0o600): Promise<GrowingPart> {
+    if (this.#isClosed) throw new ClosedError("The folder was closed");
+    const found = this.#leftOver(sha256);
     if (found !== undefined) {
       const grown = await this.#read(found);
       if (grown.bytes <= maxBytes) return grown;
       this.#root.discard(found);
     }
-    // The path is asked for only to be checked.
-    const part = this.#root.createPart(sha256, { key: sha256, mode: 0o600 });
-    return { part, bytes: 0, hash: createHash("sha256") };
+    return { part: this.#create(sha256, mode), bytes: 0, hash: createHash("sha256") };
   }
 
   /** Notes that a part is whole: it was hashed, and the hash is its name. What it holds is on the disk after this. */
   async finish(sha256: string, { part }: GrowingPart): Promise<void> {
     await part.file.syncData();
-    this.#root.leave(part);
-    this.#whole.add(sha256);
+    const staysOpen = this.#openCount < MAX_WHOLE_OPEN && !this.#isClosed;
+    if (staysOpen) this.#openCount++;
+    else this.leave({ part });
+    this.#whole.set(sha256, staysOpen ? part : undefined);
   }
 
   /** Closes a part that is to be gone on with. */
-  leave({ part }: GrowingPart): void {
+  leave({ part }: Pick<GrowingPart, "part">): void {
     this.#root.leave(part);
+    this.#left?.add(keyOf(part));
   }
 
   /** Removes a part. */
@@ -123,16 +142,20 @@ export class ContentShelf {
   take(sha256: string): Part | undefined {
     const copy = this.#copies.get(sha256)?.pop();
     if (copy !== undefined) return this.#root.reopenPart(copy.partPath);
-    if (!this.#whole.delete(sha256)) return undefined;
-    return this.#root.reopenPart({ key: sha256 });
+    if (!this.#whole.has(sha256)) return undefined;
+    const open = this.#whole.get(sha256);
+    this.#whole.delete(sha256);
+    if (open === undefined) return this.#leftOver(sha256);
+    this.#openCount--;
+    return open;
   }
 
   /** Takes a part back that got no place: what has its hash for a name is kept, another removed. */
   putBack(part: Part): void {
-    const name = basename(part.partPath, ".part");
-    if (!SHA256.test(name)) return this.#root.discard(part);
-    this.#root.leave(part);
-    this.#whole.add(name);
+    const key = keyOf(part);
+    if (!SHA256.test(key)) return this.#root.discard(part);
+    this.leave({ part });
+    this.#whole.set(key, undefined);
   }
 
   /**
@@ -165,7 +188,7 @@ export class ContentShelf {
   /** A new name among the parts, for a file that is removed or replaced. */
   newName(tree: HeldTree): string | undefined {
     const partials = tree.find([PARTIAL_FOLDER], 0o700);
-    return partials?.join(`${crypto.randomUUID()}.part`);
+    return partials?.join(crypto.randomUUID() + PART);
   }
 
   /** Keeps what has been put under such a name. */
@@ -196,6 +219,46 @@ export class ContentShelf {
       }
       this.#copies.delete(sha256);
     }
+    this.#lookAgain();
+  }
+
+  /** Closes what is open. */
+  [Symbol.dispose](): void {
+    this.#isClosed = true;
+    for (const part of this.#whole.values()) if (part !== undefined) this.#root.leave(part);
+    this.#whole.clear();
+    this.#lookAgain();
+  }
+
+  #create(key: string, mode: number): Part {
+    try {
+      // The path is asked for only to be checked.
+      return this.#root.createPart(key, { key, mode, tree: this.#held() });
+    } catch (error) {
+      this.#lookAgain(); // the folder of parts may have been removed
+      throw error;
+    }
+  }
+
+  /** Opens a part that was left. */
+  #leftOver(key: string): Part | undefined {
+    this.#left ??= this.#findLeft();
+    return this.#left.delete(key) ? this.#root.reopenPart({ key }, this.#held()) : undefined;
+  }
+
+  #findLeft(): Set<string> {
+    const partials = this.#held().find([PARTIAL_FOLDER]);
+    const names = partials === undefined ? [] : [...Deno.readDirSync(partials.join("."))];
+    return new Set(names.map(({ name }) => basename(name, PART)));
+  }
+
+  #held(): HeldTree {
+    return this.#tree ??= this.#root.hold();
+  }
+
+  #lookAgain(): void {
+    this.#tree?.[Symbol.dispose]();
+    this.#tree = undefined;
   }
 
   async #read(part: Part): Promise<GrowingPart> {
@@ -207,4 +270,8 @@ export class ContentShelf {
     }
     return { part, bytes, hash };
   }
+}
+
+function keyOf({ partPath }: Part): string {
+  return basename(partPath, PART);
 }

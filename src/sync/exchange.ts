@@ -9,13 +9,14 @@
  */
 
 import { Channel } from "../channel.ts";
-import { ClosedError, PeerError, UnsupportedError } from "../errors.ts";
+import { ClosedError, LimitError, PeerError, UnsupportedError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { encodeContent } from "./content_frames.ts";
 import { ContentLink } from "./content_link.ts";
-import { changedEntries, type SyncEntry } from "./entry.ts";
+import { changedEntries } from "./entry.ts";
 import { errorData, errorFromData } from "./error_codes.ts";
 import { Answerer } from "./exchange_answer.ts";
+import { Changes } from "./exchange_changes.ts";
 import { messageFor } from "./exchange_messages.ts";
 import {
   doRound,
@@ -34,11 +35,14 @@ import type { SyncInput, SyncPort } from "./port.ts";
 /** More changes at once are not told one by one: a round says them in less. */
 const MAX_TOLD = 256;
 
-/** More entries that wait to be taken in are dropped: a round brings them again. */
-const MAX_PENDING = 100_000;
+/** Answers of a hub that may wait to be read. */
+const MAX_ANSWERS = 64;
 
 /** So long after something was done a round notes it. */
 const CONFIRM_MS = 2_000;
+
+/** So long after a round in which something was done the next one looks whether that was all. */
+const SETTLE_MS = 100;
 
 /** Rounds until nothing more is to be done: what a conflict makes is told in the next. */
 const MAX_ROUNDS = 20;
@@ -63,15 +67,14 @@ export class Exchange implements AsyncDisposable {
   readonly #taker: Taker;
   readonly #answerer: Answerer;
   readonly #listening: Disposable;
-  readonly #pending = new Map<string, SyncEntry>();
+  readonly #changes: Changes;
   #theirs: string | undefined;
   #tells = false;
   #answers: Channel<SyncResponse> | undefined;
-  #answering: Promise<void> = Promise.resolve();
-  #taking: Promise<void> | undefined;
   readonly #rounds: Rounds;
   #round = 0;
   #isOver = false;
+  #moved: { taken: number; told: number } | undefined = { taken: 0, told: 0 };
 
   private constructor(folder: SyncFolder, port: SyncPort, options: ExchangeOptions) {
     const { role, dryRun = false } = options;
@@ -82,6 +85,7 @@ export class Exchange implements AsyncDisposable {
     this.#contents = new ContentLink({
       folder,
       send: (bytes) => port.sendContent(bytes),
+      nudges: !this.#isClient,
       onBytes: (bytes) => this.#taker.addBytes(bytes),
     });
     this.#taker = new Taker(folder, this.#contents.fetcher, port.peer.clientId);
@@ -91,10 +95,19 @@ export class Exchange implements AsyncDisposable {
       take: (entries, source) => this.#taker.take(entries, source),
       mayTake: () => this.#mayTake,
       onPlan: (replica) => this.#begin(replica),
+      onRound: (taken, told) => this.#noteRound(taken, told),
+      onFailure: (error) => this.#refuse(error),
+    });
+    this.#changes = new Changes({
+      take: (entries, source) => this.#taker.take(entries, source),
+      onTaken: (failed) => failed === 0 ? this.#schedule(CONFIRM_MS) : this.#retry(),
+      onDropped: () => this.#schedule(0),
+      onFailure: (error) => this.#fail(error),
     });
     this.#rounds = new Rounds(folder.clock, async () => {
       await this.#doRound().catch((error) => {
-        if (!this.#isOver) this.#fail(error);
+        // A cut is told as such, and the round is done again.
+        if (!this.#isOver && !(error instanceof ClosedError)) this.#fail(error);
       });
     });
     this.#listening = folder.onChange((changes) => this.#tell(changes));
@@ -164,7 +177,7 @@ export class Exchange implements AsyncDisposable {
     this.#listening[Symbol.dispose]();
     this.#contents.close();
     this.#answers?.close();
-    await Promise.allSettled([this.#rounds.end(), this.#taking, this.#answering]);
+    await Promise.allSettled([this.#rounds.end(), this.#changes.end(), this.#answerer.end()]);
     return failure ?? await this.#port.closed;
   }
 
@@ -192,27 +205,38 @@ export class Exchange implements AsyncDisposable {
         return this.#takeRequest(data as SyncRequest);
       case "sync_response":
         // What was cut off may still be answered.
-        if (data.round === this.#round) void this.#answers?.push(data as SyncResponse);
+        if (data.round === this.#round) this.#takeAnswer(data as SyncResponse);
         return;
       case "error": {
-        const { message } = errorFromData(data);
-        this.#folder.tell({ type: "failed", reason: message });
+        const { code, message } = errorFromData(data);
+        // That of a goodbye is why the connection ends then, and no failure.
+        if (code !== "closed") this.#folder.tell({ type: "failed", reason: message });
         return;
       }
       default: // what a later version added
     }
   }
 
+  #takeAnswer(response: SyncResponse): void {
+    // A hub waits with each page until the one before is on its way, and we take them as they come.
+    if (this.#answers?.push(response) === undefined) return;
+    throw new LimitError("limit", `Cannot sync: more than ${MAX_ANSWERS} answers wait`, {
+      details: { limit: "maxAnswers", max: MAX_ANSWERS },
+    });
+  }
+
   #takeRequest(request: SyncRequest): void {
     // The hub has more to say than it would say unasked.
     if (this.#isClient) return this.#schedule(0);
-    const answered = this.#answering.then(() => this.#answerer.answer(request));
-    this.#answering = answered.catch((error) => {
-      if (this.#isOver || error instanceof ClosedError) return;
-      this.#fail(error);
-      this.#port.send(errorMessage(this.#port.author, errorData(error)));
-      if (error instanceof PeerError) this.#port.close(error);
-    });
+    this.#answerer.take(request);
+  }
+
+  /** Something that was asked for could not be answered. */
+  #refuse(error: unknown): void {
+    if (error instanceof ClosedError) return;
+    this.#fail(error);
+    this.#port.send(errorMessage(this.#port.author, errorData(error)));
+    if (error instanceof PeerError) this.#port.close(error);
   }
 
   #takeChange(change: FileChanged): void {
@@ -222,33 +246,7 @@ export class Exchange implements AsyncDisposable {
       const path = printable(change.file_path);
       this.#folder.log.debug("change without an entry", { path });
     }
-    for (const entry of entries) this.#pending.set(entry.path, entry);
-    if (this.#pending.size > MAX_PENDING) {
-      this.#pending.clear();
-      this.#schedule(0);
-    }
-    this.#startTaking();
-  }
-
-  #startTaking(): void {
-    if (this.#pending.size === 0 || this.#theirs === undefined) return;
-    this.#taking ??= this.#takePending().finally(() => this.#taking = undefined);
-  }
-
-  async #takePending(): Promise<void> {
-    // What has come in this turn belongs together.
-    await Promise.resolve();
-    while (this.#pending.size > 0 && this.#theirs !== undefined && !this.#isOver) {
-      const entries = [...this.#pending.values()];
-      this.#pending.clear();
-      try {
-        const failed = await this.#taker.take(entries, this.#theirs);
-        if (failed === 0) this.#schedule(CONFIRM_MS);
-        else this.#retry();
-      } catch (error) {
-        this.#fail(error);
-      }
-    }
+    this.#changes.add(entries);
   }
 
   /** Tells the other side what was done here. */
@@ -277,9 +275,8 @@ export class Exchange implements AsyncDisposable {
 
   /** From here on everything is told. */
   #begin(theirs: string): void {
-    this.#theirs = theirs;
+    this.#theirs = this.#changes.source = theirs;
     this.#tells = !this.#dryRun;
-    this.#startTaking();
   }
 
   /** Has a round done after some time, unless one is due before. */
@@ -294,11 +291,22 @@ export class Exchange implements AsyncDisposable {
       if (!isWhole) this.#retry();
       else {
         this.#rounds.settle();
-        this.#folder.tell({ type: "synced", peer: this.#port.peer.clientId, taken, told });
-        if (taken > 0 || told > 0) this.#schedule(CONFIRM_MS);
+        this.#noteRound(taken, told);
+        if (taken > 0 || told > 0) this.#schedule(SETTLE_MS);
       }
       return result;
     });
+  }
+
+  /** Both sides are alike once a round has found nothing to do; said once for all that was done before. */
+  #noteRound(taken: number, told: number): void {
+    if (taken + told > 0) {
+      const { taken: before = 0, told: toldBefore = 0 } = this.#moved ?? {};
+      this.#moved = { taken: before + taken, told: toldBefore + told };
+    } else if (this.#moved !== undefined) {
+      this.#folder.tell({ type: "synced", peer: this.#port.peer.clientId, ...this.#moved });
+      this.#moved = undefined;
+    }
   }
 
   #inRound<T>(work: () => Promise<T>): Promise<T> {
@@ -307,12 +315,12 @@ export class Exchange implements AsyncDisposable {
       if (!this.#port.peer.capabilities.includes("index")) {
         throw new UnsupportedError("Cannot sync: the hub keeps no index");
       }
-      this.#answers = new Channel(16);
+      this.#answers = new Channel(MAX_ANSWERS);
       this.#round++;
       try {
         return await work();
       } catch (error) {
-        this.#theirs = undefined; // maybe another by now
+        this.#theirs = this.#changes.source = undefined; // maybe another by now
         this.#retry();
         throw error;
       } finally {

@@ -16,9 +16,10 @@
  * @module
  */
 
-import { ClosedError, LimitError, UnsupportedError } from "../errors.ts";
+import { ClosedError, UnsupportedError } from "../errors.ts";
+import { Backlog } from "./backlog.ts";
 import { entryFromMessage, entryToMessage, type SyncEntry } from "./entry.ts";
-import { MAX_REQUEST_ENTRIES } from "./exchange_answer.ts";
+import { MAX_REQUEST_BYTES } from "./exchange_answer.ts";
 import type { SyncFolder } from "./folder.ts";
 import type { PlannedAction } from "./folder_events.ts";
 import { judge } from "./judge.ts";
@@ -72,19 +73,22 @@ export async function doRound(options: RoundOptions): Promise<RoundResult> {
   const ours = index.seq;
   const entries = tells ? index.since(mark.ours, theirs) : [];
   const { takes, last } = await request(options, theirs, since, entries);
-  const failed = readOnly ? takes.length : await take(takes, theirs);
+  const wanted = readOnly ? [] : takes;
+  const failed = await take(wanted, theirs);
   const done = last.index_seq === undefined ? await answer(options, theirs) : last;
   const { index_seq: seq = mark.theirs, taken = true } = done;
+  // What is not wanted now is told again, should it be wanted once.
+  const isTaken = failed === 0 && wanted === takes;
   // Not what was told to us: only what we asked for.
   const isTold = tells && taken;
   index.setMark(theirs, {
     ours: isTold ? ours : mark.ours,
-    theirs: failed === 0 ? seq : mark.theirs,
+    theirs: isTaken ? seq : mark.theirs,
   });
-  if (failed === 0 && !hasSameRules) {
+  if (isTaken && !hasSameRules) {
     index.setMark(rulesOf(theirs), { ours: rulesNumber, theirs: 0 });
   }
-  return { taken: takes.length, told: entries.length, isWhole: failed === 0 && (taken || !tells) };
+  return { taken: wanted.length, told: entries.length, isWhole: failed === 0 && (taken || !tells) };
 }
 
 /** What a round would do. Nothing is changed by it, here or there. @throws as {@linkcode doRound}. */
@@ -141,16 +145,14 @@ async function request(
     await options.send(more ? { ...page, more } : page);
   }
   const takes: SyncEntry[] = [];
+  const told = new Backlog("maxRequestBytes", MAX_REQUEST_BYTES);
   for (;;) {
     const last = await answer(options, theirs);
-    for (const { action, entry } of last.instructions) {
-      if (action !== "send" && entry !== undefined) takes.push(entryFromMessage(entry));
-    }
-    if (takes.length > MAX_REQUEST_ENTRIES) {
-      throw new LimitError("limit", `Cannot sync: more than ${MAX_REQUEST_ENTRIES} entries`, {
-        details: { limit: "maxRequestEntries", max: MAX_REQUEST_ENTRIES },
-      });
-    }
+    const page = last.instructions.flatMap(({ action, entry }) => {
+      return action === "send" || entry === undefined ? [] : [entryFromMessage(entry)];
+    });
+    told.add(page);
+    for (const entry of page) takes.push(entry);
     if (last.more !== true) return { takes, last };
   }
 }

@@ -120,7 +120,9 @@ export class Taker {
     }
     const free = freeBytes(folder.dir);
     const hasRoom = free === undefined || entry.size <= free - MIN_FREE_BYTES;
-    const reason = hasRoom ? await this.#fetcher.fetch(entry) : "there is no room on the disk";
+    const reason = hasRoom
+      ? await this.#fetcher.fetch(entry)
+      : "less than 64 MiB of the disk would stay free";
     if (reason === undefined) return true;
     folder.log.debug("contents not received", { path: printable(entry.path), reason });
     if (!this.#fetcher.closed) folder.tell({ type: "failed", path: entry.path, reason });

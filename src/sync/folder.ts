@@ -9,7 +9,7 @@ import { ClosedError, NotFoundError } from "../errors.ts";
 import { type Logger, printable, silentLogger } from "../log.ts";
 import { ReceiveRoot } from "../transfer/receive_root.ts";
 import { Watchers } from "../watchers.ts";
-import { changesOf } from "./changes.ts";
+import { changesOf, isVisible } from "./changes.ts";
 import { ContentShelf } from "./content_shelf.ts";
 import type { SyncEntry } from "./entry.ts";
 import { FolderDisk } from "./folder_disk.ts";
@@ -31,6 +31,15 @@ const MAX_TRIES = 20;
 /** A thing that fails so often in the same way does not get better by trying at once. */
 const MAX_SAME_FAILURES = 3;
 
+/** Looks at the whole folder because of entries that came together: of more, each is tried once. */
+const MAX_LOOKS = 20;
+
+/** What cannot be done, and is as good as done. */
+const FOLDER_STAYS = "a folder has to stay";
+
+/** Events that may wait for a watcher. */
+const MAX_WAITING_EVENTS = 10_000;
+
 /** What is left of interrupted transfers is kept so long: a week. */
 const KEEP_PARTS_MS = 7 * 24 * 3_600_000;
 
@@ -44,6 +53,8 @@ export interface SyncFolderOptions {
   readonly ignore?: IgnoreRules;
   /** Whether the disk is left as it is, whatever others do. @default {false} */
   readonly readOnly?: boolean;
+  /** Whether nothing at all is written into the folder, not even which index it belongs to. @default {false} */
+  readonly dryRun?: boolean;
   /** Where time comes from. @default {systemClock} */
   readonly clock?: Clock;
   /** Where it logs to. @default {silentLogger} */
@@ -74,24 +85,29 @@ export class SyncFolder implements AsyncDisposable {
   readonly log: Logger;
   readonly #root: ReceiveRoot;
   readonly #disk: FolderDisk;
-  readonly #events = new Watchers<SyncEvent>({ maxWaiting: 10_000 });
+  readonly #dryRun: boolean;
+  readonly #events = new Watchers<SyncEvent>({ maxWaiting: MAX_WAITING_EVENTS });
+  #untold: SyncEvent[] | undefined = [];
   readonly #listeners = new Set<(changes: readonly FolderChange[]) => void>();
   readonly #look: FolderLook;
   readonly #closing = new AbortController();
   #last: Promise<unknown> = Promise.resolve();
 
   private constructor(root: ReceiveRoot, options: SyncFolderOptions) {
-    const { index, ignore, readOnly = false, clock = systemClock, log = silentLogger } = options;
+    const { index, ignore, clock = systemClock, log = silentLogger } = options;
+    const { readOnly = false, dryRun = false } = options;
     this.dir = root.dir;
     this.index = index;
     this.readOnly = readOnly;
+    this.#dryRun = dryRun;
     this.clock = clock;
     this.log = log;
     this.#root = root;
     this.shelf = new ContentShelf(root);
     const tell = (event: SyncEvent) => this.tell(event);
     const { signal } = this.#closing;
-    this.#look = new FolderLook({ dir: root.dir, index, ignore, clock, tell, signal });
+    const mark = dryRun ? undefined : () => markFolder(root.dir, index.replica, { readOnly });
+    this.#look = new FolderLook({ dir: root.dir, index, ignore, clock, tell, signal, mark });
     this.#disk = new FolderDisk(root, index, this.shelf, () => clock.wallMs());
   }
 
@@ -99,6 +115,7 @@ export class SyncFolder implements AsyncDisposable {
    * Opens a folder, and notes what was done to it in the meantime.
    *
    * @throws {NotFoundError} `no-path` when it is not there, and its index knows of files.
+   * @throws {AuthError} `not-allowed` when we may not write into it, unless it is only read.
    * @throws {UnsupportedError} when none of the files that its index knows is there: as when its disk is not mounted.
    */
   static async open(options: SyncFolderOptions): Promise<SyncFolder> {
@@ -112,9 +129,11 @@ export class SyncFolder implements AsyncDisposable {
     }
     const root = ReceiveRoot.open(dir);
     const folder = new SyncFolder(root, options);
-    if (isNew) markFolder(root.dir, index.replica);
-    root.forgetParts(KEEP_PARTS_MS);
     try {
+      if (!folder.#dryRun) {
+        if (isNew) markFolder(root.dir, index.replica, { readOnly: folder.readOnly });
+        root.forgetParts(KEEP_PARTS_MS);
+      }
       await folder.scan();
       return folder;
     } catch (error) {
@@ -123,14 +142,22 @@ export class SyncFolder implements AsyncDisposable {
     }
   }
 
-  /** What happens from this call on. Whoever reads too slowly misses the oldest. */
+  /**
+   * What happens from this call on; the first to call also gets what was worth telling since the folder was opened, which
+   * what is in it is not. Whoever reads too slowly misses the oldest.
+   */
   events(options: { signal?: AbortSignal } = {}): AsyncGenerator<SyncEvent, void, void> {
-    return this.#events.watch(options);
+    const watching = this.#events.watch(options);
+    for (const event of this.#untold ?? []) this.#events.push(event);
+    this.#untold = undefined;
+    return watching;
   }
 
   /** Tells everybody who watches. */
   tell(event: SyncEvent): void {
-    this.#events.push(event);
+    if (this.#untold === undefined) return this.#events.push(event);
+    const isWorthIt = event.type !== "changed" && this.#untold.length < MAX_WAITING_EVENTS;
+    if (isWorthIt) this.#untold.push(event);
   }
 
   /** Calls somebody for whatever is done from now on, in order, as soon as the index has it. */
@@ -224,6 +251,7 @@ export class SyncFolder implements AsyncDisposable {
     this.#closing.abort(new ClosedError("The folder was closed"));
     await this.#last;
     this.#disk[Symbol.dispose]();
+    this.shelf[Symbol.dispose]();
     this.#events.close();
   }
 
@@ -250,7 +278,7 @@ export class SyncFolder implements AsyncDisposable {
       let isSettled = true;
       for (const step of localEdits(this.index, found.changed, found.gone)) {
         const isOnDisk = step.disk.do !== "nothing";
-        if (isOnDisk && this.readOnly) continue;
+        if (isOnDisk && (this.readOnly || this.#dryRun)) continue;
         const failure = await this.#carryOut(step, "here");
         reason = failure ?? reason;
         // What was renamed, and what is in it, is noted by the next look.
@@ -260,25 +288,32 @@ export class SyncFolder implements AsyncDisposable {
       this.#disk.lookAgain();
       if (isSettled) return;
     }
-    this.#events.push({ type: "failed", reason });
+    this.tell({ type: "failed", reason });
   }
 
   /** Together; one by one when one of them cannot be done. */
   async #takeAll(entries: readonly SyncEntry[], source: string): Promise<SyncEntry[]> {
-    const reason = await this.#takeTogether(entries, source);
+    const patience = { looks: MAX_LOOKS };
+    const reason = await this.#takeTogether(entries, source, patience);
     if (reason === undefined) return [];
     const failed: SyncEntry[] = [];
     for (const entry of entries) {
-      const why = entries.length === 1 ? reason : await this.#takeTogether([entry], source);
+      const why = entries.length === 1
+        ? reason
+        : await this.#takeTogether([entry], source, patience);
       if (why === undefined) continue;
       failed.push(entry);
-      this.#events.push({ type: "failed", path: entry.path, reason: printable(why) });
+      this.tell({ type: "failed", path: entry.path, reason: printable(why) });
     }
     return failed;
   }
 
   /** @returns why not. */
-  async #takeTogether(entries: readonly SyncEntry[], source: string): Promise<string | undefined> {
+  async #takeTogether(
+    entries: readonly SyncEntry[],
+    source: string,
+    patience: { looks: number },
+  ): Promise<string | undefined> {
     let same = 0;
     let before: string | undefined;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
@@ -287,14 +322,16 @@ export class SyncFolder implements AsyncDisposable {
         failure = await this.#carryOut(step, "there");
         if (failure === undefined) continue;
         // Files that are not shared are in the way: the folder stays, for all.
-        if (same > 0 && this.#keepFolder(step)) failure = "a folder has to stay";
+        const isLooked = same > 0 || patience.looks <= 0;
+        if (isLooked && this.#keepFolder(step)) failure = FOLDER_STAYS;
         break;
       }
       if (failure === undefined) return undefined;
       same = failure === before ? same + 1 : 0;
       if (same === MAX_SAME_FAILURES) return failure;
       before = failure;
-      await this.#scan();
+      if (patience.looks-- > 0) await this.#scan();
+      else if (failure !== FOLDER_STAYS) return failure;
     }
     return before;
   }
@@ -308,14 +345,15 @@ export class SyncFolder implements AsyncDisposable {
   #commit(step: Step, by: "here" | "there"): void {
     const { index } = this;
     const changes = changesOf(index, step, "");
+    const visible = changes.filter((change) => isVisible(index, change));
     const sources = new Map(step.writes.map(({ entry, source = "" }) => [entry.path, source]));
     commitStep(index, step, (path) => this.#disk.statOf(path));
     if (step.disk.do === "copy") {
-      this.#events.push({ type: "conflict", path: step.disk.from, keptAs: step.disk.to });
+      this.tell({ type: "conflict", path: step.disk.from, keptAs: step.disk.to });
     }
-    for (const { operation, file_path: path, old_path: oldPath } of changes) {
+    for (const { operation, file_path: path, old_path: oldPath } of visible) {
       const from = oldPath === undefined ? {} : { oldPath };
-      this.#events.push({ type: "changed", path, operation, by, ...from });
+      this.tell({ type: "changed", path, operation, by, ...from });
     }
     if (this.#listeners.size === 0) return;
     const told = changes.map((change): FolderChange => {
@@ -338,7 +376,7 @@ export class SyncFolder implements AsyncDisposable {
   #fail(error: unknown): void {
     const reason = printable(error instanceof Error ? error.message : String(error), 400);
     this.log.warn("folder not looked at", { reason });
-    this.#events.push({ type: "failed", reason });
+    this.tell({ type: "failed", reason });
   }
 }
 

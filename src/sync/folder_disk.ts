@@ -8,23 +8,17 @@
  */
 
 import { createHash } from "node:crypto";
-import {
-  closeSync,
-  constants,
-  fchmodSync,
-  fstatSync,
-  futimesSync,
-  openSync,
-  rmdirSync,
-} from "node:fs";
+import { rmdirSync } from "node:fs";
 import { AuthError, PeerError } from "../errors.ts";
 import { moveNew } from "../state/home.ts";
 import { type HeldFolder, lstat } from "../transfer/held_folder.ts";
 import type { HeldTree } from "../transfer/held_tree.ts";
 import type { Part, ReceiveRoot } from "../transfer/receive_root.ts";
+import { conflictPath } from "./conflict.ts";
 import type { ContentShelf } from "./content_shelf.ts";
 import type { SyncEntry } from "./entry.ts";
-import { liveAt, type SyncIndex } from "./index.ts";
+import { hashOf, hasMode, isSame, momentOf, setFacts } from "./file_facts.ts";
+import { liveAt, type StoredEntry, type SyncIndex } from "./index.ts";
 import { piecesOf } from "./pieces.ts";
 import { statOf } from "./rescan.ts";
 import { type Conditions, conditionsOf, type DiskAction } from "./steps.ts";
@@ -73,7 +67,7 @@ export class FolderDisk implements Disposable {
       return await this.#carryOut(action, commit);
     } catch (error) {
       if (!isOfDisk(error)) throw error;
-      return failed(error.message);
+      return failed(withoutPaths(error.message));
     } finally {
       // A folder that was moved or removed would be held under its old name.
       if (action.do === "move" || action.do === "remove") this.lookAgain();
@@ -120,8 +114,7 @@ export class FolderDisk implements Disposable {
         this.#root.createFolder(action.path, this.#held());
         return DONE;
       case "write":
-        this.#keepReplaced(action.path);
-        return this.#put(part, action.path, action.entry, true);
+        return this.#write(part, action.path, action.entry);
       case "copy":
         return this.#put(part, action.to, liveAt(this.#index, action.from), false);
       case "move":
@@ -179,11 +172,21 @@ export class FolderDisk implements Disposable {
     if (known === undefined || there === undefined) return known === there;
     if (known.kind === "directory") return there.isDirectory;
     if (!there.isFile) return false;
+    const open = () => this.#root.openFile(path, this.#held());
+    return this.#isFileAsKnown(known, there, open) ?? read.get(path) === momentOf(there);
+  }
+
+  /** @returns `undefined` when only a look into a large file could tell. */
+  #isFileAsKnown(
+    known: StoredEntry,
+    there: Deno.FileInfo,
+    open: () => Deno.FsFile | undefined,
+  ): boolean | undefined {
     const stat = statOf(there, this.#wallMs());
     if (stat !== "" && known.stat !== "") return stat === known.stat;
     if (there.size !== known.size) return false;
-    if (there.size > MAX_READ_AT_ONCE) return read.get(path) === momentOf(there);
-    using file = this.#root.openFile(path, this.#held());
+    if (there.size > MAX_READ_AT_ONCE) return undefined;
+    using file = open();
     return file !== undefined && hashOf(file, there.size) === known.sha256;
   }
 
@@ -192,9 +195,9 @@ export class FolderDisk implements Disposable {
     const read = new Map<string, string>();
     for (const path of paths) {
       const known = liveAt(this.#index, path);
+      if (known?.kind !== "file" || known.size <= MAX_READ_AT_ONCE) continue;
       const there = this.#lstat(path);
-      if (known?.kind !== "file" || !there?.isFile || there.size <= MAX_READ_AT_ONCE) continue;
-      if (there.size !== known.size) continue;
+      if (!there?.isFile || there.size !== known.size) continue;
       if (known.stat !== "" && statOf(there, this.#wallMs()) !== "") continue;
       using file = this.#root.openFile(path, this.#held());
       if (file === undefined) continue;
@@ -214,22 +217,46 @@ export class FolderDisk implements Disposable {
     if (part === undefined || entry === undefined) return failed("its contents are not here");
     const tree = this.#held();
     // Its own name is in the folder of partial files, where nobody but us makes any.
-    setFacts(part.partPath, { mode: entry.mode });
+    if (!hasMode(part.file.statSync(), entry.mode)) {
+      setFacts(part.partPath, { mode: entry.mode });
+    }
     this.#root.place(part, path, { replace, mtimeMs: entry.mtimeMs, tree });
     return DONE;
   }
 
-  #keepReplaced(path: string): void {
+  /** Nothing is replaced but what is known: another process may have made a file in this very moment. */
+  #write(part: Part | undefined, path: string, entry: SyncEntry): Outcome {
     const known = liveAt(this.#index, path);
+    if (known?.kind !== "file") return this.#put(part, path, entry, false);
+    const name = this.#keepReplaced(path, known);
+    const outcome = this.#put(part, path, entry, true);
+    if (outcome.done && name !== undefined) this.#rescue(name, path, known);
+    return outcome;
+  }
+
+  /** @returns the name under which it is kept. */
+  #keepReplaced(path: string, known: StoredEntry): string | undefined {
     const place = this.#placeOf(path);
     const name = this.#shelf.newName(this.#held());
-    if (known?.kind !== "file" || place === undefined || name === undefined) return;
+    if (place === undefined || name === undefined) return undefined;
     try {
       Deno.linkSync(at(place), name);
-      this.#shelf.keep(known.sha256, name);
     } catch {
       // Where there are no hard links, whoever wants these contents asks for them once more.
+      return undefined;
     }
+    this.#shelf.keep(known.sha256, name);
+    return name;
+  }
+
+  /** A replaced file that another process has written to in the moment before that is put beside the new one. */
+  #rescue(name: string, path: string, known: StoredEntry): void {
+    const there = lstat(name);
+    const open = () => Deno.openSync(name);
+    if (there === undefined || this.#isFileAsKnown(known, there, open) !== false) return;
+    using file = open();
+    const place = this.#placeOf(conflictPath(path, hashOf(file, there.size)));
+    if (place !== undefined && lstat(at(place)) === undefined) Deno.linkSync(name, at(place));
   }
 
   #move(from: string, to: string): Outcome {
@@ -255,8 +282,11 @@ export class FolderDisk implements Disposable {
     if (name === undefined) return failed("there is no place to keep it");
     Deno.renameSync(at(place), name);
     const known = liveAt(this.#index, path);
-    if (!isSame(found, lstat(name))) {
-      moveNew(name, at(place)); // somebody has put another there
+    const kept = lstat(name);
+    const isKnown = isSame(found, kept) && (kept === undefined || known?.kind !== "file" ||
+      this.#isFileAsKnown(known, kept, () => Deno.openSync(name)) !== false);
+    if (!isKnown) {
+      moveNew(name, at(place)); // somebody has put another there, or has written to it
       return failed("it was changed just now");
     }
     if (known?.kind === "file") this.#shelf.keep(known.sha256, name);
@@ -298,39 +328,9 @@ function isOfDisk(error: unknown): error is Error {
   return error instanceof Error && !(error instanceof PeerError) && "code" in error;
 }
 
-function isSame(a: Deno.FileInfo | undefined, b: Deno.FileInfo | undefined): boolean {
-  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
-}
-
-function hashOf(file: Deno.FsFile, size: number): string {
-  const bytes = new Uint8Array(size + 1); // one more, to see the end
-  let filled = 0;
-  for (
-    let count: number | null = 1;
-    count !== null && filled < bytes.length;
-    filled += count ?? 0
-  ) {
-    count = file.readSync(bytes.subarray(filled));
-  }
-  return createHash("sha256").update(bytes.subarray(0, filled)).digest("hex");
-}
-
-function momentOf({ mtime, ctime, ino, size }: Deno.FileInfo): string {
-  return [mtime?.getTime(), ctime?.getTime(), ino, size].join(":");
-}
-
-/** Sets permissions and time of a file, and of no file that a link leads to. */
-function setFacts(path: string, facts: { mode: number; mtimeMs?: number }): void {
-  const { mode, mtimeMs } = facts;
-  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-  try {
-    const info = fstatSync(descriptor);
-    if (!info.isFile()) return;
-    if (Deno.build.os !== "windows" && (info.mode & 0o777) !== mode) fchmodSync(descriptor, mode);
-    if (mtimeMs !== undefined) futimesSync(descriptor, new Date(mtimeMs), new Date(mtimeMs));
-  } finally {
-    closeSync(descriptor);
-  }
+/** What a system says, without names by which only we know the files. */
+function withoutPaths(message: string): string {
+  return message.replace(/(: \w+)? '\/.*$/s, "");
 }
 
 function failed(reason: string): Outcome {

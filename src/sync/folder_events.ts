@@ -8,6 +8,10 @@ import type { FileOperation } from "./message_types.ts";
 
 /** Something that happened. */
 export type SyncEvent =
+  /** Somebody is there: a client of the hub, or as `server` the hub that was joined. */
+  | { readonly type: "connected"; readonly peer: string; readonly name?: string }
+  /** It is not any more: a client has gone, or the connection to the hub was cut, which is tried again. */
+  | { readonly type: "disconnected"; readonly peer: string; readonly reason?: string }
   /** A file or folder was changed: here, by its user, or there, by another replica. */
   | {
     readonly type: "changed";

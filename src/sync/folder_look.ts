@@ -8,14 +8,7 @@ import type { Clock } from "../clock.ts";
 import { InvalidPacketError } from "../errors.ts";
 import { printable } from "../log.ts";
 import type { SyncEvent } from "./folder_events.ts";
-import {
-  type FolderRules,
-  isMarked,
-  markFolder,
-  NO_RULES,
-  notThatFolder,
-  readRules,
-} from "./folder_root.ts";
+import { type FolderRules, isMarked, NO_RULES, notThatFolder, readRules } from "./folder_root.ts";
 import type { IgnoreRules } from "./ignore.ts";
 import type { SyncIndex } from "./index.ts";
 import { type Rescan, rescan } from "./rescan.ts";
@@ -35,6 +28,8 @@ export interface FolderLookOptions {
   readonly clock: Clock;
   /** Told of what is not shared, once, and of rules that cannot be understood. */
   readonly tell: (event: SyncEvent) => void;
+  /** Says in the folder that it is that of the index, where it may be written to. */
+  readonly mark: (() => void) | undefined;
   /** Stops a look. */
   readonly signal: AbortSignal;
 }
@@ -66,14 +61,14 @@ export class FolderLook {
    * @throws {UnsupportedError} when it is not.
    */
   async look(): Promise<Rescan> {
-    const { dir, index, tell } = this.#options;
+    const { dir, index, tell, mark } = this.#options;
     this.#rules = this.#readRules();
     let found = await this.#compare();
     if (found.gone.length > 0 && !isMarked(dir, index.replica)) {
       // Taken away while we looked, or the mark alone was removed.
       found = await this.#compare();
       if (found.gone.length === index.known().size) throw notThatFolder(dir);
-      markFolder(dir, index.replica);
+      mark?.();
     }
     for (const { path, reason } of found.skipped) {
       if (this.#skipped.has(path) || PASSING.includes(reason)) continue;

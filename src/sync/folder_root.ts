@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { InvalidPacketError, UnsupportedError } from "../errors.ts";
 import { printable } from "../log.ts";
+import { openError } from "../transfer/disk.ts";
 import { PARTIAL_FOLDER } from "../transfer/safe_path.ts";
 import { IGNORE_FILE, IgnoreRules, MAX_IGNORE_CHARS } from "./ignore.ts";
 
@@ -37,8 +38,25 @@ export function isMarked(dir: string, replica: string): boolean {
   return readText(join(dir, PARTIAL_FOLDER, MARKER), 100) === replica;
 }
 
-/** Says in the folder that it belongs to this index. */
-export function markFolder(dir: string, replica: string): void {
+/**
+ * Says in the folder that it belongs to this index.
+ *
+ * @param readOnly Where it cannot be said, it is not.
+ * @throws {AuthError} `not-allowed` when we may not write there.
+ */
+export function markFolder(
+  dir: string,
+  replica: string,
+  { readOnly = false }: { readOnly?: boolean } = {},
+): void {
+  try {
+    putMark(dir, replica);
+  } catch (cause) {
+    if (!readOnly) throw openError(dir, cause);
+  }
+}
+
+function putMark(dir: string, replica: string): void {
   const partials = join(dir, PARTIAL_FOLDER);
   Deno.mkdirSync(partials, { recursive: true, mode: 0o700 });
   const temp = join(partials, `${crypto.randomUUID()}.part`);

@@ -25,18 +25,30 @@ export interface SyncGate {
    * What a credential allows in a room at this moment; `undefined` for nothing.
    *
    * @param tokens The credential, in the same list each time: what is known of it may be remembered with that.
+   * @param isLocal Whether it comes from this machine.
    */
-  scopeOf(tokens: readonly string[], room: string): SyncScope | undefined;
+  scopeOf(tokens: readonly string[], room: string, isLocal: boolean): SyncScope | undefined;
+}
+
+/** What a gate allows besides. */
+export interface GateOptions {
+  /** Whether those of this machine need no key. Behind a proxy everybody seems to be of it. @default {false} */
+  readonly trustsLocal?: boolean;
+  /** Whether everybody may only read. @default {false} */
+  readonly readOnly?: boolean;
 }
 
 /** What a caller proves of who it is: nothing. */
 const NOBODY = { peerId: "" };
 
 /** A gate that goes by the invites and API keys that a peer has given away. */
-export function gateOf(access: Pick<Access, "granted">): SyncGate {
+export function gateOf(access: Pick<Access, "granted">, options: GateOptions = {}): SyncGate {
+  const { trustsLocal = false, readOnly = false } = options;
+  const most = readOnly ? "read" : "write";
   return {
-    scopeOf: (tokens, room) => {
-      if (access.granted(tokens, NOBODY, `folder:${room}`)) return "write";
+    scopeOf: (tokens, room, isLocal) => {
+      if (trustsLocal && isLocal) return most;
+      if (access.granted(tokens, NOBODY, `folder:${room}`)) return most;
       return access.granted(tokens, NOBODY, `folder:${room}:read`) ? "read" : undefined;
     },
   };

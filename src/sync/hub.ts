@@ -98,7 +98,7 @@ export class SyncHub implements AsyncDisposable {
       audit: this.#audit,
       health: this.#health,
       connected: () => this.#registry.connected,
-      enter: (request) => this.#registry.enter(request),
+      enter: (request, isLocal) => this.#registry.enter(request, isLocal),
       serve: (...client) => this.#serve(...client),
     });
     this.#look();
@@ -180,7 +180,7 @@ export class SyncHub implements AsyncDisposable {
       maxMessageBytes,
       maxQueuedChars,
       onMessage: (message) => this.#take(member, message),
-      onContent: () => this.#takeContent(member),
+      onContent: () => this.#takeContent(),
       onFault: (error) => this.#fault(member, error),
       onFrame: (messages) => this.#charge(member, messages),
       onSent: (messages) => this.#health.count("messages.out", messages),
@@ -252,12 +252,12 @@ export class SyncHub implements AsyncDisposable {
     return true;
   }
 
-  #takeContent(member: Member): void {
+  /** Who may only read asks for contents in the same way; what nobody asked for is the port's to refuse. */
+  #takeContent(): void {
     this.#health.count("contents.in");
     if (this.#options.onPort === undefined) {
       throw new SyncRefusal("INVALID_MESSAGE", "This hub keeps no folder and takes no contents");
     }
-    this.#mustWrite(member);
   }
 
   #mustWrite({ scope }: Member): void {

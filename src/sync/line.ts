@@ -68,6 +68,8 @@ export interface LineOptions {
    * @throws {LimitError} to end the connection.
    */
   readonly onFrame?: (messages: number | undefined) => void;
+  /** What the other side is told before the line is closed in order. @default nothing but that it is closed */
+  readonly farewell?: () => WebSocketMessage;
   /** Told how many messages were handed to the socket. */
   readonly onSent?: (messages: number) => void;
   /** Largest frame of messages in bytes. @default {MAX_JSON_BYTES} */
@@ -233,6 +235,8 @@ export class SyncLine implements SyncPort {
 
   close(why?: Error): void {
     if (this.#isOver) return;
+    const { farewell } = this.#options;
+    if (why === undefined && farewell !== undefined) this.say(farewell());
     this.disconnect(why);
     this.#isOver = true;
     this.#inputs.close();

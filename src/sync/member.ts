@@ -5,6 +5,8 @@
  */
 
 import { createHash, timingSafeEqual } from "node:crypto";
+import { printable } from "../log.ts";
+import { MAX_LABEL_CHARS } from "./client_id.ts";
 import type { SyncGate, SyncScope } from "./gate.ts";
 import { type LineOptions, SyncLine } from "./line.ts";
 import type { ConnectionRequest } from "./message_types.ts";
@@ -16,7 +18,7 @@ export type MemberEvents = Omit<LineOptions, "peer" | "from" | "writable">;
 /** See the module. */
 export class Member {
   readonly clientId: string;
-  /** What it calls itself. */
+  /** What it calls itself, made safe to show. */
   readonly name: string;
   /** Where it is. */
   readonly room: string;
@@ -28,19 +30,21 @@ export class Member {
   awaySinceMs: number | undefined;
   readonly #gate: SyncGate;
   #tokens: readonly string[];
+  #isLocal: boolean;
 
   /** It is not connected yet. @param room Where it was let in. @param events Makes what the line goes by. */
   constructor(
     request: ConnectionRequest,
-    room: string,
+    { room, isLocal }: { room: string; isLocal: boolean },
     gate: SyncGate,
     events: (member: Member) => MemberEvents,
   ) {
     this.clientId = request.client_id;
-    this.name = request.client_name;
+    this.name = printable(request.client_name, MAX_LABEL_CHARS);
     this.room = room;
     this.#gate = gate;
     this.#tokens = tokensOf(request);
+    this.#isLocal = isLocal;
     const capabilities = (): readonly Capability[] => this.line.capabilities;
     const canWrite = () => this.scope === "write";
     this.line = new SyncLine({
@@ -62,7 +66,7 @@ export class Member {
 
   /** What it may do at this moment; `undefined` when its credential works no more. */
   get scope(): SyncScope | undefined {
-    return this.#gate.scopeOf(this.#tokens, this.room);
+    return this.#gate.scopeOf(this.#tokens, this.room, this.#isLocal);
   }
 
   /** Whether somebody knows the session's name, which only its client was told. */
@@ -76,9 +80,10 @@ export class Member {
     return isSame(this.#tokens.join(), tokensOf(request).join());
   }
 
-  /** It is connected again, with what it shows now. */
-  returns(request: ConnectionRequest): void {
+  /** It is connected again, with what it shows now, from where it is now. */
+  returns(request: ConnectionRequest, isLocal: boolean): void {
     this.#tokens = tokensOf(request);
+    this.#isLocal = isLocal;
     this.awaySinceMs = undefined;
     this.faults = 0;
   }

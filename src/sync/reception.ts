@@ -5,6 +5,7 @@
  */
 
 import type { Clock } from "../clock.ts";
+import { isLoopback } from "../endpoint/limits.ts";
 import type { Upgrade } from "../endpoint/web.ts";
 import { PeerError } from "../errors.ts";
 import { type Logger, printable } from "../log.ts";
@@ -38,7 +39,7 @@ export interface ReceptionOptions {
   /** How many clients are connected. */
   readonly connected: () => number;
   /** Lets a client in. @throws {SyncRefusal} when it may not come in. */
-  readonly enter: (request: ConnectionRequest) => Entry;
+  readonly enter: (request: ConnectionRequest, isLocal: boolean) => Entry;
   /** Serves it until it has gone. */
   readonly serve: (entry: Entry, socket: MessageSocket, from: Address) => Promise<void>;
 }
@@ -142,7 +143,7 @@ export class Reception {
       const frame = await socket.receive();
       if (frame === undefined || this.#closed) return undefined;
       request = requestIn(frame, opened, limits.maxMessageBytes);
-      return enter(request);
+      return enter(request, isLoopback(from.hostname));
     } catch (error) {
       this.#turnAway(socket, from, error, request);
       return undefined;

@@ -20,6 +20,9 @@ import { SyncSession } from "./session.ts";
  */
 const ACK_EVERY = 1;
 
+/** What somebody without a key is told who needs one, whatever the room is called. */
+const NEEDS_KEY = "A key is needed: an invite or API key with scope folder:NAME";
+
 /** What a {@linkcode Registry} goes by. */
 export interface RegistryOptions {
   /** Who may do what. */
@@ -81,18 +84,19 @@ export class Registry {
     return this.#rooms.get(room) ?? [];
   }
 
-  /** Lets a client in. @throws {SyncRefusal} when it may not come in. */
-  enter(request: ConnectionRequest): Entry {
+  /** Lets a client in. @param isLocal Whether it is of this machine. @throws {SyncRefusal} when it may not come in. */
+  enter(request: ConnectionRequest, isLocal: boolean): Entry {
     const version = request.versions === undefined ? 1 : commonVersion([...request.versions]);
     if (version === undefined) {
       throw new SyncRefusal("VERSION_UNSUPPORTED", "No version is spoken by both sides");
     }
-    const room = this.#roomFor(request);
+    const room = this.#roomFor(request, isLocal);
     const capabilities = commonCapabilities(this.#options.capabilities, request.capabilities);
     const known = this.#members.get(request.client_id);
-    const resumed = known && resume(known, request, room);
+    const resumed = known && resume(known, request, { room, isLocal });
     if (known !== undefined && resumed === undefined) this.#replace(known, request, room);
-    const entered = resumed ?? this.#begin(request, room, capabilities.includes("resume"));
+    const entered = resumed ??
+      this.#begin(request, { room, isLocal }, capabilities.includes("resume"));
     const { member, terms } = entered;
     // Who has named nothing gets the seed's answer and no more.
     const isPlain = request.capabilities === undefined && request.versions === undefined;
@@ -119,15 +123,17 @@ export class Registry {
   }
 
   /** The room that is asked for. @throws {SyncRefusal} when it is not there for this client. */
-  #roomFor(request: ConnectionRequest): string {
+  #roomFor(request: ConnectionRequest, isLocal: boolean): string {
     const { rooms, gate } = this.#options;
     const [only, ...more] = rooms ?? [];
     const label = folderLabel(request.sync_root);
     const isChosen = only === undefined || more.length > 0 || rooms?.includes(label);
     const room = request.room ?? (isChosen ? label : only);
     // Who may not come in does not learn what there is.
-    if (!isRoom(room) || gate.scopeOf(tokensOf(request), room) === undefined) {
-      throw new SyncRefusal("AUTHENTICATION_FAILED", "The key does not open this room");
+    if (!isRoom(room) || gate.scopeOf(tokensOf(request), room, isLocal) === undefined) {
+      const isNamed = tokensOf(request).length > 0;
+      const why = isNamed ? "The key does not open this room" : NEEDS_KEY;
+      throw new SyncRefusal("AUTHENTICATION_FAILED", why);
     }
     if (rooms === undefined || rooms.includes(room)) return room;
     throw new SyncRefusal("UNKNOWN_ROOM", `There is no room "${printable(room, 64)}"`);
@@ -144,7 +150,7 @@ export class Registry {
 
   #begin(
     request: ConnectionRequest,
-    room: string,
+    place: { room: string; isLocal: boolean },
     canResume: boolean,
   ): { member: Member; terms: Omit<LineTerms, "capabilities"> } {
     const { maxClients, gate, events, resumes } = this.#options;
@@ -152,10 +158,10 @@ export class Registry {
       const limit = { limit: "maxClients", max: maxClients };
       throw new SyncRefusal("CONNECTION_LIMIT", `There are ${maxClients} clients already`, limit);
     }
-    const member = new Member(request, room, gate, events);
+    const member = new Member(request, place, gate, events);
     this.#members.set(member.clientId, member);
-    const others = this.#rooms.get(room);
-    if (others === undefined) this.#rooms.set(room, new Set([member]));
+    const others = this.#rooms.get(place.room);
+    if (others === undefined) this.#rooms.set(place.room, new Set([member]));
     else others.add(member);
     void member.line.closed.then((why) => this.#forget(member, why));
     const terms = canResume && resumes ? { session: new SyncSession({ ackEvery: ACK_EVERY }) } : {};
@@ -176,12 +182,12 @@ export class Registry {
 function resume(
   member: Member,
   request: ConnectionRequest,
-  room: string,
+  { room, isLocal }: { room: string; isLocal: boolean },
 ): { member: Member; terms: Omit<LineTerms, "capabilities"> } | undefined {
   const { session } = member.line;
   if (session === undefined || member.room !== room || !member.knows(request)) return undefined;
   const resumeFrom = request.resume?.received ?? 0;
   if (session.resume(resumeFrom) === undefined) return undefined;
-  member.returns(request);
+  member.returns(request, isLocal);
   return { member, terms: { session, resumeFrom, news: "resumed" } };
 }

@@ -11,6 +11,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { NotFoundError } from "../errors.ts";
 import { printable } from "../log.ts";
+import { MIN_ASIDE_BYTES, sha256Aside } from "./aside.ts";
 import { IgnoreRules } from "./ignore.ts";
 import type { SyncIndex } from "./index.ts";
 import { compareScan, type FoundFile, type ReadFile, type Unportable } from "./local_edits.ts";
@@ -22,6 +23,10 @@ const UNSURE_MS = 2_000;
 /** Names that are looked at before others get their turn, and bytes of a file that take as long as a name. */
 const NAMES_PER_TURN = 512;
 const BYTES_PER_NAME = 16 * 1024;
+
+/** Files that are looked into at once, and up to which size as a whole: while one is hashed the next is read. */
+const LANES = 4;
+const MAX_WHOLE_BYTES = 2 * 1024 * 1024;
 
 const MODE_BITS = 0o777;
 
@@ -88,11 +93,8 @@ export async function rescan(
     isGone: (path, kind) => !rules.ignores(path, kind) && !isHidden(path),
   });
   const changed: ReadFile[] = [];
-  for (const file of diff.changed) {
-    await turn(walk);
-    const read = file.kind === "file" ? await readFile(root, file) : { ...file, sha256: "" };
-    walk.names += Math.floor(file.size / BYTES_PER_NAME);
-    if (typeof read === "string") skipped.push({ path: file.path, reason: read });
+  for (const [{ path }, read] of await readAll(walk, diff.changed)) {
+    if (typeof read === "string") skipped.push({ path, reason: read });
     else changed.push(read);
   }
   // What could not be looked into is there all the same, as it is known.
@@ -146,8 +148,32 @@ function namesIn(walk: Walk, folder: string): string[] {
   }
 }
 
+/** Looks into files. @returns each with its hash, or why there is none, in their order. */
+async function readAll(
+  walk: Walk,
+  files: readonly FoundFile[],
+): Promise<[FoundFile, ReadFile | string][]> {
+  const all: [FoundFile, ReadFile | string][] = [];
+  const queue = files.entries();
+  const lane = async () => {
+    const buffer = new WholeBuffer();
+    for (const [at, file] of queue) {
+      await turn(walk);
+      const isFile = file.kind === "file";
+      all[at] = [file, isFile ? await readFile(walk.root, file, buffer) : { ...file, sha256: "" }];
+      walk.names += Math.floor(file.size / BYTES_PER_NAME);
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  return all;
+}
+
 /** The file with its hash, or why there is none. */
-async function readFile(root: string, found: FoundFile): Promise<ReadFile | string> {
+async function readFile(
+  root: string,
+  found: FoundFile,
+  buffer: WholeBuffer,
+): Promise<ReadFile | string> {
   const path = join(root, found.path);
   try {
     const before = Deno.lstatSync(path);
@@ -157,20 +183,50 @@ async function readFile(root: string, found: FoundFile): Promise<ReadFile | stri
     if (!before.isFile || info.ino !== before.ino || info.dev !== before.dev) {
       return "changed while it was read";
     }
-    const hash = createHash("sha256");
-    let size = 0;
-    for await (const piece of piecesOf(file)) {
-      hash.update(piece);
-      size += piece.length;
-    }
+    const { sha256, size } = await hashOf(file, info.size, buffer);
     const after = file.statSync();
     const isSame = after.size === size && after.mtime?.getTime() === info.mtime?.getTime();
-    const sha256 = hash.digest("hex");
     return { ...found, size, sha256, stat: isSame && found.size === size ? found.stat : "" };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "gone";
     if (isDenied(error)) return "not readable";
     throw error;
+  }
+}
+
+/** The hash of a file, and how much of it there was: it may grow while it is read. */
+async function hashOf(
+  file: Deno.FsFile,
+  bytes: number,
+  buffer: WholeBuffer,
+): Promise<{ readonly sha256: string; readonly size: number }> {
+  const isWhole = bytes >= MIN_ASIDE_BYTES && bytes <= MAX_WHOLE_BYTES;
+  const whole = isWhole ? buffer.read(file) : undefined;
+  if (whole !== undefined) return { sha256: await sha256Aside(whole), size: whole.length };
+  const hash = createHash("sha256");
+  let size = 0;
+  file.seekSync(0, Deno.SeekMode.Start);
+  for await (const piece of piecesOf(file)) {
+    hash.update(piece);
+    size += piece.length;
+  }
+  return { sha256: hash.digest("hex"), size };
+}
+
+/** Reads files as a whole, one after the other into the same memory. */
+class WholeBuffer {
+  #bytes: Uint8Array | undefined;
+
+  /** What is in a file, valid until the next; `undefined` when that is too much by now. */
+  read(file: Deno.FsFile): Uint8Array | undefined {
+    const bytes = this.#bytes ??= new Uint8Array(MAX_WHOLE_BYTES + 1); // one more, to see the end
+    let filled = 0;
+    while (filled < bytes.length) {
+      const count = file.readSync(bytes.subarray(filled));
+      if (count === null) return bytes.subarray(0, filled);
+      filled += count;
+    }
+    return undefined;
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
 import { ClosedError } from "../errors.ts";
 import { printable } from "../log.ts";
@@ -77,6 +78,18 @@ export class SqliteIndex implements SyncIndex {
    */
   static open(home: Home, name: string): SqliteIndex {
     return new SqliteIndex(openSqliteFile(home, name, indexSchema()), home.path(name));
+  }
+
+  /**
+   * The same for a look: whatever is put into it, the file stays as it is. Where there is none, none is made.
+   *
+   * @throws as {@linkcode SqliteIndex.open}.
+   */
+  static openForLook(home: Home, name: string): SqliteIndex {
+    if (!existsSync(home.path(name))) return SqliteIndex.inMemory();
+    const index = SqliteIndex.open(home, name);
+    index.#ask("begin"); // and never committed
+    return index;
   }
 
   /** An index in memory, of the same kind. */
@@ -166,6 +179,7 @@ export class SqliteIndex implements SyncIndex {
   }
 
   #together(work: () => void): void {
+    if (this.#db.isTransaction) return work();
     this.#ask("begin");
     try {
       work();

@@ -13,8 +13,8 @@
  * @module
  */
 
-import { randomBytes } from "node:crypto";
-import { InvalidPacketError, LimitError } from "../errors.ts";
+import { createHash, randomBytes } from "node:crypto";
+import { InvalidPacketError } from "../errors.ts";
 
 /** The counters of a version, by replica. Never changed once made. */
 export type VersionVector = ReadonlyMap<string, number>;
@@ -25,7 +25,7 @@ export type VersionOrder = "equal" | "before" | "after" | "concurrent";
 /** Most replicas that edited one file: a thousand clients of a hub, and the hub. */
 export const MAX_VERSION_REPLICAS = 1_024;
 
-/** Greatest counter that is read. Below 2^53, so that who claims it leaves room for edits that are counted exactly. */
+/** Greatest counter that is read: nobody edits a file so often, but anybody can say so. Counting ends there. */
 export const MAX_VERSION_COUNTER: number = 2 ** 48;
 
 // Begins with a letter: V8 hashes what looks like an array index by its value, which a stranger can choose.
@@ -62,26 +62,28 @@ export function compareVersions(a: VersionVector, b: VersionVector): VersionOrde
   return bHasMore ? "before" : "equal";
 }
 
-/** The least version that includes both. */
+/**
+ * The least version that includes both. Of more replicas than others read, the least edits are forgotten: it is in
+ * conflict with a version that includes them then, which costs a copy and loses nothing.
+ */
 export function mergeVersions(a: VersionVector, b: VersionVector): VersionVector {
   const merged = new Map(a);
   for (const [replica, counter] of b) {
     if (counter > (merged.get(replica) ?? 0)) merged.set(replica, counter);
   }
-  return merged;
+  return greatestEdits(merged, MAX_VERSION_REPLICAS);
 }
 
 /**
- * The version after an edit by a replica.
- *
- * @throws {LimitError} when the counter or the number of replicas would be beyond what others read.
+ * The version after an edit by a replica, whatever others have claimed: it can be read, and takes the place of the one
+ * before. At the end of counting every edit is by a replica of its own, and of too many replicas some are forgotten as in
+ * {@linkcode mergeVersions}: who fills a file's version both ways has its edits end in copies, and nobody else's.
  */
 export function nextVersion(version: VersionVector, replica: string): VersionVector {
-  const counter = leadingEdit(version).counter + 1;
-  if (counter > MAX_VERSION_COUNTER) throw tooMuch("versionCounter", MAX_VERSION_COUNTER);
-  const next = new Map(version).set(replica, counter);
-  if (next.size > MAX_VERSION_REPLICAS) throw tooMuch("versionReplicas", MAX_VERSION_REPLICAS);
-  return next;
+  const counter = Math.min(leadingEdit(version).counter + 1, MAX_VERSION_COUNTER);
+  const name = version.get(replica) === counter ? nameAfter(version, replica) : replica;
+  const room = version.has(name) ? MAX_VERSION_REPLICAS : MAX_VERSION_REPLICAS - 1;
+  return new Map(greatestEdits(version, room)).set(name, counter);
 }
 
 /** The edit that made the contents of a version; counter 0 for a version that has none. */
@@ -137,8 +139,16 @@ function hasMore(a: VersionVector, b: VersionVector): boolean {
   return false;
 }
 
-function tooMuch(limit: string, max: number): LimitError {
-  return new LimitError("limit", `Cannot count an edit: it exceeds ${limit} ${max}`, {
-    details: { limit, max },
-  });
+/** A name that nobody has, the same for the same edit. */
+function nameAfter(version: VersionVector, replica: string): string {
+  const facts = JSON.stringify([replica, versionToJson(version)]);
+  return "r" + createHash("sha256").update(facts).digest("hex").slice(0, 16);
+}
+
+/** The version, or of a longer one the greatest edits of so many replicas. */
+function greatestEdits(version: VersionVector, maxReplicas: number): VersionVector {
+  if (version.size <= maxReplicas) return version;
+  const edits = [...version].map(([replica, counter]): Edit => ({ replica, counter }));
+  const greatest = edits.sort((a, b) => compareEdits(b, a)).slice(0, maxReplicas);
+  return new Map(greatest.map(({ replica, counter }) => [replica, counter]));
 }

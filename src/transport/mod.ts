@@ -44,6 +44,7 @@ export { type MessageSocketOptions } from "./message_socket.ts";
 export { netTransport } from "./net.ts";
 export { connectTcp, listenTcp } from "./tcp.ts";
 export { openDatagram } from "./udp.ts";
+export { connectUnix, listenUnix, type ListenUnixOptions, MAX_UNIX_PATH_BYTES } from "./unix.ts";
 export {
   connectWebSocket,
   type ConnectWebSocketOptions,

@@ -20,6 +20,8 @@ export function assertPort(port: number, least: 0 | 1): void {
 
 /** The address as it may stand in an error or a log: it can come from another peer. */
 export function printableAddress(address: Address): string {
+  const { hostname } = address;
+  if (hostname.startsWith("unix:")) return printable(hostname); // it has no port
   return printable(formatAddress(address), 100);
 }
 

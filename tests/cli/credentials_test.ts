@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { presentedTokens } from "../../src/cli/credentials.ts";
-import { Options, REACH_OPTIONS } from "../../src/cli/options.ts";
+import { REACH_OPTIONS } from "../../src/cli/option_groups.ts";
+import { Options } from "../../src/cli/options.ts";
 import { AuthError, InvalidPacketError, NotFoundError } from "../../src/errors.ts";
 import { Access } from "../../src/secure/access.ts";
 import { Identity } from "../../src/secure/identity.ts";

@@ -1,12 +1,11 @@
 import { assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
 import { reachOptions } from "../../src/cli/open_peer.ts";
+import { COMMON_OPTIONS, REACH_OPTIONS } from "../../src/cli/option_groups.ts";
 import {
   asUsage,
-  COMMON_OPTIONS,
   durationMs,
   Options,
   type OptionSpecs,
-  REACH_OPTIONS,
   UsageError,
 } from "../../src/cli/options.ts";
 import { exitStatus } from "../../src/errors.ts";

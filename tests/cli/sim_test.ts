@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { run } from "../../src/cli/sim.ts";
-import { COMMON_OPTIONS, Options, type OptionSpecs, UsageError } from "../../src/cli/options.ts";
+import { COMMON_OPTIONS } from "../../src/cli/option_groups.ts";
+import { Options, type OptionSpecs, UsageError } from "../../src/cli/options.ts";
 import { Output } from "../../src/cli/output.ts";
 
 const SPECS: OptionSpecs = {

@@ -4,10 +4,13 @@
  * @module
  */
 
+import { assertEquals } from "@std/assert";
 import { Options } from "../../src/cli/options.ts";
 import { Output } from "../../src/cli/output.ts";
-import { VERBS } from "../../src/cli/verbs.ts";
+import { problemsOf } from "../../src/cli/results.ts";
+import { type Verb, VERBS } from "../../src/cli/verbs.ts";
 import { exitStatus } from "../../src/errors.ts";
+import { encodeJson } from "../../src/wire/json.ts";
 
 /** What a verb did. */
 export interface Ran {
@@ -36,6 +39,11 @@ class KeptOutput extends Output {
   }
 }
 
+/** Holds a result against the table of results. */
+function checkResult({ prints }: Verb, facts: Record<string, unknown>): void {
+  assertEquals(problemsOf(prints, JSON.parse(encodeJson(facts))), [], encodeJson(facts));
+}
+
 /** Runs a verb with a home folder, to its end. */
 export async function runVerb(name: string, home: string, ...line: string[]): Promise<Ran> {
   const output = new KeptOutput({ json: line.includes("--json"), level: "error" });
@@ -46,6 +54,7 @@ export async function runVerb(name: string, home: string, ...line: string[]): Pr
     const options = new Options([...line, "--home", home], verb.options);
     const { run } = await verb.load();
     await run({ options, output, signal: new AbortController().signal });
+    for (const printed of facts) checkResult(verb, printed);
     return { code: 0, facts, lines, notes };
   } catch (error) {
     notes.push(error instanceof Error ? error.message : String(error));

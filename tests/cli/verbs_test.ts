@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { usageOf } from "../../src/cli/main.ts";
-import { COMMON_OPTIONS, Options } from "../../src/cli/options.ts";
+import { commandsTable, overviewOf, permissionsTable, usageOf } from "../../src/cli/help.ts";
+import { COMMON_OPTIONS } from "../../src/cli/option_groups.ts";
+import { Options } from "../../src/cli/options.ts";
+import { describeResults, parseFields } from "../../src/cli/results.ts";
 import { VERBS } from "../../src/cli/verbs.ts";
 
 const verbs = Object.entries(VERBS);
@@ -26,20 +28,47 @@ Deno.test("every verb has the common options and says what each of its options m
   }
 });
 
-Deno.test("usageOf shows summary, every option, permissions and the example in 120 columns", () => {
+Deno.test("usageOf shows summary, every option, results, permissions and the example in 120 columns", () => {
   for (const [name, verb] of verbs) {
     const text = usageOf(name, verb);
-    for (
-      const part of [`kith ${name}`, verb.summary, verb.permissions, verb.example, verb.prints]
-    ) {
+    for (const part of [`kith ${name}`, verb.summary, verb.permissions, verb.example]) {
       assertStringIncludes(text, part);
     }
+    const shown = text.replace(/\s+/g, " ");
+    for (const line of describeResults(verb.prints)) assertStringIncludes(shown, line);
     for (const option of Object.keys(verb.options)) {
       assertEquals(text.split(`\n  --${option} `).length, 2, `${name} --${option} once`);
     }
     for (const line of text.split("\n")) {
       assert(line.startsWith("needs ") || line.length <= 120, `${line.length}: ${line}`);
     }
+  }
+});
+
+Deno.test("overviewOf has a line for every verb, with its summary in a column", () => {
+  const lines = overviewOf(VERBS).split("\n");
+  const columns = new Set<number>();
+  for (const [name, { summary }] of verbs) {
+    assert(lines.some((line) => line.startsWith(`  kith ${name}`)), name);
+    columns.add(lines.find((line) => line.endsWith(summary))?.lastIndexOf(summary) ?? -1);
+  }
+  assertEquals(columns.size, 1);
+});
+
+Deno.test("commandsTable and permissionsTable have every verb once, in columns", () => {
+  for (const table of [commandsTable(VERBS), permissionsTable(VERBS)]) {
+    const lines = table.split("\n");
+    assertEquals(new Set(lines.map((line) => line.length)).size, 1);
+    for (const [name] of verbs) {
+      assertEquals(table.split(new RegExp(`\`(kith )?${name}[ \`]`)).length, 3, name);
+    }
+  }
+});
+
+Deno.test("every verb says in words that can be read which fields its results have", () => {
+  for (const [name, { prints }] of verbs) {
+    assert(Object.keys(prints).length > 0, name);
+    for (const notation of Object.values(prints)) assert(parseFields(notation).length > 0, name);
   }
 });
 

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Cables, type Host, whyNoNamespaces } from "./netns.ts";
 import { type Event, Kith, loopback, type Outcome, run } from "./process.ts";
 import { paths, Scratch, sha256Of } from "./scratch.ts";
+import { Shell } from "./shell.ts";
 
 const MB = 1_000_000;
 
@@ -143,12 +144,13 @@ Deno.test("broadcast says what is wrong by its exit status, and speaks to people
   const song = await scratch.write("song.ogg", noise(MB));
   await using crowd = await Crowd.start(scratch, ["a", "b", "no"]);
   const { network } = crowd;
+  await using shell = new Shell();
   const own = ["--ephemeral", ...network];
   const [everybody, nobody, both, missing] = await Promise.all([
-    run(["broadcast", song, "--all", ...own]),
-    run(crowd.line([song], [2])),
-    run(["broadcast", song, "--all", "--to", "bob", ...own]),
-    run(["broadcast", scratch.path("none"), "--to", "127.0.0.1:9", ...own]),
+    shell.run(["broadcast", song, "--all", ...own]),
+    shell.run(crowd.line([song], [2])),
+    shell.run(["broadcast", song, "--all", "--to", "bob", ...own]),
+    shell.run(["broadcast", scratch.path("none"), "--to", "127.0.0.1:9", ...own]),
   ]);
   assertEquals(everybody.code, 1, everybody.stderr);
   assertMatch(everybody.stdout, /^done {4}a .* 1\.0 MB {2}in \d+\.\d\d s, verified\ndone {4}b /);
@@ -158,7 +160,7 @@ Deno.test("broadcast says what is wrong by its exit status, and speaks to people
   assertEquals(both.code, 2);
   assertEquals(missing.code, 5);
   for (const more of [["--limit", "fast"], ["--fanout", "0"], ["--fanout", "65"]]) {
-    assertEquals((await run(["broadcast", song, "--to", "bob", ...more, ...own])).code, 2);
+    assertEquals((await shell.run(["broadcast", song, "--to", "bob", ...more, ...own])).code, 2);
   }
 });
 

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Peer } from "../../src/peer.ts";
 import { EVIL, isRaw, serveOddly } from "./odd_server.ts";
-import { Kith, loopback, type Outcome, run, until } from "./process.ts";
+import { Kith, loopback, type Outcome, until } from "./process.ts";
 import { Scratch } from "./scratch.ts";
+import { Shell } from "./shell.ts";
 import { StrangeServer } from "./stranger.ts";
 import { eachOf, Up } from "./up.ts";
 
@@ -190,7 +191,9 @@ Deno.test("call copes with endpoints that are silent, stream, refuse, fail or li
   const network = loopback();
   const { server, address, givenUp } = await serveOddly(network);
   await using _ = server;
-  const kith = (verb: string, ...line: string[]) => run([verb, "--ephemeral", ...network, ...line]);
+  await using shell = new Shell();
+  const kith = (verb: string, ...line: string[]) =>
+    shell.run([verb, "--ephemeral", ...network, ...line]);
 
   await t.step("each with its own exit status", async () => {
     await assertRows([
@@ -271,7 +274,9 @@ Deno.test("msg is delivered, denied, not wanted or not acknowledged", async (t) 
   const [bob, shy] = [await open("bob\u001b[2J"), await open("shy")];
   await using sessions = bob.sessions({ accept: () => true });
   shy.sessions({ accept: () => `I am shy ${EVIL}` });
-  const kith = (verb: string, ...line: string[]) => run([verb, "--ephemeral", ...network, ...line]);
+  await using shell = new Shell();
+  const kith = (verb: string, ...line: string[]) =>
+    shell.run([verb, "--ephemeral", ...network, ...line]);
 
   await t.step("delivered: all words, by name or address", async () => {
     const sent = await Promise.all([
@@ -339,8 +344,9 @@ Deno.test("^C ends whoever waits for a server that says nothing, with 130", asyn
 });
 
 Deno.test("up, ping, call and msg show their help", async () => {
+  await using shell = new Shell();
   for (const verb of ["up", "ping", "call", "msg"]) {
-    const { code, stdout, stderr } = await run([verb, "--help"]);
+    const { code, stdout, stderr } = await shell.run([verb, "--help"]);
     assertEquals([code, stderr], [0, ""]);
     for (const part of [`kith ${verb} `, "--dialect", "--json prints", "example "]) {
       assertStringIncludes(stdout, part);

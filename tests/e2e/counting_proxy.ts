@@ -8,7 +8,9 @@
 export class CountingProxy implements AsyncDisposable {
   /** Bytes that came from those who connect. */
   crossed = 0;
-  /** Called whenever some of them have. */
+  /** Bytes that went to them. */
+  returned = 0;
+  /** Called whenever some have gone either way. */
   onBytes: () => void = () => {};
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #open = new Set<Deno.Conn>();
@@ -66,7 +68,10 @@ export class CountingProxy implements AsyncDisposable {
           this.crossed += count;
           this.onBytes();
         }),
-        pump(to, from, () => {}),
+        pump(to, from, (count) => {
+          this.returned += count;
+          this.onBytes();
+        }),
       ]);
     } catch {
       // Either end has gone, which is what the tests are about.

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { EVIL, isRaw } from "./odd_server.ts";
-import { loopback, run } from "./process.ts";
+import { loopback } from "./process.ts";
+import { Shell } from "./shell.ts";
 import { padded, Stranger, StrangeServer } from "./stranger.ts";
 import { eachOf, Up } from "./up.ts";
 
@@ -89,9 +90,10 @@ Deno.test("call --dialect witch speaks with a server that reads lines as witch-c
     [["call", "gone"], 1, /Connection to 127\.0\.0\.1:\d+ was closed by the other side/],
     [["call", "silent", "--timeout", "1"], 3, /No answer of 127.* came within timeoutMs 1000/],
   ];
+  await using shell = new Shell();
   const outcomes = await eachOf(rows, ([[verb = "", ...rest]]) => {
     const options = ["--dialect", "witch", "--ephemeral", ...network];
-    return run([verb, server.address, ...rest, ...options]);
+    return shell.run([verb, server.address, ...rest, ...options]);
   });
   for (const [index, { code, stdout, stderr }] of outcomes.entries()) {
     const [line, wanted, says] = rows[index] as typeof rows[number];
@@ -209,8 +211,9 @@ Deno.test("msg --dialect peerpy writes what a peerpy peer reads, and says what c
     sleeps: async (stranger) => void await stranger.rest(),
   };
   await using parts = new AsyncDisposableStack();
+  const shell = parts.use(new Shell());
   const options = ["--dialect", "peerpy", "--timeout", "2.5", "--ephemeral", ...network];
-  const msg = (address: string) => run(["msg", address, "h\u00e9 there", ...options]);
+  const msg = (address: string) => shell.run(["msg", address, "h\u00e9 there", ...options]);
   const [sent, ...failed] = await Promise.all([
     msg(server.address),
     ...Object.values(others).map((talk) => {

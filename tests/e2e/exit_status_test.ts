@@ -3,9 +3,7 @@ import { listenTcp } from "../../src/transport/tcp.ts";
 import { openDatagram } from "../../src/transport/udp.ts";
 import { Kith, loopback, type Outcome, run, until } from "./process.ts";
 import { paths, Scratch } from "./scratch.ts";
-
-/** How many processes of a table run side by side. */
-const WIDTH = 3;
+import { Shell } from "./shell.ts";
 
 interface Row {
   /** The command line after `kith`, split at spaces. */
@@ -19,6 +17,9 @@ interface Row {
 const BAD_USAGE: readonly Row[] = [
   { line: "", code: 2, says: /^kith: find peers .*\n[^]*kith send PATH/ },
   { line: "frob", code: 2, says: /^Unknown verb frob; "kith help" lists them\n$/ },
+  { line: "sned x --to bob", code: 2, says: /^Unknown verb sned; did you mean kith send\?\n$/ },
+  { line: "id --jsno", code: 2, says: /^kith id: Unknown option --jsno; did you mean --json\?\n/ },
+  { line: "id --ephemeral=maybe", code: 2, says: /Option --ephemeral is a switch/ },
   { line: "toString", code: 2, says: /^Unknown verb toString/ },
   { line: "id --frob", code: 2, says: /^kith id: Unknown option --frob\n"kith id --help"/ },
   { line: "id -x", code: 2, says: /Unknown option -x/ },
@@ -61,14 +62,12 @@ function split({ line }: Row): string[] {
   return isNetworked ? [...args.slice(0, 1), ...LOOPBACK, ...args.slice(1)] : args;
 }
 
-/** Runs a table, a few rows at a time. */
-async function runRows(rows: readonly Row[], more: readonly string[] = []): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  for (let at = 0; at < rows.length; at += WIDTH) {
-    const some = rows.slice(at, at + WIDTH);
-    outcomes.push(...await Promise.all(some.map((row) => run([...split(row), ...more]))));
-  }
-  return outcomes;
+/** Runs a table: one row of three in a process of its own, whose status it is. */
+async function runRows(rows: readonly Row[]): Promise<Outcome[]> {
+  await using shell = new Shell();
+  return await Promise.all(rows.map((row, at) => {
+    return at % 3 === 0 ? run(split(row)) : shell.run(split(row));
+  }));
 }
 
 Deno.test("bad usage ends with 2, says what is wrong, and prints no result", async () => {
@@ -118,7 +117,11 @@ Deno.test("a peer that is not there ends with 5, in the time given, and says wha
   ];
   assertEquals(code, 5);
   const { tried: told, found } = events[0]?.details as { tried: string[]; found: string[] };
-  assertEquals(stderr, `kith send: Cannot reach peer "bob": tried ${told.join("; ")}\n`);
+  assertEquals(
+    stderr,
+    `kith send: Cannot reach peer "bob": tried ${told.join("; ")}\n` +
+      "kith doctor says what may be in the way\n",
+  );
   assertEquals([events[0]?.code, [...told].sort(), found], ["no-peer", tried, []]);
 
   const nobody = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -219,6 +222,8 @@ Deno.test("a port that is taken ends with 1 and is named", async () => {
     const { code, stderr, events } = await run([...recv, ...options]);
     assertEquals(code, 1);
     assertStringIncludes(stderr, `127.0.0.1:${port}: Address already in use`);
+    assertStringIncludes(stderr, "Another program has that port: choose another one");
+    assert(!/^ +at /m.test(stderr), stderr);
     assertEquals(events.map(({ event, code }) => [event, code]), [["error", "connect"]]);
   }
 });

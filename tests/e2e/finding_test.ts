@@ -1,14 +1,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { FOREIGN_DIALECTS, type ForeignPeer } from "../../src/discovery/foreign.ts";
 import { Peer } from "../../src/peer.ts";
-import { loopback, type Outcome, run } from "./process.ts";
+import { loopback, type Outcome } from "./process.ts";
 import { Scratch } from "./scratch.ts";
+import { Shell } from "./shell.ts";
 import { eachOf, Up } from "./up.ts";
-
-/** What there is on a network of its own: nobody is found there by questions. */
-function elsewhere(...args: readonly string[]): Promise<Outcome> {
-  return run(["discover", "--json", "--timeout", "1", ...loopback(), ...args]);
-}
 
 /** Who was found, and how. */
 function waysOf({ code, stderr, events }: Outcome): (readonly [name: unknown, via: unknown])[] {
@@ -19,9 +15,14 @@ function waysOf({ code, stderr, events }: Outcome): (readonly [name: unknown, vi
 Deno.test("discover finds a peer by question, by address, by file and by mDNS, and says how", async () => {
   await using scratch = await Scratch.make();
   await using bob = await Up.start(["--name", "bob", "--mdns"]);
+  await using shell = new Shell();
+  const discover = (network: readonly string[], ...args: string[]) =>
+    shell.run(["discover", "--json", "--timeout", "1", ...network, ...args]);
+  // Nobody is found by questions on a network of its own.
+  const elsewhere = (...args: string[]) => discover(loopback(), ...args);
   const file = await scratch.write("others", `# a comment\n\n127.0.0.1:9\n${bob.address}\n`);
   const [asked, named, listed, both, tools, hidden] = await Promise.all([
-    run(["discover", "--json", "--timeout", "1", ...bob.network]),
+    discover(bob.network),
     elsewhere("--peer", bob.address, "--peer", "127.0.0.1:9"),
     elsewhere("--peers-file", file),
     elsewhere("--peers-file", file, "--peer", bob.address),
@@ -53,8 +54,17 @@ Deno.test("discover looks only on the interfaces that it may use, and refuses wh
     ["!", undefined],
     ["lo,,eth0", undefined],
   ];
+  await using shell = new Shell();
   const outcomes = await eachOf(rows, ([pattern]) => {
-    return run(["discover", "--json", "--timeout", "0.5", "--interface", pattern, ...bob.network]);
+    return shell.run([
+      "discover",
+      "--json",
+      "--timeout",
+      "0.5",
+      "--interface",
+      pattern,
+      ...bob.network,
+    ]);
   });
   for (const [index, { code, events, stderr }] of outcomes.entries()) {
     const [pattern, found] = rows[index] as typeof rows[number];
@@ -90,7 +100,8 @@ Deno.test("up and discover --dialect all see peers of other programs, apart from
   assertEquals([witch?.name, witch?.address.port], ["bob", bob.tcp]);
 
   const look = ["discover", "--dialect", "peerconnect", "--timeout", "1", ...network];
-  const [lines, text] = await Promise.all([run([...look, "--json"]), run(look)]);
+  await using shell = new Shell();
+  const [lines, text] = await Promise.all([shell.run([...look, "--json"]), shell.run(look)]);
   assertEquals([lines.code, text.code], [0, 0], lines.stderr + text.stderr);
   const ours = lines.events.filter(({ dialect }) => dialect === undefined);
   assertEquals(ours.map(({ name }) => name), ["ann", "bob"]);

@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Peer } from "../../src/peer.ts";
 import { EVIL, isRaw } from "./odd_server.ts";
-import { type Event, Kith, loopback, run, until } from "./process.ts";
+import { type Event, Kith, loopback, until } from "./process.ts";
 import { Scratch } from "./scratch.ts";
-import { allOf, eachOf, Up } from "./up.ts";
+import { Shell } from "./shell.ts";
+import { allOf, eachOf, Up, upLine } from "./up.ts";
 
 /** Whether an event is about somebody. */
 function about({ peerId }: { readonly peerId: string }): (event: Event) => boolean {
@@ -101,6 +102,7 @@ Deno.test("peers tells who is there, who was killed and who went, and goes on te
 Deno.test("peers says that nobody is there, and names what is wrong with its arguments", async () => {
   const network = loopback();
   await using scratch = await Scratch.make();
+  await using shell = new Shell();
   await using recv = Kith.start([
     ...["recv", "--dir", scratch.path("in"), "--yes", "--json", "--ephemeral", "--port", "0"],
     ...network,
@@ -119,7 +121,7 @@ Deno.test("peers says that nobody is there, and names what is wrong with its arg
     [["--tag", "a=b"], 2, /Unknown option --tag/],
   ];
   const outcomes = await eachOf(rows, ([line]) => {
-    return run(["peers", ...line, "--ephemeral", ...network]);
+    return shell.run(["peers", ...line, "--ephemeral", ...network]);
   });
   for (const [index, { code, stdout, stderr }] of outcomes.entries()) {
     const [line, wanted, says] = rows[index] as typeof rows[number];
@@ -127,7 +129,7 @@ Deno.test("peers says that nobody is there, and names what is wrong with its arg
     assertMatch(stderr, says);
   }
   const bad = await eachOf([["room"], ["=x"], [`a=${"x".repeat(25)}`]], ([tag = ""]) => {
-    return run(["up", "--tag", tag, "--port", "0", "--http-port", "0", "--ephemeral", ...network]);
+    return shell.run([...upLine(network), "--tag", tag]);
   });
   assertEquals(bad.map(({ code }) => code), [2, 2, 2], bad.map(({ stderr }) => stderr).join());
 });
@@ -151,7 +153,8 @@ Deno.test("peers and up show members of any name, and nothing raw", async () => 
   assert(shown.includes(`${who} (${evil.peerId.slice(0, 8)})`), shown);
   await using watch = Kith.start(["peers", address, "--watch", "--ephemeral", ...network]);
   await watch.says(/it says so itself/);
-  const list = await run(["peers", address, "--ephemeral", ...network]);
+  await using shell = new Shell();
+  const list = await shell.run(["peers", address, "--ephemeral", ...network]);
   assert(list.stdout.includes(who), list.stdout);
   membership.setTags({ b: "\u0007" });
   await watch.says(/it says something new of itself/);

@@ -6,8 +6,9 @@ import { NotFoundError, RemoteError } from "../../src/errors.ts";
 import { Peer } from "../../src/peer.ts";
 import { netTransport } from "../../src/transport/net.ts";
 import corpus from "../testdata/hostile_names.json" with { type: "json" };
-import { Kith, loopback, run } from "./process.ts";
+import { Kith, loopback } from "./process.ts";
 import { paths, Scratch, sha256Of } from "./scratch.ts";
+import { Shell } from "./shell.ts";
 import { freshToken, parts, run as runTransfer, Steps, wholes } from "../transfer/fixture.ts";
 
 /** How many hostile names are offered; every name is tried on the parser elsewhere. */
@@ -200,12 +201,13 @@ Deno.test("discover and send show the names of hostile peers harmless", async ()
     discoveryPort,
   });
   const file = await scratch.write("f");
+  await using shell = new Shell();
   const look = ["discover", "--timeout", "0.4", ...network];
   const send = ["send", file, "--ephemeral", "--timeout", "0.4", ...network];
   const outcomes = await Promise.all([
-    run(look),
-    run([...look, "--json"]),
-    run([...send, "--to", "bob", "--json"]),
+    shell.run(look),
+    shell.run([...look, "--json"]),
+    shell.run([...send, "--to", "bob", "--json"]),
   ]);
   for (const { stdout, stderr } of outcomes) assertNothingRaw(stdout, stderr);
   // For people, and in a message: shown. In a field for programs: the name itself, escaped as JSON escapes.
@@ -224,9 +226,10 @@ Deno.test("send shows a hostile receiver's error harmless, its details too", asy
     });
   });
   const file = await scratch.write("f");
+  await using shell = new Shell();
   const send = ["send", file, "--to", `127.0.0.1:${evil.address?.port}`, "--ephemeral"];
   for (const more of [[], ["--json"]]) {
-    const { code, stdout, stderr, events } = await run([...send, ...more, ...loopback()]);
+    const { code, stdout, stderr, events } = await shell.run([...send, ...more, ...loopback()]);
     assertEquals(code, 5);
     assertNothingRaw(stdout, stderr);
     assertStringIncludes(stderr, "a\\u{1b}[2J");

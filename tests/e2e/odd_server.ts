@@ -4,7 +4,8 @@
  * @module
  */
 
-import { AuthError, NotFoundError, serve, type StandaloneServer } from "../../mod.ts";
+import { AuthError, NotFoundError } from "../../src/errors.ts";
+import { serve, type StandaloneServer } from "../../src/serve.ts";
 
 /** What no terminal may get: it clears the screen, rings, sets the title and reorders the line. */
 export const EVIL = "a\u001b[2J\u0007\u001b]0;x\u0007\u009b31m\u202egnp.\u2028";

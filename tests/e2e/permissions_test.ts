@@ -1,12 +1,16 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { usageOf } from "../../src/cli/help.ts";
+import { VERBS } from "../../src/cli/verbs.ts";
 import { Kith, loopback, run, type StartOptions } from "./process.ts";
 import { paths, Scratch } from "./scratch.ts";
 
 /** What a verb's help says it needs, with the folders filled in. */
-async function needsOf(verb: string, folders: Record<string, string> = {}): Promise<string[]> {
-  const { stdout } = await run([verb, "--help"], { permissions: [] });
-  const needs = /^needs +(.+)$/m.exec(stdout)?.[1] ?? "";
-  assert(needs !== "", stdout);
+function needsOf(name: string, folders: Record<string, string> = {}): string[] {
+  const verb = VERBS[name];
+  assert(verb !== undefined, name);
+  const help = usageOf(name, verb);
+  const needs = /^needs +(.+)$/m.exec(help)?.[1] ?? "";
+  assert(needs !== "", help);
   if (needs === "none") return [];
   return needs.split(" ").map((flag) =>
     flag.replace(/=([A-Z]+)$/, (whole, name) => {
@@ -18,7 +22,7 @@ async function needsOf(verb: string, folders: Record<string, string> = {}): Prom
 Deno.test("version and wire run without any permission", async () => {
   for (const line of ["version", "wire vectors", "help", "send --help"]) {
     const args = line.split(" ");
-    if (args.length === 2) assertEquals(await needsOf("wire"), []);
+    if (args.length === 2) assertEquals(needsOf("wire"), []);
     const { code, stderr } = await run(args, { permissions: [] });
     assertEquals([code, stderr], [0, ""], line);
   }
@@ -30,22 +34,22 @@ Deno.test("id, recv, send and discover run with the permissions that their help 
   const [home, dir, path] = [scratch.path("home"), scratch.path("inbox"), scratch.path("photos")];
   await scratch.write("photos/2024/a.txt", "hello");
   const folders = { HOME: home, DIR: dir, PATH: path };
-  const started = async (verb: string): Promise<StartOptions> => {
-    return { permissions: await needsOf(verb, folders), env: { KITH_HOME: home } };
+  const started = (verb: string): StartOptions => {
+    return { permissions: needsOf(verb, folders), env: { KITH_HOME: home } };
   };
 
-  const id = await run(["id", "--json"], await started("id"));
+  const id = await run(["id", "--json"], started("id"));
   assertEquals([id.code, id.stderr], [0, ""]);
 
   const recv = ["recv", "--dir", dir, "--yes", "--json", "--name", "bob", "--port", "0"];
-  await using bob = Kith.start([...recv, ...network], await started("recv"));
+  await using bob = Kith.start([...recv, ...network], started("recv"));
   const { peerId } = await bob.event("ready");
   assertEquals(peerId, id.events[0]?.peerId);
 
   const look = ["discover", "--timeout", "0.4", "--json", ...network];
   const [sent, found] = await Promise.all([
-    run(["send", path, "--to", "bob", ...network], await started("send")),
-    run(look, await started("discover")),
+    run(["send", path, "--to", "bob", ...network], started("send")),
+    run(look, started("discover")),
   ]);
   assertEquals([sent.code, sent.stderr], [0, ""]);
   assertEquals(found.events.map(({ name }) => name), ["bob"], found.stderr);
@@ -66,7 +70,7 @@ Deno.test("trust and invite run with the permissions that their help states", as
     ["invite", "ls"],
   ];
   for (const line of lines) {
-    const permissions = await needsOf(line[0] ?? "", { HOME: home });
+    const permissions = needsOf(line[0] ?? "", { HOME: home });
     const { code, stdout, stderr } = await run(line, { permissions, env: { KITH_HOME: home } });
     assertEquals(code, 0, stderr);
     assertEquals(stdout.split("\n").length, 2, line.join(" "));
@@ -77,13 +81,13 @@ Deno.test("up, ping, peers, call and msg run with the permissions that their hel
   await using scratch = await Scratch.make();
   const network = loopback();
   const [home, dir] = [scratch.path("home"), scratch.path("inbox")];
-  const started = async (verb: string): Promise<StartOptions> => {
-    const permissions = await needsOf(verb, { HOME: home, DIR: dir });
+  const started = (verb: string): StartOptions => {
+    const permissions = needsOf(verb, { HOME: home, DIR: dir });
     return { permissions, env: { KITH_HOME: home } };
   };
   const up = ["up", "--dir", dir, "--yes", "--dialect", "all", "--json", "--name", "bob"];
   const ports = ["--port", "0", "--http-port", "0"];
-  await using bob = Kith.start([...up, ...ports, ...network], await started("up"));
+  await using bob = Kith.start([...up, ...ports, ...network], started("up"));
   const { tcp, udp, http } = await bob.event("ready");
   const calls = [
     ["ping", "bob"],
@@ -96,10 +100,33 @@ Deno.test("up, ping, peers, call and msg run with the permissions that their hel
     ["msg", `127.0.0.1:${tcp}`, "hello", "--dialect", "peerpy"],
   ];
   for (const line of calls) {
-    const { code, stderr } = await run([...line, ...network], await started(line[0] ?? ""));
+    const { code, stderr } = await run([...line, ...network], started(line[0] ?? ""));
     assertEquals([code, stderr], [0, ""], line.join(" "));
   }
   assertEquals((await bob.interrupt()).code, 130);
+});
+
+Deno.test("sync runs with the permissions that its help states", async () => {
+  await using scratch = await Scratch.make();
+  await scratch.write("docs/2024/a.txt", "hello");
+  await scratch.write("copy/b.txt", "there");
+  const started = (dir: string): StartOptions => {
+    const home = scratch.path(`home of ${dir}`);
+    const permissions = needsOf("sync", { HOME: home, DIR: scratch.path(dir) });
+    return { permissions, env: { KITH_HOME: home } };
+  };
+  const serve = ["sync", "serve", scratch.path("docs"), "--host", "127.0.0.1", "--http-port", "0"];
+  await using hub = Kith.start([...serve, "--json"], started("docs"));
+  const { http } = await hub.event("ready");
+  const join = ["sync", "join", scratch.path("copy"), `127.0.0.1:${http}`, "--once"];
+  const { code, stderr } = await run(join, started("copy"));
+  assertEquals([code, stderr], [0, ""]);
+  for (const dir of ["docs", "copy"]) {
+    const found = paths(scratch.path(dir)).filter((path) => path.endsWith(".txt"));
+    assertEquals(found, ["2024/a.txt", "b.txt"]);
+  }
+  const ended = await hub.interrupt();
+  assertEquals([ended.code, ended.stderr], [130, ""]);
 });
 
 Deno.test("a permission that is missing is named", async () => {

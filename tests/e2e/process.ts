@@ -8,12 +8,17 @@
 
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { problemsOf } from "../../src/cli/results.ts";
+import { VERBS } from "../../src/cli/verbs.ts";
 
 /** The project's folder. */
 export const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** How long anything may take before the test fails: far more than it does, on a machine that is busy. */
 const PATIENCE_MS = 20_000;
+
+/** A home that cannot be: no test may touch the one of whoever runs it. */
+export const HOME_OF_NOBODY = "/dev/null/no-home";
 
 /** Verbs that send packets. */
 const NETWORK_VERBS: readonly string[] = [
@@ -99,17 +104,13 @@ export class Kith implements AsyncDisposable {
   /** Starts one. @throws {Error} when it could send a packet to a real network. */
   static start(args: readonly string[], options: StartOptions = {}): Kith {
     const { input = "", permissions = ["-A"], within = [], cwd = PROJECT, env = {} } = options;
-    const isLocal = args.includes("127.0.0.1") || within.includes("netns");
-    if (NETWORK_VERBS.includes(args[0] ?? "") && !isLocal && !args.includes("--help")) {
-      throw new Error(`Test would leave the machine: kith ${args.join(" ")}`);
-    }
+    assertLocal(args, within);
     const line = [...within, Deno.execPath(), "run", "--no-prompt", ...permissions];
     const [program = "", ...rest] = [...line, ...importMap(), resolve(PROJECT, "cli.ts"), ...args];
     const child = new Deno.Command(program, {
       args: rest,
       cwd,
-      // No test may touch the home of whoever runs it.
-      env: { NO_COLOR: "1", KITH_HOME: "/dev/null/no-home", ...env },
+      env: { NO_COLOR: "1", KITH_HOME: HOME_OF_NOBODY, ...env },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
@@ -153,7 +154,9 @@ export class Kith implements AsyncDisposable {
     const { code } = await this.#child.status;
     const [stdout, stderr] = [this.#stdout, this.#stderr];
     const isJson = this.#args.includes("--json");
-    return { code, stdout, stderr, events: isJson ? parseLines(stdout) : [] };
+    const events = isJson ? parseLines(stdout) : [];
+    for (const event of events) checkResult(this.#args[0] ?? "", event);
+    return { code, stdout, stderr, events };
   }
 
   /** ^C, then waits for its end. */
@@ -211,13 +214,31 @@ export async function until(what: string, holds: () => boolean): Promise<void> {
   }
 }
 
-function importMap(): string[] {
+/** @throws {Error} when a command line could send a packet to a real network. */
+export function assertLocal(args: readonly string[], within: readonly string[] = []): void {
+  const isLocal = args.includes("127.0.0.1") || within.includes("netns");
+  if (NETWORK_VERBS.includes(args[0] ?? "") && !isLocal && !args.includes("--help")) {
+    throw new Error(`Test would leave the machine: kith ${args.join(" ")}`);
+  }
+}
+
+/** The option of `deno` that passes on the map of this test run, if it has one. */
+export function importMap(): string[] {
   const path = Deno.env.get("KITH_IMPORT_MAP");
   return path === undefined ? [] : [`--import-map=${resolve(PROJECT, path)}`];
 }
 
-function parseLines(text: string): Event[] {
+/** The lines that `--json` prints. */
+export function parseLines(text: string): Event[] {
   return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+}
+
+/** Every result of every test is held against the table of results. */
+function checkResult(verb: string, event: Event): void {
+  const [problem] = problemsOf(VERBS[verb]?.prints ?? {}, event);
+  if (problem !== undefined) {
+    throw new Error(`Not as the table has it: kith ${verb}, ${problem}: ${JSON.stringify(event)}`);
+  }
 }
 
 async function feed(stdin: WritableStream<Uint8Array>, input: Uint8Array): Promise<void> {

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert"
 import { Relay } from "../threats/relay.ts";
 import { Kith, loopback, run } from "./process.ts";
 import { Scratch } from "./scratch.ts";
+import { Shell } from "./shell.ts";
 import { Up, upLine } from "./up.ts";
 
 /** A peer with a home that it keeps. */
@@ -47,42 +48,52 @@ Deno.test("T12 kith call, msg and send: an eavesdropper finds no name, path, tex
 
 Deno.test("kith trust: a name whose key has changed is refused with both fingerprints, until it is forgotten", async () => {
   await using scratch = await Scratch.make();
+  await using shell = new Shell();
   const network = loopback();
   const alice = ["--home", scratch.path("alice"), ...network];
   const fingerprint = async (home: string) => {
-    return String((await run(["id", "--json", "--home", home])).events[0]?.fingerprint);
+    return String((await shell.run(["id", "--json", "--home", home])).events[0]?.fingerprint);
   };
   const homes = [scratch.path("bob1"), scratch.path("bob2")];
   {
     await using _bob = await upAt(homes[0] ?? "", network, ["--name", "bob"]);
-    assertEquals((await run(["ping", "bob", ...alice])).code, 0);
+    assertEquals((await shell.run(["ping", "bob", ...alice])).code, 0);
   }
   await using other = await upAt(homes[1] ?? "", network, ["--name", "bob"]);
-  const refused = await run(["ping", "bob", ...alice]);
+  const refused = await shell.run(["ping", "bob", ...alice]);
   assertEquals(refused.code, 4);
   for (const home of homes) assert(refused.stderr.includes(await fingerprint(home)));
   assertMatch(refused.stderr, /kith trust rm bob/);
 
-  assertEquals((await run(["trust", "rm", "bob", ...alice.slice(0, 2)])).code, 0);
-  assertEquals((await run(["ping", "bob", ...alice])).code, 0);
+  assertEquals((await shell.run(["trust", "rm", "bob", ...alice.slice(0, 2)])).code, 0);
+  assertEquals((await shell.run(["ping", "bob", ...alice])).code, 0);
 
-  assertEquals((await run(["trust", "add", "bob", "--deny", ...alice.slice(0, 2)])).code, 0);
-  assertEquals((await run(["ping", await addressOf(other), ...alice])).code, 4);
+  assertEquals((await shell.run(["trust", "add", "bob", "--deny", ...alice.slice(0, 2)])).code, 0);
+  assertEquals((await shell.run(["ping", await addressOf(other), ...alice])).code, 4);
 });
 
 Deno.test("kith invite: lets its holder do what it says, until it is revoked, also on a peer that is up", async () => {
   await using scratch = await Scratch.make();
+  await using shell = new Shell();
   const home = scratch.path("bob");
   const network = loopback();
   await using bob = await upAt(home, network, ["--access", "invited"]);
-  const invite = await run(["invite", "--home", home, "--scope", "call:echo", "--expires", "1h"]);
+  const invite = await shell.run([
+    "invite",
+    "--home",
+    home,
+    "--scope",
+    "call:echo",
+    "--expires",
+    "1h",
+  ]);
   assertEquals(invite.code, 0);
   const token = invite.stdout.trim();
   const env = { KITH_INVITE: token };
   const address = await addressOf(bob);
   const echo = ["call", address, "echo", "1", "--ephemeral", ...network];
 
-  assertEquals((await run(echo)).code, 4);
+  assertEquals((await shell.run(echo)).code, 4);
   assertEquals((await run(echo, { env })).stdout.trim(), "1");
   const info = await run(["call", address, "info", "--ephemeral", ...network], { env });
   assertEquals(info.code, 4);
@@ -90,17 +101,22 @@ Deno.test("kith invite: lets its holder do what it says, until it is revoked, al
 
   const path = await scratch.write("invite", token);
   await Deno.chmod(path, 0o644);
-  const shared = await run([...echo, "--invite-file", path]);
+  const shared = await shell.run([...echo, "--invite-file", path]);
   assertEquals(shared.code, 4);
   assertMatch(shared.stderr, /chmod 600/);
   await Deno.chmod(path, 0o600);
-  assertEquals((await run([...echo, "--invite-file", path])).code, 0);
+  assertEquals((await shell.run([...echo, "--invite-file", path])).code, 0);
 
-  const [id] = (await run(["invite", "ls", "--json", "--home", home])).events.map((e) => e.id);
-  assertEquals((await run(["invite", "revoke", String(id), "--home", home])).code, 0);
+  const [id] = (await shell.run(["invite", "ls", "--json", "--home", home])).events.map((e) =>
+    e.id
+  );
+  assertEquals((await shell.run(["invite", "revoke", String(id), "--home", home])).code, 0);
   let [code, tries] = [0, 0];
   // The peer looks for changes once a second.
-  while (code === 0 && tries++ < 10) ({ code } = await run(echo, { env }));
+  while (code === 0 && tries++ < 50) {
+    ({ code } = await shell.run([...echo, "--invite-file", path]));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
   assertEquals(code, 4);
   const { stdout, stderr } = await bob.interrupt();
   assert(!`${stdout}${stderr}`.includes(token), "the peer printed the invite");
@@ -114,8 +130,7 @@ Deno.test("kith --network --key-file: members meet, others find nobody and get n
   const network = loopback();
   const member = ["--network", "home", "--key-file", key];
   await using bob = await Up.start(["--name", "bob", ...member], { network });
-  const as = (...args: string[]) =>
-    run(["ping", "bob", "--ephemeral", "--timeout", "3", ...args, ...network]);
+  const as = (...args: string[]) => bob.run(["ping", "bob", "--timeout", "1.5", ...args]);
   const outsiders = [[], ["--network", "home"], ["--network", "home", "--key-file", wrong], [
     "--network",
     "work",
@@ -141,13 +156,14 @@ Deno.test("T18 no secret is in the arguments of a process, and none can be", asy
     env,
   });
   await kith.event("ready");
+  await using shell = new Shell();
   for await (const { name } of Deno.readDir("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     const line = await Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => ""); // it has ended
     assert(!line.includes(secret));
   }
   for (const option of ["--key", "--network-key", "--invite", "--token", "--password"]) {
-    const refused = await run(["id", `${option}=${secret}`]);
+    const refused = await shell.run(["id", `${option}=${secret}`]);
     assertEquals(refused.code, 2);
     assert(!refused.stderr.includes(secret));
   }

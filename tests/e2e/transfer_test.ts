@@ -7,6 +7,7 @@ import {
 } from "@std/assert";
 import { type Event, Kith, loopback, run, until } from "./process.ts";
 import { listing, paths, Scratch, sha256Of } from "./scratch.ts";
+import { Shell } from "./shell.ts";
 
 /** What a field of a result must look like: its type, or a pattern of its text. */
 type Shape = Readonly<Record<string, string | RegExp>>;
@@ -77,8 +78,9 @@ Deno.test("send reaches a receiver by name, by address and by the beginning of i
   const noise = crypto.getRandomValues(new Uint8Array(60_000));
   const song = await scratch.write("song.ogg", noise);
   const dir = scratch.path("inbox");
+  await using shell = new Shell();
   const send = (...args: string[]) => {
-    return run(["send", ...args, "--home", scratch.path("ann"), ...network]);
+    return shell.run(["send", ...args, "--home", scratch.path("ann"), ...network]);
   };
   await using bob = Kith.start(
     ["recv", "--dir", dir, "--yes", "--json", "--name", "bob", "--port", "0"]
@@ -109,7 +111,7 @@ Deno.test("send reaches a receiver by name, by address and by the beginning of i
 
   // By the beginning of the id, asking at one address instead of looking around.
   const elsewhere = loopback();
-  const byPrefix = await run(
+  const byPrefix = await shell.run(
     ["send", song, photos, "--to", String(ready.peerId).slice(0, 6), "--ephemeral", "--json"]
       .concat("--peer", addressOf(ready), elsewhere),
   );
@@ -120,8 +122,9 @@ Deno.test("send reaches a receiver by name, by address and by the beginning of i
   const { code, events } = await bob.interrupt();
   assertEquals(code, 130);
   assertShaped(events);
-  const { peerId: ann } = (await run(["id", "--json", "--home", scratch.path("ann")])).events[0] ??
-    {};
+  const { peerId: ann } =
+    (await shell.run(["id", "--json", "--home", scratch.path("ann")])).events[0] ??
+      {};
   const received = events.filter(({ event }) => event === "received");
   assertEquals(received.length, 6 + 1 + 6);
   assertEquals(new Set(received.slice(0, 7).map(({ from }) => from)), new Set([ann]));

@@ -5,6 +5,7 @@
  */
 
 import { Kith, loopback, type Outcome, run, type StartOptions } from "./process.ts";
+import { Shell } from "./shell.ts";
 
 /** How many processes of a table run side by side. */
 const WIDTH = 5;
@@ -26,6 +27,7 @@ export class Up implements AsyncDisposable {
   readonly udp: number;
   /** Where it takes WebSockets. */
   readonly http: number;
+  readonly #shell = new Shell();
 
   private constructor(
     kith: Kith,
@@ -57,9 +59,10 @@ export class Up implements AsyncDisposable {
     return `127.0.0.1:${this.tcp}`;
   }
 
-  /** Runs a command line of somebody else to its end. */
+  /** Runs a command line of somebody else to its end, in a process of its own where there are options. */
   run(args: readonly string[], options?: StartOptions): Promise<Outcome> {
-    return run([...args, "--ephemeral", ...this.network], options);
+    const line = [...args, "--ephemeral", ...this.network];
+    return options === undefined ? this.#shell.run(line) : run(line, options);
   }
 
   /** Starts a command line of somebody else. */
@@ -69,6 +72,7 @@ export class Up implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kith[Symbol.asyncDispose]();
+    await this.#shell[Symbol.asyncDispose]();
   }
 }
 

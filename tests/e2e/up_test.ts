@@ -3,6 +3,7 @@ import { Peer } from "../../src/peer.ts";
 import { EVIL, isRaw } from "./odd_server.ts";
 import { type Event, Kith, loopback, run, until } from "./process.ts";
 import { paths, Scratch } from "./scratch.ts";
+import { Shell } from "./shell.ts";
 import { eachOf, Up, upLine } from "./up.ts";
 
 /** The names of events, in order. */
@@ -27,7 +28,8 @@ Deno.test("up says where it is, and ends with 130 in order for every signal", as
   await Promise.all(signals.map(async (signal) => {
     await using bob = await Up.start(["--name", "bob"]);
     const [ready] = bob.kith.events;
-    assertEquals(Object.keys(ready ?? {}), ["event", "peerId", "name", "tcp", "udp", "http"]);
+    const keys = ["event", "peerId", "name", "tcp", "udp", "http", "status"];
+    assertEquals(Object.keys(ready ?? {}), keys);
     const { peerId, name, tcp, udp, http } = ready as Record<string, unknown>;
     assertMatch(String(peerId), /^[0-9a-f]{40}$/);
     assertEquals([
@@ -79,6 +81,7 @@ Deno.test("up takes no files without --dir", async () => {
 
 Deno.test("up ends with 1 at a port that is taken, with 2 for bad options, and names them", async () => {
   await using taken = await Up.start();
+  await using shell = new Shell();
   const rows: readonly (readonly [options: readonly string[], code: number, says: RegExp])[] = [
     [["--port", `${taken.tcp}`], 1, /Cannot listen on 127\.0\.0\.1:\d+: Address already in use/],
     [["--http-port", `${taken.tcp}`], 1, /Cannot serve HTTP on 127.*: Address already in use/],
@@ -103,7 +106,7 @@ Deno.test("up ends with 1 at a port that is taken, with 2 for bad options, and n
     [["--dir", "/dev/null/in"], 5, /Cannot receive into "\/dev\/null\/in"/],
   ];
   const outcomes = await eachOf(rows, ([options]) => {
-    return run([...upLine(taken.network), ...options]);
+    return shell.run([...upLine(taken.network), ...options]);
   });
   for (const [index, { code, stdout, stderr }] of outcomes.entries()) {
     const [options, wanted, says] = rows[index] as typeof rows[number];

@@ -48,6 +48,7 @@ import { concat, Generator } from "./generate.ts";
 import { GOSSIP_TARGETS } from "./gossip_targets.ts";
 import { MEMBERSHIP_TARGETS } from "./membership_targets.ts";
 import { PALMTREE_TARGETS } from "./palmtree_targets.ts";
+import { SYNC_TARGETS } from "./sync_targets.ts";
 import { TRANSFER_DIALECT_TARGETS } from "./transfer_dialect_targets.ts";
 import { TRANSFER_TARGETS } from "./transfer_targets.ts";
 
@@ -189,6 +190,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   ...TRANSFER_TARGETS,
   ...TRANSFER_DIALECT_TARGETS,
   ...PALMTREE_TARGETS,
+  ...SYNC_TARGETS,
   ...HANDSHAKE_TARGETS,
   {
     name: "manifest",

@@ -63,6 +63,15 @@ Deno.test("ContentSender sends no more than was granted", async () => {
   assertEquals([desk.bytes, desk.sent.at(-1)], [SIZE, "end"]);
 });
 
+Deno.test("ContentSender sends what fits into the window as one message", async () => {
+  using desk = new Desk();
+  const offset = SIZE - WINDOW_BYTES;
+  const want = { id: 1, sha256: "ab".repeat(32), size: SIZE, blockBytes: 0, signsBytes: 0 };
+  desk.sender.want({ type: "want", ...want, offset });
+  await desk.clock.advance(0);
+  assertEquals([desk.sent, desk.bytes], [["end"], WINDOW_BYTES]);
+});
+
 Deno.test("ContentSender gives up who grants nothing any more, and lets the next have the slot", async () => {
   using desk = new Desk(1);
   desk.want(1);

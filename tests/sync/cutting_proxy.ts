@@ -47,7 +47,8 @@ export class CuttingProxy implements AsyncDisposable {
   }
 
   async #forward(from: Deno.Conn): Promise<void> {
-    const to = await Deno.connect({ hostname: "127.0.0.1", port: this.#port() });
+    const to = await connect(this.#port());
+    if (to === undefined) return from.close();
     this.#open.add(from).add(to);
     for (const [source, target] of [[from, to], [to, from]] as const) {
       const pumping = source.readable.pipeTo(target.writable).catch(() => {}).finally(() => {
@@ -67,5 +68,15 @@ export class CuttingProxy implements AsyncDisposable {
         // Its stream has closed it.
       }
     }
+  }
+}
+
+/** @returns `undefined` where nobody listens: he may be back later. */
+async function connect(port: number): Promise<Deno.Conn | undefined> {
+  try {
+    return await Deno.connect({ hostname: "127.0.0.1", port });
+  } catch (error) {
+    if (error instanceof Deno.errors.ConnectionRefused) return undefined;
+    throw error;
   }
 }

@@ -18,13 +18,16 @@ for (
   ] as const
 ) {
   Deno.test(`gateOf lets who has ${scope} ${expected ?? "do nothing"} in ${room}`, () => {
-    assertEquals(gateWith(scope).scopeOf(["key"], room), expected);
+    assertEquals(gateWith(scope).scopeOf(["key"], room, true), expected);
   });
 }
 
 Deno.test("gateOf prefers to let write", () => {
-  assertEquals(gateWith("folder:docs:read", "folder:docs").scopeOf(["key"], "docs"), "write");
-  assertEquals(openGate.scopeOf([], "docs"), "write");
+  assertEquals(
+    gateWith("folder:docs:read", "folder:docs").scopeOf(["key"], "docs", false),
+    "write",
+  );
+  assertEquals(openGate.scopeOf([], "docs", false), "write");
 });
 
 Deno.test("isRoom takes labels, none of which is another's read scope", () => {

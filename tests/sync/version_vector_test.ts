@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { seededRandom } from "../../src/clock.ts";
-import { InvalidPacketError, LimitError } from "../../src/errors.ts";
+import { InvalidPacketError } from "../../src/errors.ts";
 import {
   compareEdits,
   compareVersions,
@@ -11,6 +11,7 @@ import {
   MAX_VERSION_REPLICAS,
   mergeVersions,
   nextVersion,
+  versionFault,
   versionFromJson,
   versionToJson,
   type VersionVector,
@@ -44,11 +45,50 @@ Deno.test("mergeVersions is the least that includes both, and changes neither", 
 Deno.test("nextVersion counts above all that it includes", () => {
   assertEquals(nextVersion(version([ann, 7], [bob, 2]), bob).get(bob), 8);
   assertEquals(nextVersion(version(), ann), version([ann, 1]));
-  const last = version([ann, MAX_VERSION_COUNTER]);
-  assertThrows(() => nextVersion(last, bob), LimitError, `versionCounter ${MAX_VERSION_COUNTER}`);
-  const all = Array.from({ length: MAX_VERSION_REPLICAS }, () => [makeReplica(), 1] as const);
-  assertEquals(nextVersion(new Map(all), all[0]?.[0] ?? "").size, MAX_VERSION_REPLICAS);
-  assertThrows(() => nextVersion(new Map(all), ann), LimitError, "versionReplicas 1024");
+});
+
+function versionOfMany(count: number, counter = 1): VersionVector {
+  return new Map(Array.from({ length: count }, () => [makeReplica(), counter]));
+}
+
+Deno.test("nextVersion takes the place of any version that others claim, and can be read", () => {
+  for (
+    const claimed of [
+      version([ann, MAX_VERSION_COUNTER]),
+      version([ann, MAX_VERSION_COUNTER], [bob, 3]),
+      version([ann, MAX_VERSION_COUNTER], [bob, MAX_VERSION_COUNTER]),
+      new Map([...versionOfMany(MAX_VERSION_REPLICAS - 1), [bob, 1] as const]),
+    ]
+  ) {
+    let last: VersionVector = claimed;
+    for (let edit = 0; edit < 5; edit++) {
+      const next = nextVersion(last, bob);
+      assertEquals(compareVersions(last, next), "before");
+      assertEquals(versionFault(versionToJson(next)), undefined);
+      last = next;
+    }
+  }
+});
+
+Deno.test("nextVersion of a version of too many replicas is in conflict with it, and wins", () => {
+  for (const counter of [1, MAX_VERSION_COUNTER - 1]) {
+    const full = versionOfMany(MAX_VERSION_REPLICAS, counter);
+    const next = nextVersion(full, bob);
+    assertEquals([next.size, next.get(bob)], [MAX_VERSION_REPLICAS, counter + 1]);
+    assertEquals(compareVersions(full, next), "concurrent");
+    assert(compareEdits(leadingEdit(next), leadingEdit(full)) > 0);
+  }
+});
+
+Deno.test("mergeVersions keeps the greatest edits of too many, in whatever order they are merged", () => {
+  const [a, b, c] = [1, 2, 3].map((counter) => versionOfMany(700, counter));
+  assert(a && b && c);
+  const merged = mergeVersions(mergeVersions(a, b), c);
+  assertEquals(merged.size, MAX_VERSION_REPLICAS);
+  assertEquals(mergeVersions(c, mergeVersions(b, a)), merged);
+  assertEquals(mergeVersions(merged, a), merged);
+  assertEquals([...c.keys()].filter((replica) => !merged.has(replica)), []);
+  assertEquals([...a.keys()].filter((replica) => merged.has(replica)), []);
 });
 
 // What makes the winner of a conflict the same on every replica: whatever edits a version includes, in whatever order they

@@ -2,8 +2,9 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { NotFoundError, PeerError } from "../../src/errors.ts";
 import { Peer } from "../../src/peer.ts";
 import { connectSession } from "../../src/session/native.ts";
-import { Kith, loopback, type Outcome, run } from "../e2e/process.ts";
+import { Kith, loopback, type Outcome } from "../e2e/process.ts";
 import { Scratch } from "../e2e/scratch.ts";
+import { Shell } from "../e2e/shell.ts";
 import { eachOf } from "../e2e/up.ts";
 import { EVIL_NAME, EVIL_PIECES, rawIn } from "./raw_text.ts";
 import { freshToken, run as runTransfer, sha256 } from "../transfer/fixture.ts";
@@ -85,7 +86,8 @@ Deno.test("T13 call, ping, discover and msg print nothing of a hostile peer that
     ["msg", "nobody", "hello", "--timeout", "0.4"],
   ];
   const all = lines.flatMap((line) => MODES.map((mode) => [...line, ...mode]));
-  const outcomes = await eachOf(all, (line) => run([...line, "--ephemeral", ...network]));
+  await using shell = new Shell();
+  const outcomes = await eachOf(all, (line) => shell.run([...line, "--ephemeral", ...network]));
   let shown = 0;
   for (const [at, outcome] of outcomes.entries()) {
     const what = all[at]?.join(" ") ?? "";
@@ -98,6 +100,7 @@ Deno.test("T13 call, ping, discover and msg print nothing of a hostile peer that
 
 Deno.test("T13 msg and send print nothing of a hostile refusal that a terminal obeys", async () => {
   await using scratch = await Scratch.make();
+  await using shell = new Shell();
   const file = await scratch.write("f.txt", "hello");
   const refusals: Record<string, (peer: Peer) => void> = {
     "a denial": (peer) => void peer.sessions({ accept: () => `${EVIL_TEXT}\nFAKE: denied` }),
@@ -127,7 +130,7 @@ Deno.test("T13 msg and send print nothing of a hostile refusal that a terminal o
     const address = `127.0.0.1:${evil.address?.port}`;
     const lines = [["msg", address, "hello", "--timeout", "2"], ["send", file, "--to", address]];
     const all = lines.flatMap((line) => MODES.map((mode) => [...line, ...mode]));
-    const outcomes = await eachOf(all, (line) => run([...line, "--ephemeral", ...network]));
+    const outcomes = await eachOf(all, (line) => shell.run([...line, "--ephemeral", ...network]));
     for (const [at, outcome] of outcomes.entries()) {
       assertHarmless(outcome, `${what}: ${all[at]?.join(" ")}`);
       assert(outcome.code !== 0 || all[at]?.[0] === "msg", `${what}: ${all[at]?.join(" ")}`);

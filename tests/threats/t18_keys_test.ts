@@ -14,6 +14,7 @@ import type { Connection } from "../../src/transport/transport.ts";
 import { encodeDatagram, SERVICE_CODE } from "../../src/wire/datagram.ts";
 import { Kith, loopback, type Outcome, run, type StartOptions } from "../e2e/process.ts";
 import { paths, Scratch } from "../e2e/scratch.ts";
+import { Shell } from "../e2e/shell.ts";
 import { connectionPair, through } from "../endpoint/fixture.ts";
 import { concat } from "../fuzz/generate.ts";
 import { Played, recordsOf, sender } from "../secure/channel_fixture.ts";
@@ -95,8 +96,9 @@ Deno.test({
   ignore: !onPosix,
   async fn() {
     await using scratch = await Scratch.make();
+    await using shell = new Shell();
     const home = scratch.path("home");
-    const { stdout } = await run(["invite", "--scope", "send", "--home", home]);
+    const { stdout } = await shell.run(["invite", "--scope", "send", "--home", home]);
     const files = {
       identity: scratch.path("home/identity.pem"),
       key: await scratch.write("key", `${"5a".repeat(32)}\n`),
@@ -115,7 +117,7 @@ Deno.test({
     for (const [at, [file, line]] of lines.entries()) {
       const bits = [0o640, 0o604, 0o644, 0o660, 0o666, 0o620, 0o601][at] ?? 0o644;
       await Deno.chmod(file, bits);
-      const { code, stdout, stderr, events } = await run([...line, "--json"]);
+      const { code, stdout, stderr, events } = await shell.run([...line, "--json"]);
       await Deno.chmod(file, 0o600);
       assertEquals(
         [code, events[0]?.code],
@@ -127,7 +129,7 @@ Deno.test({
     }
     // As it should be, it is taken: nobody is there.
     const ping = ["ping", ...nowhere, "--home", home, "--key-file", files.key];
-    assertEquals((await run([...ping, "--invite-file", files.invite])).code, 5);
+    assertEquals((await shell.run([...ping, "--invite-file", files.invite])).code, 5);
   },
 });
 
@@ -175,6 +177,7 @@ Deno.test("T18 no key of datagrams seals two packets alike, whatever restarts an
 
 Deno.test("T18 no secret is in what kith prints, logs at any level or gives programs, with right and wrong credentials", async () => {
   await using scratch = await Scratch.make();
+  await using shell = new Shell();
   const [home, network] = [scratch.path("home"), loopback()];
   const secret = async (name: string, text: string) => {
     const path = await scratch.write(name, text);
@@ -186,7 +189,7 @@ Deno.test("T18 no secret is in what kith prints, logs at any level or gives prog
   const wrongKey = await secret("wrong-key", random());
   const shortKey = await secret("short-key", random().slice(0, 20));
   const issue = async (name: string, ...args: string[]) => {
-    const { stdout } = await run(["invite", ...args, "--home", home]);
+    const { stdout } = await shell.run(["invite", ...args, "--home", home]);
     return await secret(name, stdout);
   };
   const invite = await issue("invite", "--scope", "call:echo");
@@ -196,7 +199,7 @@ Deno.test("T18 no secret is in what kith prints, logs at any level or gives prog
   const garbled = await secret("garbled", `kith1.${text.slice(20, 60)}\n`);
   const others = await secret(
     "others",
-    (await run(["invite", "--scope", "call:*", "--home", scratch.path("other")])).stdout,
+    (await shell.run(["invite", "--scope", "call:*", "--home", scratch.path("other")])).stdout,
   );
   const member = ["--network", "home", "--key-file", key];
 
@@ -208,7 +211,7 @@ Deno.test("T18 no secret is in what kith prints, logs at any level or gives prog
   const loud = ["--ephemeral", "--log", "debug", "--timeout", "3", "--json", ...network];
   const call = async (target: string, credential: string, ...more: string[]) => {
     const args = ["call", target, "echo", "1", "--invite-file", credential, ...loud];
-    said.push(await run([...args, ...(more.length === 0 ? member : more)]));
+    said.push(await shell.run([...args, ...(more.length === 0 ? member : more)]));
     return said.at(-1)?.code;
   };
   assertEquals(await call(at, invite), 0);
@@ -227,10 +230,10 @@ Deno.test("T18 no secret is in what kith prints, logs at any level or gives prog
   said.push(await run(ping, await env("KITH_NETWORK_KEY", shortKey)));
   said.push(await run(ping, await env("KITH_NETWORK_KEY", wrongKey)));
   for (const endpoint of ["status", "info", "describe", "peers"]) {
-    said.push(await run(["call", at, endpoint, "--invite-file", invite, ...loud, ...member]));
+    said.push(await shell.run(["call", at, endpoint, "--invite-file", invite, ...loud, ...member]));
   }
-  said.push(await run(["invite", "ls", "--json", "--log", "debug", "--home", home]));
-  said.push(await run(["id", "--json", "--log", "debug", "--home", home]));
+  said.push(await shell.run(["invite", "ls", "--json", "--log", "debug", "--home", home]));
+  said.push(await shell.run(["id", "--json", "--log", "debug", "--home", home]));
   await bob.says(/not-allowed|refused/);
   const ended = await bob.interrupt();
   said.push(ended);
@@ -238,7 +241,7 @@ Deno.test("T18 no secret is in what kith prints, logs at any level or gives prog
   const secrets = [key, wrongKey, shortKey, invite, apiKey, forged, garbled, others, pem]
     .flatMap((path) => secretsIn(Deno.readTextFileSync(path)));
   Deno.writeTextFileSync(pem, Deno.readTextFileSync(pem).slice(0, 70));
-  said.push(await run(["id", "--json", "--log", "debug", "--home", home]));
+  said.push(await shell.run(["id", "--json", "--log", "debug", "--home", home]));
 
   const keys = Deno.readTextFileSync(key).trim().split("\n");
   const derived = new Network("home", keys.map((line) => new TextEncoder().encode(line))).keys;

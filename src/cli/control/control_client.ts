@@ -1,0 +1,142 @@
+/**
+ * The command line's end: has the running peer of the same home run a verb, and prints what it prints.
+ *
+ * It loads little, so that an answer takes hardly longer than it takes to start.
+ *
+ * @module
+ */
+
+import { ClosedError, PeerError } from "../../errors.ts";
+import { readEnv } from "../../secure/secret_file.ts";
+import { resolveHome } from "../../state/home.ts";
+import { VERSION } from "../../version.ts";
+import { decodeJson } from "../../wire/json.ts";
+import type { Options } from "../options.ts";
+import type { Output } from "../output.ts";
+import type { Paint } from "../paint.ts";
+import { onToggle } from "../pause_signal.ts";
+import type { Invocation, Verb } from "../verb.ts";
+import { type ControlLine, MAX_ANSWER_BYTES } from "./control_line.ts";
+import { knock } from "./knock.ts";
+import { lineOf } from "./line_of.ts";
+import { badField, type ControlMessage, readError, textOf } from "./messages.ts";
+import { StdinPump } from "./stdin_pump.ts";
+
+/** How it ended, or why it did not begin, empty where no peer is up: the verb then runs in this process. */
+export type Outcome = { readonly status: number } | { readonly apart: string };
+
+/** Levels of a log. */
+const LEVELS = ["debug", "info", "warn", "error"] as const;
+
+/** What lines may mean. */
+const PAINTS = ["heading", "good", "bad", "faint"] as const satisfies readonly Paint[];
+
+/** Runs a verb in the running peer. @throws what the verb throws there. */
+export async function runHosted(
+  name: string,
+  verb: Verb,
+  invocation: Invocation,
+): Promise<Outcome> {
+  const { options, output, signal } = invocation;
+  if (options.has("ephemeral")) return { apart: "--ephemeral is another peer" };
+  if (options.has("no-daemon")) return { apart: "--no-daemon asks for another peer" };
+  if ("invite-file" in verb.options && readEnv("KITH_INVITE")) {
+    return { apart: "KITH_INVITE is shown by peers of their own" };
+  }
+  const home = options.text("home") ?? resolveHome();
+  let line: ControlLine | undefined;
+  try {
+    line = await knock(home);
+  } catch (error) {
+    if (!(error instanceof PeerError)) throw error;
+    output.log.warn("the running peer is not spoken to", { why: error.message });
+    return { apart: error.message };
+  }
+  if (line === undefined) return { apart: "" };
+  using _closing = line;
+  const cancel = () => line.send({ type: "cancel" });
+  line.send({
+    type: "run",
+    version: VERSION,
+    verb: name,
+    line: lineOf(options.given(), options.args),
+    json: output.json,
+    interactive: output.interactive,
+    cwd: Deno.cwd(),
+    ...await networkOf(options),
+  });
+  signal.addEventListener("abort", cancel);
+  try {
+    return await relay(line, output);
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
+}
+
+/** Prints what comes, until it ends. @throws what the verb throws. */
+async function relay(line: ControlLine, output: Output): Promise<Outcome> {
+  using stack = new DisposableStack();
+  const stdin = stack.use(new StdinPump(line));
+  for (
+    let message = await line.receive();
+    message !== undefined;
+    message = await line.receive()
+  ) {
+    switch (message.type) {
+      case "own":
+        return { apart: textOf(message, "why") };
+      case "end":
+        return { status: Number(message.status) };
+      case "error":
+        throw readError(message);
+      case "read":
+        stdin.send();
+        break;
+      case "pausable":
+        stack.use(onToggle(() => line.send({ type: "toggle" })));
+        break;
+      default:
+        show(message, output);
+    }
+  }
+  throw new ClosedError("The running peer is gone, which was to do it");
+}
+
+/** Prints a message. @throws {InvalidPacketError} `bad-message` when it is none that is printed. */
+function show(message: ControlMessage, output: Output): void {
+  switch (message.type) {
+    case "result": {
+      const facts = message.facts === undefined ? {} : factsOf(message, "facts");
+      const text = message.text === undefined ? "" : textOf(message, "text");
+      return output.result(facts, text, paintOf(message));
+    }
+    case "note":
+      return output.note(textOf(message, "text"), paintOf(message));
+    case "progress":
+      return output.progress(textOf(message, "text"));
+    case "bytes":
+      return output.bytes(Uint8Array.fromBase64(textOf(message, "bytes")));
+    case "log": {
+      const level = LEVELS.find((known) => known === message.level) ?? "debug";
+      return output.log[level](textOf(message, "message"), factsOf(message, "fields"));
+    }
+  }
+  throw badField("type");
+}
+
+function paintOf({ paint }: ControlMessage): Paint | undefined {
+  return PAINTS.find((known) => known === paint);
+}
+
+function factsOf(message: ControlMessage, field: string): Record<string, unknown> {
+  return Object(decodeJson(textOf(message, field), { maxBytes: MAX_ANSWER_BYTES }));
+}
+
+/** The network that is asked for, if one is: whose keys are only looked at then. */
+async function networkOf(options: Options): Promise<{ network?: readonly string[] }> {
+  const isNamed = ["network", "key-file"].some((name) => options.text(name) !== undefined) ||
+    ["KITH_NETWORK", "KITH_KEY_FILE", "KITH_NETWORK_KEY"].some((name) => readEnv(name));
+  if (!isNamed) return {};
+  const { networkIds } = await import("./own_or_hosted.ts");
+  return { network: networkIds(options) };
+}

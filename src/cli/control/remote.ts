@@ -1,0 +1,99 @@
+/**
+ * The command line that a verb runs for: its stdin, its signals, and whether it is still there.
+ *
+ * @module
+ */
+
+import { InvalidPacketError } from "../../errors.ts";
+import type { ControlLine } from "./control_line.ts";
+import { badField, type ControlMessage } from "./messages.ts";
+
+/** See the module. */
+export class Remote implements AsyncDisposable {
+  /** Fires when the command line is interrupted or gone, or the peer is closed. */
+  readonly signal: AbortSignal;
+  /** Its stdin, read as far as it is wanted. */
+  readonly stdin: ReadableStream<Uint8Array<ArrayBuffer>>;
+  readonly #line: ControlLine;
+  readonly #gone = new AbortController();
+  readonly #toggles = new Set<() => void>();
+  #wanted: PromiseWithResolvers<Uint8Array<ArrayBuffer> | undefined> | undefined;
+  #over = false;
+
+  /** Listens to it from now on. */
+  constructor(line: ControlLine, closing: AbortSignal) {
+    this.#line = line;
+    this.signal = AbortSignal.any([this.#gone.signal, closing]);
+    this.stdin = new ReadableStream({ pull: (controller) => this.#pull(controller) }, {
+      highWaterMark: 0,
+    });
+    void this.#listen();
+  }
+
+  /** See `Host.onToggle`. */
+  onToggle(toggle: () => void): Disposable {
+    this.#toggles.add(toggle);
+    this.#line.send({ type: "pausable" });
+    return { [Symbol.dispose]: () => this.#toggles.delete(toggle) };
+  }
+
+  /** Listens no more, once what was said has left; the line is closed then. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#over = true;
+    await this.#line.flushed().catch(() => {}); // it is gone
+  }
+
+  /** Takes what it says until the line closes. Never rejects. */
+  async #listen(): Promise<void> {
+    try {
+      for (
+        let message = await this.#line.receive();
+        message !== undefined;
+        message = await this.#line.receive()
+      ) this.#take(message);
+      this.#end(new DOMException("The command line is gone", "AbortError"));
+    } catch (error) {
+      this.#end(error);
+    }
+  }
+
+  #take(message: ControlMessage): void {
+    if (message.type === "cancel") {
+      this.#gone.abort(new DOMException("Interrupted", "AbortError"));
+    } else if (message.type === "toggle") {
+      for (const toggle of this.#toggles) toggle();
+    } else if (message.type === "input") {
+      this.#wanted?.resolve(bytesOf(message));
+    } else {
+      throw badField("type");
+    }
+  }
+
+  /** A line that broke, or said what cannot be read, ends its verb. */
+  #end(why: unknown): void {
+    if (!this.#over) this.#gone.abort(why);
+    this.#wanted?.reject(why);
+  }
+
+  async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    this.signal.throwIfAborted();
+    this.#wanted = Promise.withResolvers();
+    this.#line.send({ type: "read" });
+    const bytes = await this.#wanted.promise;
+    if (bytes === undefined) controller.close();
+    else controller.enqueue(bytes);
+  }
+}
+
+/** What stood on stdin; `undefined` for its end. */
+function bytesOf({ bytes }: ControlMessage): Uint8Array<ArrayBuffer> | undefined {
+  if (bytes === null) return undefined;
+  if (typeof bytes !== "string") throw badField("bytes");
+  try {
+    return Uint8Array.fromBase64(bytes);
+  } catch (cause) {
+    throw new InvalidPacketError("bad-message", "Cannot read control message: bad bytes", {
+      cause,
+    });
+  }
+}

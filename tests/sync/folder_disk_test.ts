@@ -1,0 +1,42 @@
+import { assertEquals } from "@std/assert";
+import { ReceiveRoot } from "../../src/transfer/receive_root.ts";
+import { ContentShelf } from "../../src/sync/content_shelf.ts";
+import { FolderDisk } from "../../src/sync/folder_disk.ts";
+import type { DiskAction } from "../../src/sync/steps.ts";
+import { LONG_AGO, Scratch, treeOf, write } from "./folder_fixture.ts";
+
+/** The disk of a folder with one file, which somebody writes to once it was found to be as known. */
+async function actWhileWritten(scratch: Scratch, doIt: DiskAction["do"], path: string) {
+  const folder = await scratch.folder("ann");
+  write(folder.dir, "note.txt", "old", LONG_AGO);
+  await folder.scan();
+  const { index } = folder;
+  const root = ReceiveRoot.open(folder.dir);
+  const shelf = scratch.use(new ContentShelf(root));
+  let looks = 0;
+  using disk = new FolderDisk(root, index, shelf, () => {
+    // The disk was asked already, and nobody looks again before the step is done.
+    if (looks++ === 0 || path !== "note.txt") write(folder.dir, path, "edited");
+    return Date.now();
+  });
+  const known = index.get("note.txt");
+  if (known === undefined) throw new Error("nothing is known");
+  const entry = { ...known, path };
+  const action = doIt === "remove" ? { do: doIt, path } : { do: "write" as const, path, entry };
+  const outcome = await disk.carryOut(action, () => {});
+  return { outcome, tree: treeOf(folder.dir).map((line) => line.replace(/[0-9a-f]{8}/, "HASH")) };
+}
+
+Deno.test("FolderDisk keeps what is written to a file in the moment in which it is replaced", async () => {
+  await using scratch = new Scratch();
+  const { outcome, tree } = await actWhileWritten(scratch, "write", "note.txt");
+  assertEquals(outcome, { done: true });
+  assertEquals(tree, ["note (conflict HASH).txt = edited", "note.txt = old"]);
+});
+
+Deno.test("FolderDisk does not remove a file that is written to in that moment", async () => {
+  await using scratch = new Scratch();
+  const { outcome, tree } = await actWhileWritten(scratch, "remove", "note.txt");
+  assertEquals(outcome, { done: false, reason: "it was changed just now" });
+  assertEquals(tree, ["note.txt = edited"]);
+});
