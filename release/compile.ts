@@ -1,0 +1,102 @@
+/**
+ * Makes the single binary, for one target or all, and a file of checksums beside them:
+ *
+ * ```console
+ * $ deno task compile                                   # for this machine
+ * $ deno task compile all                               # for all five
+ * $ deno task compile aarch64-apple-darwin
+ * ```
+ *
+ * Deno downloads a base binary per target; `DENORT_BIN` names one that is there already. With `--import-map` the program is
+ * bundled first, for machines that reach npm alone.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+
+/** Where binaries are made for. */
+export const TARGETS = [
+  "x86_64-unknown-linux-gnu",
+  "aarch64-unknown-linux-gnu",
+  "x86_64-apple-darwin",
+  "aarch64-apple-darwin",
+  "x86_64-pc-windows-msvc",
+] as const;
+
+/** What the binary may do: what its verbs need together, and no more. It starts no programs and loads no code. */
+export const PERMISSIONS: readonly string[] = [
+  "--allow-net",
+  "--allow-read",
+  "--allow-write",
+  "--allow-env",
+  "--allow-sys=networkInterfaces,statfs",
+  "--no-prompt",
+];
+
+async function main(args: readonly string[]): Promise<number> {
+  const map = args.find((arg) => arg.startsWith("--import-map="));
+  const out = args.find((arg) => arg.startsWith("--out="))?.slice("--out=".length) ?? "dist";
+  const [name = Deno.build.target, ...more] = args.filter((arg) => !arg.startsWith("--"));
+  const targets = name === "all" ? TARGETS : TARGETS.filter((target) => target === name);
+  if (targets.length === 0 || more.length > 0) {
+    say(`Give one target, or all: ${TARGETS.join(", ")}`);
+    return 2;
+  }
+  Deno.mkdirSync(out, { recursive: true });
+  const bundled = map === undefined ? undefined : Deno.makeTempDirSync();
+  try {
+    const source = bundled === undefined ? ["cli.ts"] : await bundle(bundled, map);
+    for (const target of targets) await compile(target, `${out}/${fileOf(target)}`, source);
+    writeChecksums(out, targets.map(fileOf));
+  } catch (error) {
+    if (!(error instanceof Failed)) throw error;
+    say(error.message);
+    return 1;
+  } finally {
+    if (bundled !== undefined) Deno.removeSync(bundled, { recursive: true });
+  }
+  return 0;
+}
+
+/** Puts the program into one file. @returns how to compile that. */
+async function bundle(dir: string, map: string | undefined): Promise<string[]> {
+  const file = `${dir}/kith.js`;
+  const given = map === undefined ? [] : [map];
+  await deno(["bundle", "--quiet", "--platform", "deno", ...given, "-o", file, "cli.ts"]);
+  return ["--no-config", file];
+}
+
+async function compile(target: string, file: string, source: readonly string[]): Promise<void> {
+  say(`${file} ...`);
+  const embedded = ["--exclude", "node_modules", "--no-check", "--unstable-net", ...PERMISSIONS];
+  await deno(["compile", "--quiet", "--target", target, "-o", file, ...embedded, ...source]);
+}
+
+function fileOf(target: string): string {
+  return `kith-${target}${target.includes("windows") ? ".exe" : ""}`;
+}
+
+/** As `sha256sum` prints and checks them. */
+function writeChecksums(dir: string, files: readonly string[]): void {
+  const lines = files.map((file) => {
+    const hash = createHash("sha256").update(Deno.readFileSync(`${dir}/${file}`)).digest("hex");
+    return `${hash}  ${file}\n`;
+  });
+  Deno.writeTextFileSync(`${dir}/SHA256SUMS`, lines.join(""));
+  say(lines.join("").trimEnd());
+}
+
+/** A step that has failed, and has said why. */
+class Failed extends Error {}
+
+async function deno(args: readonly string[]): Promise<void> {
+  const { success } = await new Deno.Command(Deno.execPath(), { args: [...args] }).spawn().status;
+  if (!success) throw new Failed(`deno ${args[0]} has failed`);
+}
+
+function say(text: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
