@@ -11,7 +11,7 @@
 import { shuffled, type Spread, spread } from "./stats.ts";
 
 /** What is counted. */
-export type Unit = "messages" | "bytes";
+export type Unit = "messages" | "bytes" | "milliseconds";
 
 /** Two ways of doing the same, ready to run. */
 export interface Contest extends AsyncDisposable {
@@ -51,6 +51,8 @@ export interface Gauge {
   readonly maxRounds?: number;
   /** Measures once. */
   measure(): Promise<number>;
+  /** What else was seen, in a few words. */
+  note?(): string;
 }
 
 /** Anything the table has a row for. */
@@ -137,6 +139,7 @@ async function gauge(question: Gauge, rounds: number): Promise<Answer> {
     ours: result.median,
     result,
     holds: result.median <= question.atMost,
+    ...(question.note && { note: question.note() }),
   };
 }
 

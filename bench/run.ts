@@ -26,6 +26,7 @@ import { requestQuestions } from "./cases/requests.ts";
 import { smallFileQuestions } from "./cases/small_files.ts";
 import { streamQuestions } from "./cases/stream.ts";
 import { syncBroadcastQuestions } from "./cases/sync_broadcast.ts";
+import { syncFolderQuestions } from "./cases/sync_folder.ts";
 import { type Answer, ask, type Question } from "./question.ts";
 import { tableHead, tableRow } from "./table.ts";
 
@@ -97,6 +98,7 @@ function questions(uplinkMb: number): readonly Question[] {
     ...gossipQuestions,
     ...dhtQuestions,
     ...syncBroadcastQuestions,
+    ...syncFolderQuestions,
     ...allocationQuestions,
   ];
 }

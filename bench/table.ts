@@ -8,7 +8,7 @@ import type { Answer, Unit } from "./question.ts";
 
 const WIDTHS = { question: 44, ours: 10, baseline: 10, result: 22, target: 9 } as const;
 
-const SYMBOLS: Record<Unit, string> = { messages: "", bytes: "B" };
+const SYMBOLS: Record<Unit, string> = { messages: "", bytes: "B", milliseconds: "ms" };
 const PREFIXES = [["G", 1e9], ["M", 1e6], ["k", 1e3]] as const;
 
 /** The line above the answers. */

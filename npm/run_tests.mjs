@@ -1,19 +1,31 @@
 // deno-lint-ignore-file no-console -- its output is what it is for
 
-// Runs the tests where dependencies come from npm, and closes with a line that counts them. Three parts run side by side,
-// on two cores, because those of the first wait for processes most of the time. Types are checked where nothing else does
-// it, in the examples of docs; `npm run check` has all others. Arguments are passed on to `deno test`, which then runs once.
+// Runs the tests where dependencies come from npm, and closes with a line that counts them. Parts run side by side, on two
+// cores: the first waits for processes most of the time, two compute for about as long as each other. In each of these all
+// files share an isolate (tests/together.ts). Types are checked where nothing else does it, in the examples of docs;
+// `npm run check` has all others. Arguments are passed on to `deno test`, which then runs once.
 import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 
 const IMPORT_MAP = "npm/import_map.json";
 const PARTS = [
   ["e2e", "page"],
   ["threats", "discovery", "membership", "cli", "fuzz", "transfer", "palmtree", "sync", "wire"],
-].map((names) => names.map((name) => `tests/${name}`));
+];
+
+// With `node:worker_threads` loaded, messages between ports come later than manual clocks wait for.
+const ALONE = "endpoint/worker_pool_test.ts";
 
 const given = process.argv.slice(2);
-const rest = ["--doc", `--ignore=${PARTS.flat()}`];
-const runs = given.length > 0 ? [given] : [...PARTS.map((part) => ["--no-check", ...part]), rest];
+const others = readdirSync("tests", { recursive: true }).filter((path) => {
+  return path.endsWith("_test.ts") && path !== ALONE && !PARTS.flat().includes(path.split("/")[0]);
+});
+const parts = [...PARTS, others];
+const shared = parts.flat().map((path) => `tests/${path}`);
+const runs = given.length > 0 ? [given] : [
+  ...parts.map((part) => ["--no-check", "tests/together.ts", "--", ...part]),
+  ["--doc", `--ignore=${shared}`], // what is left: examples, and who is alone
+];
 const outcomes = runs.map(start);
 
 const total = { passed: 0, failed: 0, skipped: 0 };

@@ -4,6 +4,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { VERBS } from "../src/cli/verbs.ts";
+import { withTables } from "../release/write_readme.ts";
 import { limitsManual } from "../src/endpoint/limits_table.ts";
 
 const README = Deno.readTextFileSync(new URL("../README.md", import.meta.url));
@@ -67,6 +68,10 @@ Deno.test("README lists every threat once, with tests that are there and named a
   for (const { name } of Deno.readDirSync(new URL("threats/", import.meta.url))) {
     if (name.endsWith("_test.ts")) assert(named.has(`threats/${name}`), `${name} is not listed`);
   }
+});
+
+Deno.test("README has the tables of commands and permissions that npm run readme writes", () => {
+  assertEquals(README, withTables(README));
 });
 
 Deno.test("README names every verb among the commands and the permissions, and no other", () => {

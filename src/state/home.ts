@@ -316,8 +316,14 @@ function unusable(doing: string, path: string, cause: unknown): PeerError {
   }
   const [why, remedy] = cause instanceof Deno.errors.NotCapable
     ? ["not permitted", "run with --allow-read and --allow-write for that folder"]
-    : [reason(cause), "make it writable or name another folder with KITH_HOME or --home"];
+    : [reason(cause), remedyFor(cause)];
   return new UnsupportedError(`Cannot ${doing} ${shown}: ${why}; ${remedy}`, { cause });
+}
+
+function remedyFor(cause: unknown): string {
+  const remedy = "or name another folder with KITH_HOME or --home";
+  const isFull = /no space left|quota/i.test(String(cause));
+  return `${isFull ? "make room on that disk" : "make it writable"} ${remedy}`;
 }
 
 // Deno's texts read "Permission denied (os error 13): mkdir '/x'": the fact is in front.

@@ -212,9 +212,7 @@ Deno.test("Client rides out any number of breaks without an unhandled rejection"
 });
 
 Deno.test("200 Clients return to a server that was killed, and no second sees twice the mean", async () => {
-  for (
-    const [seed, outageMs] of [[1, 400], [2, 1_200], [3, 2_500], [4, 1_900], [5, 2_900]] as const
-  ) {
+  for (const [seed, outageMs] of [[1, 400], [5, 2_900]] as const) {
     const clock = new ManualClock({ seed });
     using network = new MemoryNetwork({ seed, clock, latencyMs: [1, 5] });
     const start = async (onConnect: () => void) => {

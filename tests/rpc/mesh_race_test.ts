@@ -51,7 +51,7 @@ Deno.test("ServerPeer joins two servers that dial each other at once: one link, 
 
 Deno.test("ServerPeer joins five servers that find each other at once, with one link for each pair", async () => {
   const addresses = ["a", "b", "c", "d", "e"].map(addressOf); // which has everybody's own in it
-  for (let seed = 1; seed <= 200; seed++) {
+  for (let seed = 1; seed <= 40; seed++) { // ten pairs each time
     await race(seed, ["a", "b", "c", "d", "e"], seed % 2 === 0 ? { addresses } : {});
   }
 });
