@@ -21,7 +21,8 @@ const TAG = { authTagLength: TAG_BYTES };
 /** Makes sure that the runtime has the cipher. @throws {UnsupportedError} when it is too old for that. */
 export function requireCipher(): void {
   try {
-    createCipheriv(ALGORITHM, new Uint8Array(KEY_BYTES), new Uint8Array(NONCE_BYTES), TAG);
+    const [key, nonce] = [new Uint8Array(KEY_BYTES), new Uint8Array(NONCE_BYTES)];
+    createCipheriv(ALGORITHM, key, nonce, TAG).final();
   } catch (cause) {
     const text = `Cannot encrypt: Deno ${Deno.version.deno} has no ${ALGORITHM}; 2.9 has it`;
     throw new UnsupportedError(text, { cause });
