@@ -10,6 +10,36 @@
 /** Facts that go with a log message. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
+/** Levels of what is said, the least important first. */
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+
+/** How important it is what is said. */
+export type LogLevel = typeof LOG_LEVELS[number];
+
+/** The parts of the library that say something, from the sockets up. */
+export const LOG_LAYERS = [
+  "transport",
+  "state",
+  "secure",
+  "endpoint",
+  "session",
+  "rpc",
+  "discovery",
+  "membership",
+  "gossip",
+  "dht",
+  "page",
+  "transfer",
+  "palmtree",
+  "sync",
+  "status",
+  "peer",
+  "cli",
+] as const;
+
+/** A part of the library. */
+export type LogLayer = typeof LOG_LAYERS[number];
+
 /** Where the library logs to. `console` has this shape, and so has every logger worth its name. */
 export interface Logger {
   /** Detail for whoever looks for a fault: a dropped datagram, a state change. */
@@ -20,12 +50,51 @@ export interface Logger {
   warn(message: string, fields?: LogFields): void;
   /** Something went wrong and stays wrong. */
   error(message: string, fields?: LogFields): void;
+  /**
+   * Whether anybody reads what is said at a level. What would be said of every single message is said only to a logger
+   * that has this and says so.
+   */
+  enabled?(level: LogLevel): boolean;
+  /** The logger of one layer, in place of any other layer's. @default the same for all */
+  layer?(layer: LogLayer): Logger;
 }
 
 function ignore(): void {}
 
 /** The default logger: says nothing. */
-export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+export const silentLogger: Logger = {
+  debug: ignore,
+  info: ignore,
+  warn: ignore,
+  error: ignore,
+  enabled: () => false,
+};
+
+/**
+ * The logger of a layer, where the logger tells layers apart.
+ *
+ * @example
+ * ```ts
+ * import { layerLog, type Logger, silentLogger } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const said: string[] = [];
+ * const log: Logger = {
+ *   ...silentLogger,
+ *   layer: (layer) => ({ ...silentLogger, info: (message) => said.push(`${layer}: ${message}`) }),
+ * };
+ * layerLog(log, "gossip").info("a neighbour came");
+ * assertEquals(said, ["gossip: a neighbour came"]);
+ * ```
+ */
+export function layerLog(log: Logger, layer: LogLayer): Logger {
+  return log.layer?.(layer) ?? log;
+}
+
+/** Whether to say something of every single message: only to a logger that asks for it. */
+export function isChatty(log: Logger): boolean {
+  return log.enabled?.("debug") ?? false;
+}
 
 /**
  * A character that nobody sees, or that turns the writing round, as a regular expression (flag `u`): what makes one text

@@ -29,7 +29,11 @@ export function openFolder(
 ): Promise<FolderSync> {
   const { clock, log, metrics, self: { name } } = endpoint;
   const index = openIndex(dir, home);
-  return FolderSync.open(dir, { index, web, access, name, clock, log, metrics }, options);
+  return FolderSync.open(
+    dir,
+    { index, homeDir: home?.dir, web, access, name, clock, log, metrics },
+    options,
+  );
 }
 
 /**

@@ -6,7 +6,8 @@ const ROOT = new URL("..", import.meta.url);
 /** Folders and files of `src`, lowest layer first. What stands in the same row may not import each other. */
 const LAYERS: readonly (readonly string[])[] = [
   ["errors.ts", "log.ts", "metrics.ts", "clock.ts", "channel.ts", "version.ts", "watchers.ts"],
-  ["states.ts"],
+  ["states.ts", "trace.ts"],
+  ["telemetry.ts"],
   ["wire"],
   ["transport"],
   ["state"],

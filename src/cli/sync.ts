@@ -114,6 +114,7 @@ async function join(invocation: Invocation, dir: string, url: string): Promise<n
     ...{ web: undefined, access: { granted: () => false }, ...surroundings },
     name: options.text("name") ?? "",
     index: openIndex(dir, home, dryRun),
+    homeDir: home?.dir,
   };
   const how = { readOnly: options.has("read-only"), dryRun, watch: !once };
   await using sync = await FolderSync.open(dir, parts, how);

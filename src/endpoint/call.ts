@@ -5,12 +5,14 @@
  */
 
 import type { Address } from "../transport/transport.ts";
+import type { Trace } from "../trace.ts";
 import type { MessageBody, NativeMessage } from "../wire/message.ts";
 import { endpointOf, type RequestContext, type Via } from "./dispatcher.ts";
 import type { PeerInfo } from "./handshake.ts";
 import type { Link } from "./link.ts";
 import { Credit } from "./stream.ts";
 import { termsOf } from "./terms.ts";
+import type { Step } from "./tracing.ts";
 
 /** How a message came. */
 export interface Arrival {
@@ -33,13 +35,17 @@ export class Call implements RequestContext {
   readonly bytes: number;
   /** How much of an answer in parts may be sent; `undefined` where one was not asked for. */
   readonly credit: Credit | undefined;
+  /** What the caller says that it is a part of. */
+  readonly came: Trace | undefined;
+  /** What it is here, where anybody wants to see it. */
+  step: Step | undefined;
   #controller: AbortController | undefined;
   #cancelled = false;
   #reason: unknown;
 
   /** A call that came on `link`. @throws {InvalidPacketError} when its terms are none. */
   constructor(link: Link, message: NativeMessage, arrival: Arrival) {
-    const { body, timeoutMs, credit } = termsOf(message.body);
+    const { body, timeoutMs, credit, trace } = termsOf(message.body);
     this.link = link;
     this.header = message.header;
     this.id = message.msgId;
@@ -47,6 +53,11 @@ export class Call implements RequestContext {
     this.bytes = arrival.bytes;
     this.deadlineMs = arrival.atMs + timeoutMs;
     this.credit = credit === undefined ? undefined : new Credit(credit);
+    this.came = trace;
+  }
+
+  get trace(): Trace | undefined {
+    return this.step?.trace;
   }
 
   get endpoint(): string {

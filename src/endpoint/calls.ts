@@ -19,6 +19,7 @@ import type { Link } from "./link.ts";
 import { countRefusal, LinkShare } from "./resources.ts";
 import type { HandlerSlots } from "./slots.ts";
 import { isAsyncIterable } from "./stream.ts";
+import { currentTrace, type Tracing, withTrace } from "./tracing.ts";
 
 /** Most messages of one peer at work at the same time on one connection, unless told otherwise. */
 export const MAX_ACTIVE_REQUESTS: number = LIMITS.maxActiveRequests.default;
@@ -31,6 +32,8 @@ export interface CallsOptions {
   log: Logger;
   /** Counts them. */
   metrics: Metrics;
+  /** Begins their steps. */
+  tracing: Tracing;
   /** Whose turn it is. */
   slots: HandlerSlots;
   /** What may be in use on the connection, and is. @default {new LinkShare()} */
@@ -44,6 +47,7 @@ export class Calls {
   readonly #link: Link;
   readonly #options: CallsOptions;
   readonly #share: LinkShare;
+  readonly #label = () => this.#link.label;
   // Those that are not done at once, whether they wait for a slot or are at work.
   readonly #pending = new Set<Call>();
   readonly #byId = new Map<number, Call>();
@@ -163,7 +167,17 @@ export class Calls {
   }
 
   /** Calls a handler. @returns what to wait for until it is done, `undefined` when it is. Never throws or rejects. */
-  #run({ handler }: Registration, call: Call, borrowed: boolean): Promise<void> | undefined {
+  #run(registration: Registration, call: Call, borrowed: boolean): Promise<void> | undefined {
+    const { header, id, came } = call;
+    const step = this.#options.tracing.answering(header, this.#label, came, id !== 0);
+    call.step = step;
+    if (step !== undefined) return step.run(() => this.#handle(registration, call, borrowed));
+    if (currentTrace() === undefined) return this.#handle(registration, call, borrowed);
+    // That of whoever made room for it is not its own.
+    return withTrace(undefined, () => this.#handle(registration, call, borrowed));
+  }
+
+  #handle({ handler }: Registration, call: Call, borrowed: boolean): Promise<void> | undefined {
     try {
       const result = handler(call.body, call);
       if (result instanceof Promise || isAsyncIterable(result)) {
@@ -171,6 +185,7 @@ export class Calls {
       }
       this.#succeed(call, borrowed ? owned(result) : result);
     } catch (error) {
+      call.step?.end(error);
       this.#fail(call.header, call.id, error);
     }
     return undefined;
@@ -184,6 +199,7 @@ export class Calls {
       if (isAsyncIterable(value)) await this.#stream(call, value);
       else this.#succeed(call, borrowed ? owned(value) : value);
     } catch (error) {
+      call.step?.end(error);
       if (!call.cancelled) this.#fail(call.header, call.id, error);
     } finally {
       this.#share.requests--;
@@ -191,17 +207,19 @@ export class Calls {
     }
   }
 
-  async #stream({ id, header, credit }: Call, values: AsyncIterable<unknown>): Promise<void> {
+  async #stream({ id, header, credit, step }: Call, values: AsyncIterable<unknown>): Promise<void> {
     if (id === 0 || credit === undefined) throw answersInParts(header);
     for await (const value of values) {
       await credit.take();
       const room = this.#options.reply(":item", id, { value });
       if (room !== undefined) await room;
     }
+    step?.end();
     this.#options.reply(":ok", id, {});
   }
 
-  #succeed({ id }: Call, result: unknown): void {
+  #succeed({ id, step }: Call, result: unknown): void {
+    step?.end();
     if (id !== 0) this.#options.reply(":ok", id, { result });
   }
 

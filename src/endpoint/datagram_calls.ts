@@ -49,6 +49,7 @@ import type { Dispatcher } from "./dispatcher.ts";
 import type { Priority } from "./inbox.ts";
 import type { RequestEvent, RequestsDispatcher } from "./requests_dispatcher.ts";
 import type { RequestsEndPoint } from "./requests_endpoint.ts";
+import { Tracing } from "./tracing.ts";
 
 /** Answers kept for who asks again, unless told otherwise. */
 export const MAX_REPLIES = 32_768;
@@ -143,8 +144,10 @@ export class DatagramCalls implements Disposable {
     const send = (packet: Uint8Array, to: Address) => void deliver(packet, to).catch(onSendError);
     const proofs = options.proveAddresses ?? true ? new AddressProofs(clock) : undefined;
     this.#demand = proofs && new ProofDemand({ clock, metrics, send });
+    const tracing = new Tracing(log, clock);
     this.#outgoing = new DatagramOutgoing({
       clock,
+      tracing,
       metrics,
       encode,
       decode,
@@ -155,6 +158,7 @@ export class DatagramCalls implements Disposable {
       dispatcher,
       clock,
       log,
+      tracing,
       metrics,
       maxReplies,
       encode,

@@ -8,7 +8,8 @@ import type { Clock, Timer } from "../clock.ts";
 import { ClosedError, NotFoundError, PeerError, UnsupportedError } from "../errors.ts";
 import { type Logger, printable } from "../log.ts";
 import type { Counter, Metrics } from "../metrics.ts";
-import type { Address } from "../transport/transport.ts";
+import { type Address, formatAddress } from "../transport/transport.ts";
+import type { Trace } from "../trace.ts";
 import type { MessageBody, NativeMessage } from "../wire/message.ts";
 import { AMPLIFICATION, MAX_DATAGRAM_TIMEOUT_MS } from "./datagram_outgoing.ts";
 import {
@@ -23,6 +24,7 @@ import { ReplyCache } from "./reply_cache.ts";
 import type { RequestEvent } from "./requests_dispatcher.ts";
 import { isAsyncIterable } from "./stream.ts";
 import { termsOf } from "./terms.ts";
+import { currentTrace, type Step, type Tracing, withTrace } from "./tracing.ts";
 
 /** Longest text of an error that stands for an answer that cannot be sent, in UTF-16 units. */
 const MAX_TEXT_CHARS = 500;
@@ -38,6 +40,8 @@ export interface DatagramIncomingOptions {
   clock: Clock;
   /** Hears of handlers that fail. */
   log: Logger;
+  /** Begins their steps. */
+  tracing: Tracing;
   /** Counts `requests.*`. */
   metrics: Metrics;
   /** Answers kept for who asks again. */
@@ -77,7 +81,7 @@ export class DatagramIncoming {
       const terms = termsOf(body);
       if (terms.credit !== undefined) throw answersInParts(header);
       const call = new DatagramCall(event, message, terms.timeoutMs, this.#options.clock);
-      return this.#run(registration.handler, terms.body, call);
+      return this.#trace(registration.handler, terms.body, call, terms.trace);
     } catch (error) {
       this.#refuse(event, msgId, error);
       return undefined;
@@ -122,6 +126,21 @@ export class DatagramIncoming {
     return call !== undefined && isSame(call.remote, from);
   }
 
+  /** Calls a handler within its trace. Never throws or rejects. */
+  #trace(
+    handler: Handler,
+    body: MessageBody,
+    call: DatagramCall,
+    came: Trace | undefined,
+  ): Promise<void> | undefined {
+    const whom = () => printable(formatAddress(call.remote), 100);
+    const step = this.#options.tracing.answering(call.header, whom, came, call.id !== 0);
+    call.step = step;
+    if (step !== undefined) return step.run(() => this.#run(handler, body, call));
+    if (currentTrace() === undefined) return this.#run(handler, body, call);
+    return withTrace(undefined, () => this.#run(handler, body, call));
+  }
+
   /** Calls a handler. Never throws or rejects. */
   #run(handler: Handler, body: MessageBody, call: DatagramCall): Promise<void> | undefined {
     try {
@@ -150,11 +169,13 @@ export class DatagramIncoming {
 
   #succeed(call: DatagramCall, result: unknown): void {
     if (isAsyncIterable(result)) throw answersInParts(call.header);
+    call.step?.end();
     this.#conclude(call, ":ok", { result });
   }
 
   #fail(call: DatagramCall, error: unknown): void {
     this.#handlerErrors.add();
+    call.step?.end(error);
     if (!(error instanceof PeerError)) {
       this.#options.log.error("a handler failed", {
         header: printable(call.header, 64),
@@ -223,6 +244,8 @@ class DatagramCall implements RequestContext {
   readonly via: Via = "udp";
   readonly peer = undefined;
   readonly link = undefined;
+  /** What it is here, where anybody wants to see it. */
+  step: Step | undefined;
   readonly #timeoutMs: number;
   readonly #clock: Clock;
   #deadlineMs: number | undefined;
@@ -248,6 +271,10 @@ class DatagramCall implements RequestContext {
 
   get endpoint(): string {
     return endpointOf(this.header);
+  }
+
+  get trace(): Trace | undefined {
+    return this.step?.trace;
   }
 
   get remote(): Address {

@@ -14,8 +14,10 @@
 
 import type { Clock, Timer } from "../clock.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
+import { printable } from "../log.ts";
 import type { Counter, Metrics } from "../metrics.ts";
 import { type Address, formatAddress } from "../transport/transport.ts";
+import type { Trace } from "../trace.ts";
 import { MAX_DATAGRAM_OUT_BYTES } from "../wire/datagram.ts";
 import type { MessageBody, NativeMessage } from "../wire/message.ts";
 import { type AddressProofs, NO_TOKEN, retryTokenOf } from "./address_proofs.ts";
@@ -23,6 +25,7 @@ import { DatagramAsked } from "./datagram_asked.ts";
 import { remoteError } from "./error_body.ts";
 import { MAX_IN_FLIGHT } from "./inflight.ts";
 import { REQUEST_TIMEOUT_MS, withTerm, withTerms } from "./terms.ts";
+import type { Tracing } from "./tracing.ts";
 
 /** Before a request is sent again for the first time: above the round trip of any network that is in order. */
 export const RETRY_MS = 200;
@@ -62,12 +65,16 @@ export interface DatagramRequestOptions {
   retryMs?: number;
   /** Gives up when aborted, and tells the other side. */
   signal?: AbortSignal;
+  /** What it is a part of. @default what the handler that asks is a part of */
+  trace?: Trace;
 }
 
 /** What {@linkcode DatagramOutgoing} needs. */
 export interface DatagramOutgoingOptions {
   /** Where time and chance come from. */
   clock: Clock;
+  /** Begins the steps of what is asked. */
+  tracing: Tracing;
   /** Counts `requests.*`. */
   metrics: Metrics;
   /** Makes a packet. @throws {InvalidPacketError} `too-large`. */
@@ -115,9 +122,13 @@ export class DatagramOutgoing {
     body: MessageBody,
     options: DatagramRequestOptions,
   ): Promise<unknown> {
+    const { tracing } = this.#options;
+    const step = tracing.asking(header, () => printable(formatAddress(to), 100), options.trace);
     try {
-      return this.#ask(to, header, body, options).answer;
+      if (step === undefined) return this.#ask(to, header, body, options).answer;
+      return step.until(this.#ask(to, header, body, { ...options, trace: step.trace }).answer);
     } catch (error) {
+      step?.end(error);
       return Promise.reject(error);
     }
   }
@@ -186,7 +197,7 @@ export class DatagramOutgoing {
     signal?.throwIfAborted();
     this.#assertRoom();
     const id = this.#freeId();
-    const terms = withTerms(body, timeoutMs);
+    const terms = withTerms(body, timeoutMs, options);
     const message = token === undefined ? terms : withTerm(terms, "token", token);
     const packet = this.#options.encode(header, id, message);
     const asked = new DatagramAsked(id, header, to, packet, timeoutMs, retryMs);

@@ -7,6 +7,7 @@
 import { NotFoundError, UnsupportedError } from "../errors.ts";
 import { printable } from "../log.ts";
 import type { Address } from "../transport/transport.ts";
+import type { Trace } from "../trace.ts";
 import type { MessageBody } from "../wire/message.ts";
 import { type AccessLevel, type AccessRules, guarded, type IsInvited } from "./access_levels.ts";
 import type { PeerInfo } from "./handshake.ts";
@@ -34,6 +35,8 @@ export interface RequestContext {
   readonly deadlineMs: number;
   /** Fires when the caller cancels, or the connection ends, before the answer is given. */
   readonly signal: AbortSignal;
+  /** What it is a part of, where anybody wants to see that; what the handler asks of others is a part of it by itself. */
+  readonly trace?: Trace | undefined;
 }
 
 /** What an endpoint is called, under whichever protocol's tag. */

@@ -6,7 +6,7 @@
 
 import { type Clock, systemClock } from "../clock.ts";
 import { ClosedError, HandshakeError, type LimitError } from "../errors.ts";
-import { type Logger, silentLogger } from "../log.ts";
+import { layerLog, type Logger, silentLogger } from "../log.ts";
 import { Metrics } from "../metrics.ts";
 import { madeBy } from "../secure/credential.ts";
 import { Identity } from "../secure/identity.ts";
@@ -33,6 +33,7 @@ import { NewestFirst } from "./newest_first.ts";
 import { PeerTable } from "./peer_table.ts";
 import { Resources } from "./resources.ts";
 import { HandlerSlots } from "./slots.ts";
+import { withTrace } from "./tracing.ts";
 import { Traffic } from "./traffic.ts";
 import { Turns } from "./turns.ts";
 
@@ -78,7 +79,8 @@ export class Endpoint implements AsyncDisposable {
 
   private constructor(options: EndpointOptions) {
     const { transport, self, limits = {}, clock = systemClock } = options;
-    const { log = silentLogger, metrics = new Metrics() } = options;
+    const { metrics = new Metrics() } = options;
+    const log = layerLog(options.log ?? silentLogger, "endpoint");
     const { identity = Identity.generate(), network = new Network(), trust = () => {} } = options;
     const { tokens = [], plain = false } = options;
     this.#tokens = tokens;
@@ -312,20 +314,22 @@ export class Endpoint implements AsyncDisposable {
     const { clock, log, metrics } = this;
     const { remote } = framed.connection;
     const share = this.resources.share(how.direction === "in" ? remote : undefined);
-    const link = new Link({
-      framed,
-      peer,
-      dispatcher: this.#dispatcher,
-      clock,
-      log,
-      metrics,
-      slots: this.#slots,
-      turns: this.#turns,
-      traffic: this.traffic,
-      share,
-      onSlow: () => this.peers.report({ type: "slow-consumer", peer }),
-      ...how,
-    });
+    // What it reads later belongs to nothing that happens to open it now.
+    const link = withTrace(undefined, () =>
+      new Link({
+        framed,
+        peer,
+        dispatcher: this.#dispatcher,
+        clock,
+        log,
+        metrics,
+        slots: this.#slots,
+        turns: this.#turns,
+        traffic: this.traffic,
+        share,
+        onSlow: () => this.peers.report({ type: "slow-consumer", peer }),
+        ...how,
+      }));
     this.#links.add(link);
     if (how.direction === "out") this.#show(link);
     void link.closed.then(() => {
@@ -333,7 +337,7 @@ export class Endpoint implements AsyncDisposable {
       share[Symbol.dispose]();
     });
     for (const listener of this.#listeners) listener(link);
-    this.#heart.keepBeating();
+    withTrace(undefined, () => this.#heart.keepBeating());
     return this.peers.add(link);
   }
 

@@ -44,6 +44,7 @@ import { Sender } from "./sender.ts";
 import { countRefusal, LinkShare } from "./resources.ts";
 import { NO_TOKENS, parseShown, showBody } from "./shown_tokens.ts";
 import { HandlerSlots } from "./slots.ts";
+import { Tracing } from "./tracing.ts";
 import { Traffic } from "./traffic.ts";
 import { MESSAGES_A_TURN, Turns } from "./turns.ts";
 
@@ -123,8 +124,10 @@ export class Link implements AsyncDisposable {
     const onBroken = this.#onWriteError;
     const sender = new Sender({ framed, clock, log, label, share, traffic, onBroken, onSlow });
     this.#sender = sender;
+    const tracing = new Tracing(log, clock);
     this.#outgoing = new Outgoing({
       clock,
+      tracing,
       label,
       check: (header) => this.#check(header),
       write: (header, id, body) => sender.write(header, id, body),
@@ -133,7 +136,7 @@ export class Link implements AsyncDisposable {
       },
     });
     const reply = (...answer: [string, number, MessageBody]) => sender.reply(...answer);
-    this.#calls = new Calls(this, { clock, log, metrics, slots, share, reply });
+    this.#calls = new Calls(this, { clock, log, tracing, metrics, slots, share, reply });
     this.#pulse = new Pulse(clock);
     this.closed = this.#closed.promise;
     turns.join();

@@ -7,11 +7,13 @@
 import type { Clock } from "../clock.ts";
 import { TimeoutError } from "../errors.ts";
 import { printable } from "../log.ts";
+import type { Trace } from "../trace.ts";
 import type { MessageBody, NativeMessage } from "../wire/message.ts";
 import { remoteError } from "./error_body.ts";
 import { InFlight, type Waiting } from "./inflight.ts";
 import { IncomingStream, STREAM_WINDOW } from "./stream.ts";
 import { MAX_CREDIT, REQUEST_TIMEOUT_MS, withTerms } from "./terms.ts";
+import type { Tracing } from "./tracing.ts";
 
 /** How to wait for an answer. */
 export interface RequestOptions {
@@ -19,6 +21,8 @@ export interface RequestOptions {
   timeoutMs?: number;
   /** Gives up when aborted, and tells the other side. */
   signal?: AbortSignal;
+  /** What it is a part of. @default what the handler that asks is a part of */
+  trace?: Trace;
 }
 
 /** How to wait for an answer in parts. */
@@ -33,6 +37,8 @@ export interface StreamOptions extends RequestOptions {
 export interface OutgoingOptions {
   /** Where time comes from. */
   clock: Clock;
+  /** Begins the steps of what is asked. */
+  tracing: Tracing;
   /** Who is asked, for people. */
   label: () => string;
   /** Throws where nothing new may be asked. */
@@ -56,14 +62,9 @@ export class Outgoing {
 
   /** Asks, and waits for the answer. */
   request(header: string, body: MessageBody, options: RequestOptions): Promise<unknown> {
-    const { timeoutMs = REQUEST_TIMEOUT_MS, signal } = options;
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      this.#options.check(header);
-      const deadlineMs = this.#options.clock.now() + timeoutMs;
-      const asked = new Asked(this, header, deadlineMs, signal, resolve, reject);
-      asked.id = this.#send(header, withTerms(body, timeoutMs), asked);
-    });
+    const step = this.#options.tracing.asking(header, this.#options.label, options.trace);
+    const answer = this.#ask(header, body, options, step?.trace);
+    return step === undefined ? answer : step.until(answer);
   }
 
   /** Asks for an answer in parts. */
@@ -76,9 +77,10 @@ export class Outgoing {
     if (!(Number.isInteger(window) && window >= 1 && window <= MAX_CREDIT)) {
       throw new RangeError(`window must be 1..${MAX_CREDIT}: current value is ${window}`);
     }
-    const { clock, tell } = this.#options;
+    const { clock, tell, tracing, label } = this.#options;
     signal?.throwIfAborted();
     this.#options.check(header);
+    const step = tracing.asking(header, label, options.trace);
     const give = (n: number) => {
       this.#inFlight.expireAt(clock.now() + timeoutMs);
       tell(":credit", id, { n });
@@ -90,17 +92,20 @@ export class Outgoing {
       window,
       give,
     });
-    const id = this.#send(header, withTerms(body, timeoutMs, window), parts);
+    const terms = withTerms(body, timeoutMs, { credit: window, trace: step?.trace });
+    const id = this.#send(header, terms, parts);
     const abort = () => parts.reject(signal?.reason);
     signal?.addEventListener("abort", abort, { once: true });
     try {
       yield* parts.parts();
     } catch (error) {
+      step?.end(error);
       if (error instanceof TimeoutError) tell(":cancel", id, {});
       throw error;
     } finally {
       signal?.removeEventListener("abort", abort);
       this.giveUp(id);
+      step?.end();
     }
   }
 
@@ -136,6 +141,22 @@ export class Outgoing {
   /** A request, for errors: `"greet" of bob (127.0.0.1:3485)`. */
   describe(header: string): string {
     return `"${printable(header, 64)}" of ${this.#options.label()}`;
+  }
+
+  #ask(
+    header: string,
+    body: MessageBody,
+    options: RequestOptions,
+    trace: Trace | undefined,
+  ): Promise<unknown> {
+    const { timeoutMs = REQUEST_TIMEOUT_MS, signal } = options;
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      this.#options.check(header);
+      const deadlineMs = this.#options.clock.now() + timeoutMs;
+      const asked = new Asked(this, header, deadlineMs, signal, resolve, reject);
+      asked.id = this.#send(header, withTerms(body, timeoutMs, { trace }), asked);
+    });
   }
 
   /** Sends a request. @returns its id, 0 when it could not be sent, which whoever waits is told. */

@@ -5,6 +5,7 @@
  * |-----------|------------------------------------------------------------------------|---------|
  * | `timeout` | milliseconds until the caller gives up, 0 for never                    | 5000    |
  * | `credit`  | the answer may come in parts, this many before more credit is given    | none    |
+ * | `trace`   | what it is a part of, a `traceparent` (see `trace.ts`)                 | none    |
  * | `token`   | over UDP: 16 bytes that prove the caller's address, zeros for none yet | none    |
  * | `pad`     | over UDP: bytes that mean nothing, which make room for a long answer   | none    |
  *
@@ -12,6 +13,7 @@
  */
 
 import { InvalidPacketError } from "../errors.ts";
+import { formatTrace, parseTrace, type Trace } from "../trace.ts";
 import type { MessageBody } from "../wire/message.ts";
 
 /** How long a request waits for its answer unless told otherwise. */
@@ -22,6 +24,8 @@ export const MAX_CREDIT = 65_536;
 
 const KEY = ":";
 
+const NO_TERMS = {};
+
 /** The terms of a call, and its body without them. */
 export interface CallTerms {
   /** What the handler gets. */
@@ -30,20 +34,28 @@ export interface CallTerms {
   readonly timeoutMs: number;
   /** Parts that may be sent; `undefined` where the answer is to come whole. */
   readonly credit: number | undefined;
+  /** What it is a part of, as the caller says; something malformed counts as nothing. */
+  readonly trace: Trace | undefined;
 }
 
 /** Puts terms into a body; the default ones cost nothing. @throws {TypeError} when the body uses the reserved key. */
-export function withTerms(body: MessageBody, timeoutMs: number, credit?: number): MessageBody {
+export function withTerms(
+  body: MessageBody,
+  timeoutMs: number,
+  { credit, trace }: { readonly credit?: number; readonly trace?: Trace | undefined } = NO_TERMS,
+): MessageBody {
   if (body[KEY] !== undefined) {
     throw new TypeError(`Cannot request: the body key "${KEY}" is reserved`);
   }
-  if (timeoutMs === REQUEST_TIMEOUT_MS && credit === undefined) return body;
+  const isUsual = timeoutMs === REQUEST_TIMEOUT_MS && credit === undefined;
+  if (isUsual && trace === undefined) return body;
   if (!(timeoutMs >= 0)) {
     throw new RangeError(`timeoutMs must not be negative: current value is ${timeoutMs}`);
   }
   // Whole milliseconds, at least one: 0 stands for no end.
   const timeout = Number.isFinite(timeoutMs) ? Math.max(1, Math.ceil(timeoutMs)) : 0;
   const terms: MessageBody = { timeout };
+  if (trace !== undefined) terms.trace = formatTrace(trace);
   if (credit !== undefined) terms.credit = credit;
   return { ...body, [KEY]: terms };
 }
@@ -64,14 +76,17 @@ export function tokenOf(body: MessageBody): Uint8Array | undefined {
 /** Takes the terms out of a body. @throws {InvalidPacketError} `bad-message` naming what is wrong. */
 export function termsOf(body: MessageBody): CallTerms {
   const terms = body[KEY];
-  if (terms === undefined) return { body, timeoutMs: REQUEST_TIMEOUT_MS, credit: undefined };
+  if (terms === undefined) {
+    return { body, timeoutMs: REQUEST_TIMEOUT_MS, credit: undefined, trace: undefined };
+  }
   const { [KEY]: _, ...rest } = body;
   if (typeof terms !== "object" || terms === null) throw bad("it is not a map");
-  const { timeout = REQUEST_TIMEOUT_MS, credit } = terms as MessageBody;
+  const { timeout = REQUEST_TIMEOUT_MS, credit, trace } = terms as MessageBody;
   return {
     body: rest,
     timeoutMs: naturalOf("timeout", timeout, Number.MAX_SAFE_INTEGER) || Infinity,
     credit: credit === undefined ? undefined : naturalOf("credit", credit, MAX_CREDIT),
+    trace: trace === undefined ? undefined : parseTrace(trace),
   };
 }
 

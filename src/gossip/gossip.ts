@@ -12,7 +12,7 @@
 import type { RequestContext } from "../endpoint/dispatcher.ts";
 import { linkOf } from "../endpoint/dispatcher.ts";
 import { ClosedError, InvalidPacketError, NotFoundError } from "../errors.ts";
-import { printable } from "../log.ts";
+import { layerLog, printable } from "../log.ts";
 import { peerIdOf, verify } from "../secure/identity.ts";
 import { isHostAddress } from "../transport/ip_address.ts";
 import type { MessageBody } from "../wire/message.ts";
@@ -84,7 +84,8 @@ export class Gossip implements AsyncDisposable {
   /** Takes part in no topic yet. @throws {TypeError} when the endpoint has gossip already. */
   constructor(parts: GossipParts, options: GossipOptions = {}) {
     const { endpoint, identity } = parts;
-    const { clock, log, metrics } = endpoint;
+    const { clock, metrics } = endpoint;
+    const log = layerLog(endpoint.log, "gossip");
     const { seeds = [], tuning = {} } = options;
     this.#parts = parts;
     this.#overlay = new Overlay({

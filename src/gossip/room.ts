@@ -7,7 +7,8 @@
 import type { Timer } from "../clock.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { ClosedError, InvalidPacketError } from "../errors.ts";
-import { printable } from "../log.ts";
+import { layerLog, type Logger, printable } from "../log.ts";
+import type { Trace } from "../trace.ts";
 import { decode } from "../wire/msgpack.ts";
 import type {
   GossipMessage,
@@ -16,6 +17,7 @@ import type {
   TopicStatus,
 } from "./gossip_options.ts";
 import { MAX_BATCH } from "./envelope.ts";
+import { MessageTracing } from "./message_trace.ts";
 import type { Topic, TopicSettings } from "./topic.ts";
 import type { TopicEvent, TopicMessage, Verdict } from "./topic_message.ts";
 import { TopicSubscription } from "./topic_subscription.ts";
@@ -45,6 +47,7 @@ export interface RoomParts {
 interface Waiting {
   readonly data: Uint8Array;
   readonly seq: number;
+  readonly cause: Trace | undefined;
   readonly done: PromiseWithResolvers<number>;
 }
 
@@ -53,6 +56,8 @@ export class Room {
   /** The topic. */
   readonly topic: Topic;
   readonly #parts: RoomParts;
+  readonly #log: Logger;
+  readonly #tracing: MessageTracing;
   readonly #validate: TopicOptions["validate"];
   readonly #subscriptions = new Set<TopicSubscription>();
   readonly #ready = Promise.withResolvers<void>();
@@ -72,6 +77,8 @@ export class Room {
     const { validate, ...settings } = options;
     const { clock } = parts.endpoint;
     this.#parts = parts;
+    this.#log = layerLog(parts.endpoint.log, "gossip");
+    this.#tracing = new MessageTracing(this.#log);
     this.#validate = validate;
     this.topic = join({ ...settings, validate: (message) => this.#judge(message) });
     this.#seq = Math.floor((Math.max(0, clock.wallMs()) + clock.random()) * NUMBERS_A_MS);
@@ -124,14 +131,15 @@ export class Room {
 
   /** Publishes what was encoded. @returns its number, when it is on its way. */
   publish(data: Uint8Array): Promise<number> {
-    const waiting = { data, seq: this.#seq++, done: Promise.withResolvers<number>() };
+    const cause = this.#tracing.cause();
+    const waiting = { data, seq: this.#seq++, cause, done: Promise.withResolvers<number>() };
     if (this.#waiting.push(waiting) === 1) queueMicrotask(() => this.#publishAll());
     return waiting.done.promise;
   }
 
   /** Takes note of what happened in the topic. */
   happened(event: TopicEvent): void {
-    const { log } = this.#parts.endpoint;
+    const log = this.#log;
     switch (event.type) {
       case "message":
         return this.#deliver(event.message);
@@ -163,22 +171,26 @@ export class Room {
   #noteRefusal(peerId: string): void {
     if (this.#refusals.has(peerId) || this.#refusals.size >= MAX_REFUSALS) return;
     this.#refusals.add(peerId);
-    this.#parts.endpoint.log.warn("a peer does not let us take part", this.#about(peerId));
+    this.#log.warn("a peer does not let us take part", this.#about(peerId));
   }
 
   #publishAll(): void {
     if (this.#closed) return;
     const createdMs = Math.max(0, Math.floor(this.#parts.groupNow()));
+    const { peerId: from } = this.#parts.endpoint.self;
     for (let batch = this.#waiting.splice(0, MAX_BATCH); batch.length > 0;) {
       this.topic.publish(batch.map(({ data, seq }) => ({ data, seq, createdMs })));
-      for (const { done, seq } of batch) done.resolve(seq);
+      for (const { done, seq, cause } of batch) {
+        this.#tracing.published({ topic: this.topic.name, from, seq }, cause);
+        done.resolve(seq);
+      }
       batch = this.#waiting.splice(0, MAX_BATCH);
     }
     this.#lingerOn();
   }
 
   #judge(message: TopicMessage): Verdict {
-    const { log, metrics } = this.#parts.endpoint;
+    const { metrics } = this.#parts.endpoint;
     try {
       const data = decode(message.bytes);
       this.#decoded = { bytes: message.bytes, data };
@@ -189,13 +201,14 @@ export class Room {
       }
       metrics.counter("gossip.validator-failed").add();
       const why = printable(String(error));
-      log.error("the validator of a topic failed", { topic: printable(this.topic.name, 64), why });
+      this.#log.error("the validator of a topic failed", { topic: printable(this.topic.name, 64), why });
       return "ignore";
     }
   }
 
   #deliver(message: TopicMessage): void {
     if (message.from === this.#parts.endpoint.self.peerId) return;
+    this.#tracing.came(message);
     for (const subscription of this.#subscriptions) {
       const known = this.#decoded?.bytes === message.bytes ? this.#decoded.data : undefined;
       this.#decoded = undefined; // everybody has one of their own

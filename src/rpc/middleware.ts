@@ -100,7 +100,7 @@ export function logCalls(log: Logger, options: { clock?: Clock } = {}): Middlewa
   const { clock = systemClock } = options;
   return {
     name: "log",
-    run: (body, { header, remote }, next) => {
+    run: (body, { header, remote, trace }, next) => {
       const startedMs = clock.now();
       return observe(() => next(body), (code) => {
         const ms = Math.round((clock.now() - startedMs) * 1_000) / 1_000;
@@ -108,6 +108,7 @@ export function logCalls(log: Logger, options: { clock?: Clock } = {}): Middlewa
           header: printable(header, SHOWN_CHARS),
           from: formatAddress(remote),
           ms,
+          ...(trace === undefined ? {} : { trace: trace.traceId }),
         };
         if (code === undefined) log.debug("called", fields);
         else log.info("a call failed", { ...fields, code });

@@ -143,7 +143,7 @@ function drawTree(nodes, label) {
   };
   place(root, 0);
   // A chain of some length shall still be seen as a whole.
-  const [boxWidth, gap, letters] = deepest > 4 ? [136, 26, 14] : [184, 50, 18];
+  const [boxWidth, gap, letters] = deepest > 4 ? [136, 26, 14] : [194, 44, 19];
   const stepX = boxWidth + gap;
   for (const node of known.values()) node.x = 1 + node.depth * stepX;
   const [width, height] = [deepest * stepX + boxWidth + 2, Math.max(1, rows) * stepY - (stepY - boxHeight) + 2];

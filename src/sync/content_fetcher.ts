@@ -35,6 +35,9 @@ const NUDGE_MS = { first: 1, last: 32 } as const;
 /** Nothing was heard for so long: the other side has forgotten us. */
 const STALL_MS = 60_000;
 
+/** Why contents are not got where there is no connection, and is another one for them. */
+export const LET_GO = "another connection gets it";
+
 const READ_BYTES = 256 * 1024;
 
 /** What a fetcher needs. */
@@ -74,6 +77,8 @@ export class ContentFetcher {
   readonly #fetchings = new Map<number, Fetching>();
   readonly #slots = new Slots(MAX_FETCHES);
   readonly #buffer = new Uint8Array(READ_BYTES);
+  /** What others wait for since the connection was cut, should we come to it. */
+  readonly #lettingGo = new Set<string>();
   #ids = 0;
   #nudge: { readonly timer: Timer; readonly delayMs: number } | undefined;
   #closed = false;
@@ -99,6 +104,16 @@ export class ContentFetcher {
     const { shelf } = this.#options;
     return shelf.only(entry.sha256, () => {
       return this.#slots.use(() => shelf.growing.use(() => this.#fetch(entry)));
+    }, () => this.#letGo(entry));
+  }
+
+  /** A client that has begun anew waits for nothing that its connection from before, which was cut, was getting. */
+  #letGo({ sha256 }: SyncEntry): void {
+    this.#options.send(encodeContent({ type: "nothing", id: 0 })).catch(() => {
+      this.#lettingGo.add(sha256);
+      for (const { entry, ended } of this.#fetchings.values()) {
+        if (entry.sha256 === sha256) ended.resolve({ reason: LET_GO });
+      }
     });
   }
 
@@ -119,6 +134,7 @@ export class ContentFetcher {
 
   /** Asks for the rest of all of it: the connection was cut, and what was on its way is lost. */
   restart(): void {
+    this.#lettingGo.clear();
     for (const fetching of [...this.#fetchings.values()]) {
       this.#fetchings.delete(fetching.id);
       this.#ask(fetching);
@@ -171,6 +187,7 @@ export class ContentFetcher {
     const watching = this.#watch(fetching);
     try {
       if (this.#closed) ended.resolve({ reason: "the connection ended" });
+      else if (this.#lettingGo.has(entry.sha256)) ended.resolve({ reason: LET_GO });
       else if (grown.bytes === entry.size) this.#end(fetching);
       else this.#ask(fetching);
       return await ended.promise;

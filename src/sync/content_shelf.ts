@@ -30,6 +30,12 @@ export interface GrowingPart {
   readonly hash: Hash;
 }
 
+/** Contents that somebody is getting. */
+interface Getting {
+  readonly settled: Promise<void>;
+  readonly letGo: () => void;
+}
+
 /** Files that are open at once for all connections of a folder, to be written or to be read: each is a descriptor. */
 const MAX_OPEN = 128;
 
@@ -49,7 +55,7 @@ export class ContentShelf implements Disposable {
   readonly #whole = new Map<string, Part | undefined>();
   readonly #copies = new Map<string, Part[]>();
   readonly #stash = new Map<string, string>();
-  readonly #growing = new Map<string, Promise<void>>();
+  readonly #growing = new Map<string, Getting>();
   // To look for a part that is not there takes longer than to make one.
   #left: Set<string> | undefined;
   #tree: HeldTree | undefined;
@@ -70,16 +76,22 @@ export class ContentShelf implements Disposable {
    * Gets contents once, however many want them: who comes while they are being got waits, and tries himself only if that
    * fails.
    *
+   * @param letGo Called when somebody else waits: for who knows that he gets no further now.
    * @returns why they could not be got.
    */
-  async only(sha256: string, get: () => Promise<string | undefined>): Promise<string | undefined> {
+  async only(
+    sha256: string,
+    get: () => Promise<string | undefined>,
+    letGo: () => void = () => {},
+  ): Promise<string | undefined> {
     for (let other = this.#growing.get(sha256); other; other = this.#growing.get(sha256)) {
-      await other;
+      other.letGo();
+      await other.settled;
     }
     if (this.has(sha256)) return undefined;
     const getting = get();
     const settled = getting.then(() => {}, () => {});
-    this.#growing.set(sha256, settled);
+    this.#growing.set(sha256, { settled, letGo });
     try {
       return await getting;
     } finally {

@@ -6,7 +6,7 @@
 
 import { printable } from "../log.ts";
 import { freeBytes } from "../transfer/disk.ts";
-import type { ContentFetcher } from "./content_fetcher.ts";
+import { type ContentFetcher, LET_GO } from "./content_fetcher.ts";
 import type { SyncEntry } from "./entry.ts";
 import type { SyncFolder } from "./folder.ts";
 import type { SyncIndex } from "./index.ts";
@@ -125,7 +125,9 @@ export class Taker {
       : "less than 64 MiB of the disk would stay free";
     if (reason === undefined) return true;
     folder.log.debug("contents not received", { path: printable(entry.path), reason });
-    if (!this.#fetcher.closed) folder.tell({ type: "failed", path: entry.path, reason });
+    if (!this.#fetcher.closed && reason !== LET_GO) {
+      folder.tell({ type: "failed", path: entry.path, reason });
+    }
     return false;
   }
 

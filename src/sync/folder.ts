@@ -15,7 +15,7 @@ import type { SyncEntry } from "./entry.ts";
 import { FolderDisk } from "./folder_disk.ts";
 import type { SyncEvent } from "./folder_events.ts";
 import { FolderLook } from "./folder_look.ts";
-import { markFolder } from "./folder_root.ts";
+import { isFolderThere, markFolder, partBelow } from "./folder_root.ts";
 import { watchFolder, type WatchFolderOptions } from "./folder_watch.ts";
 import type { IgnoreRules } from "./ignore.ts";
 import { liveAt, type SyncIndex } from "./index.ts";
@@ -51,6 +51,8 @@ export interface SyncFolderOptions {
   readonly index: SyncIndex;
   /** What is not shared. @default what its `.kithignore` says, read anew at every look */
   readonly ignore?: IgnoreRules;
+  /** Where we keep our keys, which is never shared, should it be in the folder. @default nowhere */
+  readonly homeDir?: string | undefined;
   /** Whether the disk is left as it is, whatever others do. @default {false} */
   readonly readOnly?: boolean;
   /** Whether nothing at all is written into the folder, not even which index it belongs to. @default {false} */
@@ -107,7 +109,8 @@ export class SyncFolder implements AsyncDisposable {
     const tell = (event: SyncEvent) => this.tell(event);
     const { signal } = this.#closing;
     const mark = dryRun ? undefined : () => markFolder(root.dir, index.replica, { readOnly });
-    this.#look = new FolderLook({ dir: root.dir, index, ignore, clock, tell, signal, mark });
+    const apart = partBelow(root.dir, options.homeDir);
+    this.#look = new FolderLook({ dir: root.dir, index, ignore, apart, clock, tell, signal, mark });
     this.#disk = new FolderDisk(root, index, this.shelf, () => clock.wallMs());
   }
 
@@ -116,12 +119,13 @@ export class SyncFolder implements AsyncDisposable {
    *
    * @throws {NotFoundError} `no-path` when it is not there, and its index knows of files.
    * @throws {AuthError} `not-allowed` when we may not write into it, unless it is only read.
-   * @throws {UnsupportedError} when none of the files that its index knows is there: as when its disk is not mounted.
+   * @throws {UnsupportedError} when none of the files that its index knows is there: as when its disk is not mounted. Also
+   * for the root of all folders, and for where we keep our keys.
    */
   static async open(options: SyncFolderOptions): Promise<SyncFolder> {
     const { dir, index } = options;
     const isNew = index.known().size === 0;
-    if (!isNew && !isThere(dir)) {
+    if (!isNew && !isFolderThere(dir)) {
       const shown = printable(dir, 400);
       throw new NotFoundError("no-path", `Cannot find folder "${shown}"`, {
         details: { path: shown },
@@ -377,14 +381,5 @@ export class SyncFolder implements AsyncDisposable {
     const reason = printable(error instanceof Error ? error.message : String(error), 400);
     this.log.warn("folder not looked at", { reason });
     this.tell({ type: "failed", reason });
-  }
-}
-
-function isThere(dir: string): boolean {
-  try {
-    return Deno.statSync(dir).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }

@@ -24,6 +24,8 @@ export interface FolderLookOptions {
   readonly index: SyncIndex;
   /** What is not shared. @default what its file of rules says */
   readonly ignore?: IgnoreRules | undefined;
+  /** What is never shared, relative to the folder. */
+  readonly apart?: string | undefined;
   /** Where time comes from. */
   readonly clock: Clock;
   /** Told of what is not shared, once, and of rules that cannot be understood. */
@@ -38,16 +40,20 @@ export interface FolderLookOptions {
 export class FolderLook {
   readonly #options: FolderLookOptions;
   readonly #skipped = new Set<string>();
-  #rules = NO_RULES;
+  readonly #given: IgnoreRules | undefined;
+  #rules: FolderRules;
 
   /** Has not looked yet. */
   constructor(options: FolderLookOptions) {
+    const { ignore } = options;
     this.#options = options;
+    this.#given = ignore && this.#apart(ignore);
+    this.#rules = { ...NO_RULES, rules: this.#apart(NO_RULES.rules) };
   }
 
   /** The rules, as they were at the last look. */
   get rules(): IgnoreRules {
-    return this.#options.ignore ?? this.#rules.rules;
+    return this.#given ?? this.#rules.rules;
   }
 
   /** Another number for other rules; 0 for none. */
@@ -85,13 +91,19 @@ export class FolderLook {
 
   /** The rules, or those from before when they cannot be understood. */
   #readRules(): FolderRules {
-    if (this.#options.ignore !== undefined) return NO_RULES;
+    if (this.#given !== undefined) return NO_RULES;
     try {
-      return readRules(this.#options.dir);
+      const { rules, number } = readRules(this.#options.dir);
+      return { rules: this.#apart(rules), number };
     } catch (error) {
       if (!(error instanceof InvalidPacketError)) throw error;
       this.#options.tell({ type: "failed", reason: error.message });
       return this.#rules;
     }
+  }
+
+  #apart(rules: IgnoreRules): IgnoreRules {
+    const { apart } = this.#options;
+    return apart === undefined ? rules : rules.apartFrom(apart);
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { join, resolve } from "node:path";
+import { isAbsolute, join, relative, resolve } from "node:path";
 import { InvalidPacketError, UnsupportedError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { openError } from "../transfer/disk.ts";
@@ -81,6 +81,28 @@ export function readRules(dir: string): FolderRules {
   if (text === undefined) return NO_RULES;
   const number = createHash("sha256").update(text).digest().readUIntBE(0, 6);
   return { rules: IgnoreRules.parse(text), number };
+}
+
+/**
+ * The path of a folder below another one, if it is below that.
+ *
+ * @throws {UnsupportedError} for what nobody can mean to share: all there is, devices too, and our own keys.
+ */
+export function partBelow(dir: string, homeDir: string | undefined): string | undefined {
+  const way = homeDir === undefined ? ".." : relative(dir, Deno.realPathSync(homeDir));
+  const why = dir === "/" ? "it is the root of all folders" : way === "" ? "it holds our keys" : "";
+  if (why !== "") throw new UnsupportedError(`Cannot keep "${printable(dir, 400)}" alike: ${why}`);
+  return way.startsWith("..") || isAbsolute(way) ? undefined : way.replaceAll("\\", "/");
+}
+
+/** Whether there is such a folder. */
+export function isFolderThere(dir: string): boolean {
+  try {
+    return Deno.statSync(dir).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }
 
 function realPathOf(dir: string): string {

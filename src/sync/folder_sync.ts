@@ -27,6 +27,8 @@ import type { SyncPort } from "./port.ts";
 export interface FolderSyncParts {
   /** The folder's index, closed with it. */
   readonly index: SyncIndex & Disposable;
+  /** Where we keep our keys, which are never shared. */
+  readonly homeDir?: string | undefined;
   /** Where clients of a hub come in. */
   readonly web: SyncWeb | undefined;
   /** The invites and API keys that open the folder to others. */
@@ -156,11 +158,14 @@ export class FolderSync implements AsyncDisposable {
     parts: FolderSyncParts,
     options: FolderSyncOptions = {},
   ): Promise<FolderSync> {
-    const { index, clock, log } = parts;
+    const { index, homeDir, clock, log } = parts;
     const { readOnly = false, dryRun = false, ignore } = options;
     try {
       const rules = ignore === undefined ? {} : { ignore };
-      const folder = await SyncFolder.open({ dir, index, readOnly, dryRun, clock, log, ...rules });
+      const folder = await SyncFolder.open({
+        ...{ dir, index, homeDir, readOnly, dryRun, clock, log },
+        ...rules,
+      });
       return new FolderSync(folder, parts, options);
     } catch (error) {
       index[Symbol.dispose]();

@@ -24,7 +24,7 @@
 
 import { InvalidPacketError } from "../errors.ts";
 import { printable } from "../log.ts";
-import { PARTIAL_FOLDER } from "../transfer/safe_path.ts";
+import { foldPath, PARTIAL_FOLDER } from "../transfer/safe_path.ts";
 import { prefixesOf } from "./path.ts";
 
 /** Where a folder's rules are. */
@@ -60,9 +60,11 @@ export class IgnoreRules {
   static readonly none: IgnoreRules = new IgnoreRules([]);
 
   readonly #rules: readonly IgnoreRule[];
+  readonly #apart: string | undefined;
 
-  private constructor(rules: readonly IgnoreRule[]) {
+  private constructor(rules: readonly IgnoreRule[], apart?: string) {
     this.#rules = rules;
+    this.#apart = apart;
   }
 
   /**
@@ -79,6 +81,11 @@ export class IgnoreRules {
     return new IgnoreRules(rules);
   }
 
+  /** The same rules for a folder in which something is never shared, in no spelling and whatever its rules say. */
+  apartFrom(path: string): IgnoreRules {
+    return new IgnoreRules(this.#rules, foldPath(path));
+  }
+
   /** Whether a file or folder is left out, because a rule says so or because a folder on the way is. */
   ignores(path: string, kind: "file" | "directory"): boolean {
     for (const prefix of prefixesOf(path.normalize("NFC"))) {
@@ -90,6 +97,7 @@ export class IgnoreRules {
   /** Whether a rule leaves it out, the folders on the way apart: for who walks down from the top. */
   matches(path: string, kind: "file" | "directory"): boolean {
     if (path === IGNORE_FILE || path === PARTIAL_FOLDER) return true;
+    if (this.#apart !== undefined && foldPath(path) === this.#apart) return true;
     if (this.#rules.length === 0) return false;
     const names = path.normalize("NFC").split("/");
     const rule = this.#rules.findLast(({ foldersOnly, segments }) => {

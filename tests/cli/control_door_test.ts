@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { ControlLine, MAX_ANSWER_BYTES } from "../../src/cli/control/control_line.ts";
+import { ControlLine } from "../../src/cli/control/control_line.ts";
 import { type Door, openDoor } from "../../src/cli/control/door.ts";
 import { type DoorKind, knock } from "../../src/cli/control/knock.ts";
+import { MAX_ANSWER_BYTES } from "../../src/cli/control/messages.ts";
 import { controlPlace } from "../../src/cli/control/place.ts";
 import { AuthError, LimitError } from "../../src/errors.ts";
 import { Home } from "../../src/state/home.ts";

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ControlLine } from "../../src/cli/control/control_line.ts";
-import { describeError, plain, readError, readRun } from "../../src/cli/control/messages.ts";
+import { describeError, encodeFacts, readError, readRun } from "../../src/cli/control/messages.ts";
 import { InvalidPacketError, LimitError, PeerError } from "../../src/errors.ts";
 import { MemoryNetwork } from "../../src/transport/memory.ts";
 import type { Connection } from "../../src/transport/transport.ts";
@@ -63,7 +63,7 @@ Deno.test("readRun accepts what a command line sends, and names the field that i
 });
 
 Deno.test("readError makes of any message an error", () => {
-  const odd = { type: "error", kind: "peer", code: 7, message: "x", details: 3 };
+  const odd = { type: "error", kind: "peer", code: 7, message: "x", details: "3" };
   const error = readError(odd);
   assertEquals([error instanceof PeerError, error.message], [true, "x"]);
   assertThrows(() => readError({ type: "error" }), InvalidPacketError);
@@ -74,7 +74,17 @@ Deno.test("readError makes of any message an error", () => {
   });
 });
 
-Deno.test("plain keeps what JSON can carry", () => {
+Deno.test("encodeFacts keeps what JSON can carry, and drops what is too much", () => {
   const fields = { big: 1n, error: new Error("why"), odd: NaN, none: undefined, list: [1, "a"] };
-  assertEquals(plain(fields), { big: "1", error: "why", odd: null, list: [1, "a"] });
+  assertEquals(encodeFacts(fields), '{"big":"1","error":"why","odd":null,"list":[1,"a"]}');
+  let deep: unknown = 1;
+  for (let level = 0; level < 99; level++) deep = [deep];
+  assertEquals(encodeFacts({ deep }), "{}");
+});
+
+Deno.test("describeError takes details of any depth, which may be a stranger's", () => {
+  let deep: unknown = 1;
+  for (let level = 0; level < 62; level++) deep = [deep];
+  const error = new PeerError("odd", "Odd", { details: { deep } });
+  assertEquals((readError(describeError(error)) as PeerError).details, { deep });
 });

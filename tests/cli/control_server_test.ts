@@ -144,10 +144,12 @@ Deno.test("ControlServer gives a verb stdin piece by piece, as far as it is want
   await using running = await RunningPeer.start({ verbs: { verb } });
   using line = await connected(running);
   line.send(runMessage("verb"));
-  for (const bytes of ["aGVs", "bG8=", null]) {
-    assertEquals(await line.receive(), { type: "read" });
+  for (let ahead = 0; ahead < 4; ahead++) assertEquals(await line.receive(), { type: "read" });
+  for (const bytes of ["aGVs", "bG8="]) {
     line.send({ type: "input", bytes });
+    assertEquals(await line.receive(), { type: "read" });
   }
+  for (const bytes of [null, null]) line.send({ type: "input", bytes });
   assertEquals(await line.receive(), { type: "result", facts: '{"got":"hello"}' });
   assertEquals(await line.receive(), { type: "end", status: 0 });
   assertEquals(await line.receive(), undefined);

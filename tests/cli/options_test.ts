@@ -6,6 +6,7 @@ import {
   durationMs,
   Options,
   type OptionSpecs,
+  type Setting,
   UsageError,
 } from "../../src/cli/options.ts";
 import { exitStatus } from "../../src/errors.ts";
@@ -188,4 +189,38 @@ Deno.test("durationMs reads a number and its unit, and nothing else", () => {
   for (const text of ["", "0s", "1", "s", "1.5h", "-1m", "10m ", "1w"]) {
     assertEquals(durationMs(text), undefined, text);
   }
+});
+
+Deno.test("Options says which option may be meant", () => {
+  assertThrows(
+    () => read("--nmae", "x"),
+    UsageError,
+    "Unknown option --nmae; did you mean --name?",
+  );
+  assertThrows(() => read("--timeuot=1"), UsageError, "did you mean --timeout?");
+});
+
+Deno.test("Options takes a switch as off with =false, and no other value of it", () => {
+  assertEquals([read("--yes=false").has("yes"), read("--yes=true").has("yes")], [false, true]);
+  for (const text of ["--yes=maybe", "--yes=", "--yes=0"]) {
+    assertThrows(() => read(text), UsageError, "Option --yes is a switch");
+  }
+  assertEquals(read("--", "--yes=maybe").args, ["--yes=maybe"]);
+});
+
+Deno.test("Options takes settings for what the command line does not have, and says where from", () => {
+  const settings = new Map<string, Setting>([
+    ["name", { value: "ann", from: "KITH_NAME" }],
+    ["yes", { value: true, from: "line 2" }],
+    ["peer", { value: ["h:1", "h:2"], from: "line 3" }],
+    ["frob", { value: "x", from: "line 4" }],
+  ]);
+  const options = new Options([], SPECS, settings);
+  assertEquals([options.text("name"), options.has("yes")], ["ann", true]);
+  assertEquals([options.texts("peer"), options.text("frob")], [["h:1", "h:2"], undefined]);
+  assertEquals([options.from("name"), options.from("frob")], ["KITH_NAME", undefined]);
+
+  const given = new Options(["--name=bob", "--yes=false", "--peer", "h:3"], SPECS, settings);
+  assertEquals([given.text("name"), given.has("yes")], ["bob", false]);
+  assertEquals([given.texts("peer"), given.from("name")], [["h:3"], undefined]);
 });

@@ -153,10 +153,7 @@ export class Kith implements AsyncDisposable {
     await this.#until("end", () => this.#over || undefined);
     const { code } = await this.#child.status;
     const [stdout, stderr] = [this.#stdout, this.#stderr];
-    const isJson = this.#args.includes("--json");
-    const events = isJson ? parseLines(stdout) : [];
-    for (const event of events) checkResult(this.#args[0] ?? "", event);
-    return { code, stdout, stderr, events };
+    return outcomeOf(this.#args, { code, stdout, stderr });
   }
 
   /** ^C, then waits for its end. */
@@ -228,8 +225,14 @@ export function importMap(): string[] {
   return path === undefined ? [] : [`--import-map=${resolve(PROJECT, path)}`];
 }
 
-/** The lines that `--json` prints. */
-export function parseLines(text: string): Event[] {
+/** What came of a command line. @throws {Error} when a result of it is not as the table of results has it. */
+export function outcomeOf(args: readonly string[], ended: Omit<Outcome, "events">): Outcome {
+  const events = args.includes("--json") ? parseLines(ended.stdout) : [];
+  for (const event of events) checkResult(args[0] ?? "", event);
+  return { ...ended, events };
+}
+
+function parseLines(text: string): Event[] {
   return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
 }
 

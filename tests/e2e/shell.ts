@@ -11,7 +11,7 @@ import {
   HOME_OF_NOBODY,
   importMap,
   type Outcome,
-  parseLines,
+  outcomeOf,
   PROJECT,
 } from "./process.ts";
 
@@ -86,12 +86,8 @@ class ShellProcess implements AsyncDisposable {
       if (!stdout || stdout.done || !code || code.done || !stderr || stderr.done) {
         throw new Error(`No end of kith ${args.join(" ")}`);
       }
-      return {
-        code: Number(code.value),
-        stdout: stdout.value,
-        stderr: stderr.value,
-        events: args.includes("--json") ? parseLines(stdout.value) : [],
-      };
+      const ended = { code: Number(code.value), stdout: stdout.value, stderr: stderr.value };
+      return outcomeOf(args, ended);
     } finally {
       clearTimeout(timer);
     }

@@ -48,11 +48,20 @@ Deno.test(`sync leaves no half of a file, and goes on, when hub and client are k
   let client: Kith = scene.join("ann", proxy.address);
   const victims = shuffled([...Array(KILLS).fill("hub"), ...Array(KILLS).fill("client")], random);
   const moments = victims.map(() => random() * 0.85 * bytes + 0.05 * bytes).sort((a, b) => a - b);
+  const said = (nth: number, victim: string) => {
+    const last = [hub.kith, client].map(({ events }) => JSON.stringify(events.slice(-5)));
+    return `kill ${nth} of the ${victim}, ${proxy.crossed} + ${proxy.returned} bytes\n${
+      last.join("\n")
+    }`;
+  };
   for (const [nth, moment] of moments.entries()) {
     const victim = victims[nth];
     await client.event("ready"); // it would give up if there were no hub now
     const kith = victim === "hub" ? hub.kith : client;
-    assert(await crossing(proxy, moment, () => kith.signal("SIGKILL")), "it goes no further");
+    assert(
+      await crossing(proxy, moment, () => kith.signal("SIGKILL")),
+      `it goes no further: ${said(nth, victim)}`,
+    );
     await kith.ended();
     for (const name of ["hub", "ann"]) {
       const halves = filesOf(scene.path(name)).filter((file) => !whole.has(file));

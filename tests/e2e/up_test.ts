@@ -169,7 +169,9 @@ Deno.test("up shows people names and messages of any type, and nothing raw", asy
   const network = loopback();
   const mesh = ["--project", "garden", "--name", "bob"];
   await using bob = Kith.start([...upLine(network), ...mesh]);
-  const said = await bob.says(/bob is up \(tcp \d+, udp \d+, http \d+\), \^C ends\n/);
+  const said = await bob.says(
+    /bob is up \(tcp \d+, udp \d+, http \d+, status at http:\S+\), \^C ends\n/,
+  );
   const address = `127.0.0.1:${/tcp (\d+)/.exec(said)?.[1]}`;
   await using evil = await openPeer(EVIL, network);
   await using garden = evil.mesh({ projectId: "garden", serverName: EVIL });

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { seededRandom } from "../../src/clock.ts";
+import { seededRandom, systemClock } from "../../src/clock.ts";
 import { LimitError } from "../../src/errors.ts";
 import { Backlog } from "../../src/sync/backlog.ts";
 import { type ContentFrame, decodeContent, encodeContent } from "../../src/sync/content_frames.ts";
@@ -212,6 +212,29 @@ Deno.test("Answerer keeps a bounded part of the requests that wait, and of the p
   assert(waiting > 5, `${waiting}`);
   await answerer.end();
   assertEquals(failures, []);
+});
+
+Deno.test("Answerer lets somebody who asks again and again wait as long as each answer has taken", async () => {
+  await using scratch = new Scratch();
+  let nowMs = 0;
+  const clock = { ...systemClock, now: () => nowMs += 10 };
+  const folder = await scratch.folder("hub", { clock });
+  let answers = 0;
+  const answerer = new Answerer({
+    folder,
+    send: () => Promise.resolve(void answers++),
+    take: () => Promise.resolve(0),
+    mayTake: () => true,
+    onPlan: () => {},
+    onRound: () => {},
+    onFailure: (error) => assert(false, String(error)),
+  });
+  const startMs = performance.now();
+  for (let n = 0; n < 50; n++) answerer.take({});
+  await until(() => answers === 5);
+  assert(performance.now() - startMs >= 35);
+  await answerer.end();
+  assert(answers < 10, `${answers} answers`);
 });
 
 Deno.test("Changes drops what waits for somebody who does not say who it is, when it is too much", async () => {

@@ -10,16 +10,15 @@ import { ClosedError, PeerError } from "../../errors.ts";
 import { readEnv } from "../../secure/secret_file.ts";
 import { resolveHome } from "../../state/home.ts";
 import { VERSION } from "../../version.ts";
-import { decodeJson } from "../../wire/json.ts";
 import type { Options } from "../options.ts";
 import type { Output } from "../output.ts";
 import type { Paint } from "../paint.ts";
 import { onToggle } from "../pause_signal.ts";
 import type { Invocation, Verb } from "../verb.ts";
-import { type ControlLine, MAX_ANSWER_BYTES } from "./control_line.ts";
+import type { ControlLine } from "./control_line.ts";
 import { knock } from "./knock.ts";
 import { lineOf } from "./line_of.ts";
-import { badField, type ControlMessage, readError, textOf } from "./messages.ts";
+import { badField, type ControlMessage, decodeFacts, readError, textOf } from "./messages.ts";
 import { StdinPump } from "./stdin_pump.ts";
 
 /** How it ended, or why it did not begin, empty where no peer is up: the verb then runs in this process. */
@@ -43,6 +42,8 @@ export async function runHosted(
   if ("invite-file" in verb.options && readEnv("KITH_INVITE")) {
     return { apart: "KITH_INVITE is shown by peers of their own" };
   }
+  const cwd = workingFolder();
+  if (cwd === undefined) return { apart: "the working directory is gone" };
   const home = options.text("home") ?? resolveHome();
   let line: ControlLine | undefined;
   try {
@@ -62,7 +63,7 @@ export async function runHosted(
     line: lineOf(options.given(), options.args),
     json: output.json,
     interactive: output.interactive,
-    cwd: Deno.cwd(),
+    cwd,
     ...await networkOf(options),
   });
   signal.addEventListener("abort", cancel);
@@ -70,6 +71,14 @@ export async function runHosted(
     return await relay(line, output);
   } finally {
     signal.removeEventListener("abort", cancel);
+  }
+}
+
+function workingFolder(): string | undefined {
+  try {
+    return Deno.cwd();
+  } catch {
+    return undefined; // removed, or out of reach
   }
 }
 
@@ -106,7 +115,7 @@ async function relay(line: ControlLine, output: Output): Promise<Outcome> {
 function show(message: ControlMessage, output: Output): void {
   switch (message.type) {
     case "result": {
-      const facts = message.facts === undefined ? {} : factsOf(message, "facts");
+      const facts = message.facts === undefined ? {} : decodeFacts(message, "facts");
       const text = message.text === undefined ? "" : textOf(message, "text");
       return output.result(facts, text, paintOf(message));
     }
@@ -118,7 +127,7 @@ function show(message: ControlMessage, output: Output): void {
       return output.bytes(Uint8Array.fromBase64(textOf(message, "bytes")));
     case "log": {
       const level = LEVELS.find((known) => known === message.level) ?? "debug";
-      return output.log[level](textOf(message, "message"), factsOf(message, "fields"));
+      return output.log[level](textOf(message, "message"), decodeFacts(message, "fields"));
     }
   }
   throw badField("type");
@@ -126,10 +135,6 @@ function show(message: ControlMessage, output: Output): void {
 
 function paintOf({ paint }: ControlMessage): Paint | undefined {
   return PAINTS.find((known) => known === paint);
-}
-
-function factsOf(message: ControlMessage, field: string): Record<string, unknown> {
-  return Object(decodeJson(textOf(message, field), { maxBytes: MAX_ANSWER_BYTES }));
 }
 
 /** The network that is asked for, if one is: whose keys are only looked at then. */

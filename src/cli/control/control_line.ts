@@ -9,9 +9,6 @@ import type { Connection } from "../../transport/transport.ts";
 import { encodeLine, LineReader } from "../../wire/line.ts";
 import { badField, type ControlMessage } from "./messages.ts";
 
-/** Longest line that a command line takes: the largest message that peers send, with its bytes as hexadecimal digits. */
-export const MAX_ANSWER_BYTES: number = 64 * 1024 * 1024;
-
 /** Longest line that the running peer takes: more than an operating system lets a command line have. */
 export const MAX_REQUEST_BYTES: number = 8 * 1024 * 1024;
 

@@ -17,7 +17,7 @@ import { ControlLine, MAX_REQUEST_BYTES } from "./control_line.ts";
 import { type Door, type DoorOptions, openDoor } from "./door.ts";
 import { type HostPeer, OwnPeerWanted } from "./host.ts";
 import { HostedOutput } from "./hosted_output.ts";
-import { describeError, readRun, type RunMessage } from "./messages.ts";
+import { type ControlMessage, describeError, readRun, type RunMessage } from "./messages.ts";
 import { hostedLine, refuseOthers } from "./own_or_hosted.ts";
 import { Remote } from "./remote.ts";
 
@@ -156,8 +156,8 @@ function hostedVerb(verbs: Verbs, name: string): Verb & { readonly hosted: reado
   );
 }
 
-/** Tells a command line how it ended, if it still listens. */
-function tell(line: ControlLine, message: Parameters<ControlLine["send"]>[0]): void {
+/** Tells a command line how it ended. */
+function tell(line: ControlLine, message: ControlMessage): void {
   try {
     line.send(message);
   } catch (error) {

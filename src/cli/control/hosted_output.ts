@@ -9,7 +9,7 @@ import { encodeJson } from "../../wire/json.ts";
 import { Output } from "../output.ts";
 import type { Paint } from "../paint.ts";
 import type { ControlLine } from "./control_line.ts";
-import { plain, type RunMessage } from "./messages.ts";
+import { encodeFacts, type RunMessage } from "./messages.ts";
 
 /** See the module. */
 export class HostedOutput extends Output {
@@ -54,7 +54,7 @@ function shade(paint: Paint | undefined): { paint?: Paint } {
 /** What a verb says of its work, which the command line shows as far as that was asked to. */
 function remoteLogger(line: ControlLine): Logger {
   const say = (level: keyof Logger) => (message: string, fields: LogFields = {}) => {
-    line.send({ type: "log", level, message, fields: encodeJson(plain(fields)) });
+    line.send({ type: "log", level, message, fields: encodeFacts(fields) });
   };
   return { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
 }

@@ -6,7 +6,8 @@
 
 import { TransportError } from "../../errors.ts";
 import { connectUnix } from "../../transport/unix.ts";
-import { ControlLine, MAX_ANSWER_BYTES } from "./control_line.ts";
+import { ControlLine } from "./control_line.ts";
+import { MAX_ANSWER_BYTES } from "./messages.ts";
 import { checkFolder, controlPlace } from "./place.ts";
 
 /** Over what a command line and the running peer speak. */

@@ -11,7 +11,8 @@ import { type Home, removeIfThere } from "../../state/home.ts";
 import { connectTcp, listenTcp } from "../../transport/tcp.ts";
 import type { Listener } from "../../transport/transport.ts";
 import { decodeJson } from "../../wire/json.ts";
-import { ControlLine, MAX_ANSWER_BYTES } from "./control_line.ts";
+import { ControlLine } from "./control_line.ts";
+import { MAX_ANSWER_BYTES } from "./messages.ts";
 import { demandProof, newSecret, proveToPeer } from "./proof.ts";
 
 /** The file of the home: its port and its token. */

@@ -20,7 +20,11 @@
 
 import { InvalidPacketError, NotFoundError, PeerError } from "../../errors.ts";
 import { printable } from "../../log.ts";
+import { decodeJson, encodeJson } from "../../wire/json.ts";
 import { UsageError } from "../options.ts";
+
+/** Longest line that a command line takes: the largest message that peers send, with its bytes as hexadecimal digits. */
+export const MAX_ANSWER_BYTES: number = 64 * 1024 * 1024;
 
 /** Codes of {@linkcode NotFoundError}, after which a command line says more. */
 const NOT_FOUND = ["no-peer", "no-endpoint", "no-key", "no-path"] as const;
@@ -85,7 +89,7 @@ export function describeError(error: unknown): ControlMessage {
     : {};
   if (error instanceof PeerError) {
     const { code, details } = error;
-    return { type: "error", kind: "peer", code, message, details: plain(details), ...caused };
+    return { type: "error", kind: "peer", code, message, details: encodeFacts(details), ...caused };
   }
   const kind = error instanceof UsageError
     ? "usage"
@@ -103,14 +107,14 @@ export function readError(message: ControlMessage): Error {
   if (kind === "usage") return new UsageError(text);
   if (kind === "argument") return new TypeError(text, options);
   if (kind !== "peer") return new Error(text, options);
-  const details: Record<string, unknown> = Object(message.details);
+  const details = decodeFacts(message, "details");
   const missing = NOT_FOUND.find((known) => known === code);
   if (missing !== undefined) return new NotFoundError(missing, text, { ...options, details });
   return new PeerError(String(code), text, { ...options, details });
 }
 
-/** The same, as far as JSON has a form for it. */
-export function plain(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+/** Facts as JSON, as far as that has a form for them. They may be a stranger's: what is too much is left out. */
+export function encodeFacts(facts: Readonly<Record<string, unknown>>): string {
   const shown = (_: string, value: unknown) => {
     if (value instanceof Error) return value.message;
     if (typeof value === "number" && !Number.isFinite(value)) return null;
@@ -118,7 +122,16 @@ export function plain(fields: Readonly<Record<string, unknown>>): Record<string,
       ? String(value)
       : value;
   };
-  return JSON.parse(JSON.stringify(fields, shown));
+  try {
+    return encodeJson(JSON.parse(JSON.stringify(facts, shown)));
+  } catch {
+    return "{}"; // nested too deeply, or in a circle
+  }
+}
+
+/** Facts that a message has as JSON. @throws {InvalidPacketError} when it has none. */
+export function decodeFacts(message: ControlMessage, field: string): Record<string, unknown> {
+  return Object(decodeJson(textOf(message, field), { maxBytes: MAX_ANSWER_BYTES }));
 }
 
 /** The error for a message with a field that is wrong. */

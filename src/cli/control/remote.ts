@@ -8,6 +8,9 @@ import { InvalidPacketError } from "../../errors.ts";
 import type { ControlLine } from "./control_line.ts";
 import { badField, type ControlMessage } from "./messages.ts";
 
+/** Pieces of stdin that are asked for ahead of the verb, so that it need not wait for each to be asked for. */
+const AHEAD = 4;
+
 /** See the module. */
 export class Remote implements AsyncDisposable {
   /** Fires when the command line is interrupted or gone, or the peer is closed. */
@@ -17,16 +20,20 @@ export class Remote implements AsyncDisposable {
   readonly #line: ControlLine;
   readonly #gone = new AbortController();
   readonly #toggles = new Set<() => void>();
-  #wanted: PromiseWithResolvers<Uint8Array<ArrayBuffer> | undefined> | undefined;
+  /** Takes stdin, until that has ended. */
+  #input: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>> | undefined;
+  #asked = 0;
   #over = false;
 
   /** Listens to it from now on. */
   constructor(line: ControlLine, closing: AbortSignal) {
     this.#line = line;
     this.signal = AbortSignal.any([this.#gone.signal, closing]);
-    this.stdin = new ReadableStream({ pull: (controller) => this.#pull(controller) }, {
-      highWaterMark: 0,
-    });
+    this.stdin = new ReadableStream({
+      start: (controller) => void (this.#input = controller),
+      pull: () => this.#askAhead(),
+      cancel: () => void (this.#input = undefined),
+    }, { highWaterMark: 0 });
     void this.#listen();
   }
 
@@ -63,7 +70,7 @@ export class Remote implements AsyncDisposable {
     } else if (message.type === "toggle") {
       for (const toggle of this.#toggles) toggle();
     } else if (message.type === "input") {
-      this.#wanted?.resolve(bytesOf(message));
+      this.#give(bytesOf(message));
     } else {
       throw badField("type");
     }
@@ -72,16 +79,20 @@ export class Remote implements AsyncDisposable {
   /** A line that broke, or said what cannot be read, ends its verb. */
   #end(why: unknown): void {
     if (!this.#over) this.#gone.abort(why);
-    this.#wanted?.reject(why);
+    this.#input?.error(why);
+    this.#input = undefined;
   }
 
-  async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    this.signal.throwIfAborted();
-    this.#wanted = Promise.withResolvers();
-    this.#line.send({ type: "read" });
-    const bytes = await this.#wanted.promise;
-    if (bytes === undefined) controller.close();
-    else controller.enqueue(bytes);
+  #askAhead(): void {
+    for (; this.#asked < AHEAD; this.#asked++) this.#line.send({ type: "read" });
+  }
+
+  /** Takes a piece of stdin, or its end. */
+  #give(bytes: Uint8Array<ArrayBuffer> | undefined): void {
+    this.#asked--;
+    if (bytes !== undefined) return this.#input?.enqueue(bytes);
+    this.#input?.close();
+    this.#input = undefined;
   }
 }
 

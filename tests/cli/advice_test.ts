@@ -1,0 +1,35 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { adviceFor, traceOf } from "../../src/cli/advice.ts";
+import { UsageError } from "../../src/cli/options.ts";
+import { NotFoundError, TransportError, UnsupportedError } from "../../src/errors.ts";
+
+Deno.test("adviceFor says what to try, by the error or by what caused it", () => {
+  const full = new Error("No space left on device (os error 28)");
+  const cases: readonly (readonly [error: unknown, advice: RegExp | undefined])[] = [
+    [new UsageError("no"), /"kith up --help" shows the options/],
+    [new Deno.errors.NotCapable("no"), /"kith up --help" shows the permissions/],
+    [new UnsupportedError("no", { cause: new Deno.errors.NotCapable("no") }), /permissions/],
+    [new TransportError("no", { cause: new Deno.errors.AddrInUse("no") }), /another one, or 0/],
+    [new NotFoundError("no-peer", "no"), /^kith doctor says/],
+    [full, /The disk is full/],
+    [new NotFoundError("no-peer", "no; kith doctor says more"), undefined],
+    [new UnsupportedError("no; make room on that disk", { cause: full }), undefined],
+    [new NotFoundError("no-key", "no"), undefined],
+    [new Error("no"), undefined],
+    ["no", undefined],
+  ];
+  for (const [error, advice] of cases) {
+    const said = adviceFor(error, "up");
+    if (advice === undefined) assertEquals(said, undefined, String(error));
+    else assertMatch(said ?? "", advice, String(error));
+  }
+});
+
+Deno.test("traceOf shows where an error and its causes were thrown, also where those are a ring", () => {
+  const inner = new Error("inner");
+  const outer = new Error("outer", { cause: inner });
+  assertMatch(traceOf(outer), /^Error: outer\n +at [^]*\nCaused by: Error: inner\n +at /);
+  inner.cause = outer;
+  assertEquals(traceOf(outer).split("Caused by").length, 5);
+  assertEquals(traceOf("no\u001b"), "no\\u{1b}");
+});
