@@ -13,7 +13,7 @@ const START_MS = 10_000;
 /** Between two looks whether it does. */
 const LOOK_MS = 20;
 
-/** A daemon that takes files into one folder, without encryption or passwords. */
+/** A daemon that takes files into one folder, and gives them away, without encryption or passwords. */
 export class RsyncDaemon implements AsyncDisposable {
   /** What it says about itself. */
   readonly version: string;
@@ -49,14 +49,28 @@ export class RsyncDaemon implements AsyncDisposable {
   }
 
   /** Copies a file or folder into its folder. @returns the seconds from the client's start to its end. */
-  async push(source: string): Promise<number> {
+  push(source: string): Promise<number> {
+    return this.#copy(source, this.#url);
+  }
+
+  /**
+   * Copies what is in its folder into another one.
+   *
+   * @param without A name that is left out.
+   * @returns the seconds from the client's start to its end.
+   */
+  pull(target: string, without: string): Promise<number> {
+    return this.#copy(`--exclude=${without}`, this.#url, target);
+  }
+
+  get #url(): string {
+    return `rsync://${hostname}:${this.#port}/bench/`;
+  }
+
+  async #copy(...args: readonly string[]): Promise<number> {
     const startedAt = performance.now();
     const { success, stderr } = await new Deno.Command(PROGRAM, {
-      args: [
-        ...["--recursive", "--perms", "--times", "--whole-file"],
-        source,
-        `rsync://${hostname}:${this.#port}/bench/`,
-      ],
+      args: ["--recursive", "--perms", "--times", "--whole-file", ...args],
       stdin: "null",
       stdout: "null",
       stderr: "piped",

@@ -1,31 +1,30 @@
 // deno-lint-ignore-file no-console -- its output is what it is for
 
 // Runs the tests where dependencies come from npm, and closes with a line that counts them. Parts run side by side, on two
-// cores: the first waits for processes most of the time, two compute for about as long as each other. In each of these all
-// files share an isolate (tests/together.ts). Types are checked where nothing else does it, in the examples of docs;
-// `npm run check` has all others. Arguments are passed on to `deno test`, which then runs once.
+// cores, and take about as long as each other: much of what starts processes is waiting. In a part all files share an
+// isolate (tests/together.ts). Types are checked where nothing else does it, in the examples of docs; `npm run check` has
+// all others. Arguments are passed on to `deno test`, which then runs once.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 
 const IMPORT_MAP = "npm/import_map.json";
+
+/** Folders and files of each part. A file is in the first that names it or its folder. */
 const PARTS = [
-  ["e2e", "page"],
-  ["threats", "discovery", "membership", "cli", "fuzz", "transfer", "palmtree", "sync", "wire"],
+  [
+    ...["bench", "dht", "endpoint", "gossip", "page", "rpc", "secure", "session", "testing"],
+    ...["transport", "e2e/doctor_test.ts", "e2e/gossip_netns_test.ts", "e2e/group_test.ts"],
+    ...["e2e/mdns_test.ts", "e2e/netns_test.ts", "e2e/page_test.ts", "e2e/sync_netns_test.ts"],
+  ],
+  ["e2e"],
+  [""], // all others
 ];
 
 // With `node:worker_threads` loaded, messages between ports come later than manual clocks wait for.
 const ALONE = "endpoint/worker_pool_test.ts";
 
 const given = process.argv.slice(2);
-const others = readdirSync("tests", { recursive: true }).filter((path) => {
-  return path.endsWith("_test.ts") && path !== ALONE && !PARTS.flat().includes(path.split("/")[0]);
-});
-const parts = [...PARTS, others];
-const shared = parts.flat().map((path) => `tests/${path}`);
-const runs = given.length > 0 ? [given] : [
-  ...parts.map((part) => ["--no-check", "tests/together.ts", "--", ...part]),
-  ["--doc", `--ignore=${shared}`], // what is left: examples, and who is alone
-];
+const runs = given.length > 0 ? [given] : runsOfAll();
 const outcomes = runs.map(start);
 
 const total = { passed: 0, failed: 0, skipped: 0 };
@@ -39,6 +38,17 @@ for (const outcome of outcomes) {
 const skipped = total.skipped === 0 ? "" : `, ${total.skipped} skipped`;
 console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
 process.exit(exitCode);
+
+function runsOfAll() {
+  const files = readdirSync("tests", { recursive: true }).map((path) => path.replaceAll("\\", "/"))
+    .filter((path) => path.endsWith("_test.ts") && path !== ALONE).sort();
+  const partOf = (path) => PARTS.findIndex((part) => part.some((name) => path.startsWith(name)));
+  const shared = PARTS.map((_, index) => files.filter((path) => partOf(path) === index));
+  return [
+    ...shared.map((part) => ["--no-check", "tests/together.ts", "--", ...part]),
+    ["--doc", `--ignore=${files.map((path) => `tests/${path}`)}`], // examples, and who is alone
+  ];
+}
 
 /** Starts `deno test`. What it prints waits until it is to be shown. */
 function start(args) {

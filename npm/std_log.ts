@@ -9,6 +9,7 @@ export interface LogRecord {
   readonly msg: string;
   readonly args: unknown[];
   readonly levelName: string;
+  readonly loggerName: string;
 }
 
 export abstract class BaseHandler {
@@ -28,10 +29,12 @@ export abstract class BaseHandler {
 }
 
 export class Logger {
+  readonly #name: string;
   readonly #level: number;
   readonly #handlers: BaseHandler[];
 
-  constructor(_name: string, levelName: LevelName, options: { handlers?: BaseHandler[] } = {}) {
+  constructor(name: string, levelName: LevelName, options: { handlers?: BaseHandler[] } = {}) {
+    this.#name = name;
     this.#level = LEVELS[levelName];
     this.#handlers = options.handlers ?? [];
   }
@@ -55,7 +58,7 @@ export class Logger {
   #emit(levelName: LevelName, msg: string, args: unknown[]): string {
     if (LEVELS[levelName] < this.#level) return msg;
     for (const handler of this.#handlers) {
-      handler.handle(LEVELS[levelName], { msg, args, levelName });
+      handler.handle(LEVELS[levelName], { msg, args, levelName, loggerName: this.#name });
     }
     return msg;
   }

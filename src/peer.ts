@@ -21,6 +21,7 @@ import type { WebPort } from "./endpoint/web.ts";
 import type { PeerConnectRumor } from "./gossip/dialects/peerconnect_gossip.ts";
 import type { Gossip } from "./gossip/gossip.ts";
 import type { HeardRumor } from "./gossip/rumor_mill_options.ts";
+import { layerLog } from "./log.ts";
 import { Membership } from "./membership/membership.ts";
 import type { MembershipOptions } from "./membership/membership_options.ts";
 import type { Metrics } from "./metrics.ts";
@@ -414,7 +415,7 @@ export class Peer implements AsyncDisposable {
       if (event.type === "skipped") {
         skipped.push(event.skipped);
         const { path, reason } = event.skipped;
-        this.endpoint.log.warn(`not sent: ${reason}`, { path });
+        layerLog(this.endpoint.log, "transfer").warn(`not sent: ${reason}`, { path });
       }
       if (event.type === "progress") onProgress(event.bytes, event.totalBytes);
       if (event.type !== "done") continue;
@@ -503,7 +504,8 @@ export class Peer implements AsyncDisposable {
 
   /** Receives files into a folder, from now on. Iterate over the result to learn what comes. */
   receive(options: ReceiveFilesOptions): Receiver {
-    const { clock, log } = this.endpoint;
+    const { clock } = this.endpoint;
+    const log = layerLog(this.endpoint.log, "transfer");
     const receiver = this.#parts.use(Receiver.open(this.endpoint, { clock, log, ...options }));
     this.#parts.use(this.#transfers.watch(receiver));
     const { maxTotalBytes, writer, maxBytesPerSecond } = options;

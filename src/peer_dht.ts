@@ -9,7 +9,7 @@ import type { DhtPort } from "./dht/native_wire.ts";
 import { SqliteStorage } from "./dht/sqlite_storage.ts";
 import { type DhtStorage, MemoryStorage } from "./dht/storage.ts";
 import { UnsupportedError } from "./errors.ts";
-import { printable } from "./log.ts";
+import { layerLog, printable } from "./log.ts";
 import type { Membership } from "./membership/membership.ts";
 import { hostsIfAllowed } from "./peer_discovery.ts";
 import type { PeerOptions } from "./peer_options.ts";
@@ -57,9 +57,10 @@ function lazyPort({ reach }: PeerParts): DhtPort {
 
 /** What a peer without a home keeps ends with it, and so does what a second one under the same home keeps. */
 export function openStorage(
-  { options: { home }, endpoint: { log } }: Pick<DhtNeeds, "options" | "endpoint">,
+  { options: { home }, endpoint }: Pick<DhtNeeds, "options" | "endpoint">,
   file: string,
 ): DhtStorage {
+  const log = layerLog(endpoint.log, "dht");
   if (home === undefined) return new MemoryStorage();
   try {
     return SqliteStorage.open(home, file, { log });

@@ -21,6 +21,7 @@ import { askWitchStatus } from "./discovery/dialects/witch_status.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
 import { UdpPort } from "./endpoint/udp_port.ts";
 import { TransportError, UnsupportedError } from "./errors.ts";
+import { layerLog } from "./log.ts";
 import type { Dialect, PeerOptions } from "./peer_options.ts";
 import type { Identity } from "./secure/identity.ts";
 import { type Address, isWildcard, type Transport } from "./transport/transport.ts";
@@ -49,7 +50,8 @@ export async function openDiscovery(
   stack: AsyncDisposableStack,
 ): Promise<{ discovery: Discovery; memory: RememberedPeers | undefined }> {
   const { options, endpoint, udp, transport } = parts;
-  const { clock, log, metrics } = endpoint;
+  const { clock, metrics } = endpoint;
+  const log = layerLog(endpoint.log, "discovery");
   const { home, hostname, interfaces, onlyInterfaces = [], discoveryPort: port } = options;
   const memory = home && stack.use(new RememberedPeers({ home, clock, log }));
   const sources = await openSources(parts, stack);
@@ -89,7 +91,9 @@ export async function openForeign(
     } catch (error) {
       // Another program may have the port: everything else goes on.
       if (!(error instanceof TransportError)) throw error;
-      parts.endpoint.log.warn(`${dialect} is not spoken over UDP`, { why: error.message });
+      layerLog(parts.endpoint.log, "discovery").warn(`${dialect} is not spoken over UDP`, {
+        why: error.message,
+      });
     }
   }
   return opened;
@@ -123,7 +127,8 @@ async function openSources(
   stack: AsyncDisposableStack,
 ): Promise<CandidateSource[]> {
   const { options: { seeds = [], peersFile, dnsName, mdns = false }, endpoint, isOpen } = parts;
-  const { clock, log } = endpoint;
+  const { clock } = endpoint;
+  const log = layerLog(endpoint.log, "discovery");
   const sources: CandidateSource[] = [];
   if (seeds.length > 0) sources.push(new StaticAddresses(seeds));
   if (peersFile !== undefined) sources.push(new PeersFile(peersFile, { clock, log }));
@@ -133,7 +138,8 @@ async function openSources(
 }
 
 async function openMdns(parts: FindingParts): Promise<Mdns> {
-  const { endpoint: { clock, log, metrics, self }, plain } = parts;
+  const { endpoint: { clock, metrics, self }, plain } = parts;
+  const log = layerLog(parts.endpoint.log, "discovery");
   const tcpPort = announcedPort(parts);
   const interfaces = () => usableInterfaces(parts.options);
   // No id: whoever connects has it proven, and whoever only listens cannot tell who is there again.
@@ -185,13 +191,16 @@ async function openPeerpy(parts: FindingParts): Promise<ForeignDiscovery> {
     return await PeerpyDiscovery.open({ ...common(parts), announce: { port } });
   } catch (error) {
     if (!(error instanceof TransportError)) throw error;
-    parts.endpoint.log.warn("peerpy peers will not find us", { why: error.message });
+    layerLog(parts.endpoint.log, "discovery").warn("peerpy peers will not find us", {
+      why: error.message,
+    });
     return await PeerpyDiscovery.open(common(parts));
   }
 }
 
 function common(parts: FindingParts) {
-  const { plain: transport, endpoint: { clock, log, metrics } } = parts;
+  const { plain: transport, endpoint: { clock, metrics } } = parts;
+  const log = layerLog(parts.endpoint.log, "discovery");
   const { hostname, interfaces, onlyInterfaces: only = [] } = parts.options;
   const listed = interfaces === undefined ? {} : { interfaces };
   return { transport, clock, log, metrics, hostname, only, ...listed };

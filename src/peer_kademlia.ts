@@ -13,6 +13,7 @@ import { PeerConnectNetwork } from "./dht/dialects/peerconnect_network.ts";
 import { PeerConnectDiscovery } from "./discovery/dialects/peerconnect.ts";
 import type { ForeignPeer } from "./discovery/foreign.ts";
 import type { UdpPort } from "./endpoint/udp_port.ts";
+import { layerLog } from "./log.ts";
 import { openStorage } from "./peer_dht.ts";
 import { Lookout } from "./peer_lookout.ts";
 import type { PeerOptions } from "./peer_options.ts";
@@ -87,7 +88,8 @@ function openPeerConnect(
   udp: UdpPort,
   stack: AsyncDisposableStack,
 ): PeerConnectNetwork {
-  const { endpoint: { clock, log }, foreign, options } = needs;
+  const { endpoint: { clock }, foreign, options } = needs;
+  const log = layerLog(needs.endpoint.log, "dht");
   const network = stack.use(
     new PeerConnectNetwork({
       ...common(needs, "peerconnect"),
@@ -115,6 +117,7 @@ function openPeerConnect(
 }
 
 function common(needs: KademliaNeeds, dialect: KademliaDialect) {
-  const { identity, endpoint: { clock, log, metrics } } = needs;
+  const { identity, endpoint: { clock, metrics } } = needs;
+  const log = layerLog(needs.endpoint.log, "dht");
   return { self: identity.id, storage: openStorage(needs, FILES[dialect]), clock, log, metrics };
 }

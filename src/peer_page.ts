@@ -9,6 +9,7 @@ import type { Endpoint } from "./endpoint/endpoint.ts";
 import { limitError } from "./endpoint/limits.ts";
 import type { Link } from "./endpoint/link.ts";
 import type { WebPort } from "./endpoint/web.ts";
+import { layerLog } from "./log.ts";
 import type { Membership } from "./membership/membership.ts";
 import type { PageParts, PagePeer } from "./page/options.ts";
 import type { SendFilesOptions } from "./peer_options.ts";
@@ -44,7 +45,8 @@ export interface PageHost {
 export function pageParts(host: PageHost, web: Pick<WebPort, "take"> | undefined): PageParts {
   if (web === undefined) throw new TypeError("Cannot serve pages: the peer has no web port (web)");
   const { endpoint, discovery } = host;
-  const { clock, log, metrics } = endpoint;
+  const { clock, metrics } = endpoint;
+  const log = layerLog(endpoint.log, "page");
   const kept = new KeptLinks(host);
   return {
     web,

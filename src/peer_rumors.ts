@@ -15,6 +15,7 @@ import type { UdpPort } from "./endpoint/udp_port.ts";
 import { PeerConnectGossip, type PeerConnectRumor } from "./gossip/dialects/peerconnect_gossip.ts";
 import { type HeardRumor, RumorMill } from "./gossip/rumor_mill.ts";
 import type { FoundPeer, SearchOptions } from "./gossip/rumor_search.ts";
+import { layerLog } from "./log.ts";
 import type { Membership } from "./membership/membership.ts";
 import { hostsIfAllowed } from "./peer_discovery.ts";
 import { type LookOptions, Lookout } from "./peer_lookout.ts";
@@ -181,7 +182,8 @@ export class PeerRumors implements AsyncDisposable {
 
 function openNative(needs: RumorNeeds, udp: UdpPort): OpenRumors<HeardRumor> {
   const { endpoint, identity, discovery, membership, admits, options } = needs;
-  const { clock, log, metrics } = endpoint;
+  const { clock, metrics } = endpoint;
+  const log = layerLog(endpoint.log, "gossip");
   const neighbors = new Neighbors({
     endpoint,
     udpAddress: udp.address,
@@ -218,7 +220,8 @@ function openNative(needs: RumorNeeds, udp: UdpPort): OpenRumors<HeardRumor> {
 }
 
 function openPeerConnect(needs: RumorNeeds, udp: UdpPort): OpenRumors<PeerConnectRumor> {
-  const { endpoint: { clock, log, metrics }, foreign, options } = needs;
+  const { endpoint: { clock, metrics }, foreign, options } = needs;
+  const log = layerLog(needs.endpoint.log, "gossip");
   const finder = foreign.find((one) => one instanceof PeerConnectDiscovery);
   const nodes = new Nodes(clock);
   const gossip = new PeerConnectGossip({

@@ -10,7 +10,7 @@ import type { PeerRecord } from "./endpoint/peer_table.ts";
 import type { UdpPort } from "./endpoint/udp_port.ts";
 import type { WebPort } from "./endpoint/web.ts";
 import type { Gossip } from "./gossip/gossip.ts";
-import { printable } from "./log.ts";
+import { layerLog, printable } from "./log.ts";
 import type { MemberInfo } from "./membership/member.ts";
 import type { Membership } from "./membership/membership.ts";
 import type { PeerBroadcasts } from "./peer_broadcast.ts";
@@ -87,7 +87,8 @@ export function openStatus(
   if (web === undefined) {
     throw new TypeError("Cannot serve the status page: the peer has no web port (web)");
   }
-  const { clock, log, metrics } = host.endpoint;
+  const { clock, metrics } = host.endpoint;
+  const log = layerLog(host.endpoint.log, "status");
   const sources = [...sourcesOf(host, needs, web), ...options.sources ?? []];
   return new StatusPage({ web, clock, log, metrics }, { ...options, sources });
 }

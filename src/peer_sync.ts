@@ -6,6 +6,7 @@
 
 import type { Endpoint } from "./endpoint/endpoint.ts";
 import type { WebPort } from "./endpoint/web.ts";
+import { layerLog } from "./log.ts";
 import type { Access } from "./secure/access.ts";
 import type { Home } from "./state/home.ts";
 import { indexNameOf } from "./sync/folder_root.ts";
@@ -27,7 +28,8 @@ export function openFolder(
   { home, web }: { home: Home | undefined; web: WebPort | undefined },
   options: FolderSyncOptions,
 ): Promise<FolderSync> {
-  const { clock, log, metrics, self: { name } } = endpoint;
+  const { clock, metrics, self: { name } } = endpoint;
+  const log = layerLog(endpoint.log, "sync");
   const index = openIndex(dir, home);
   return FolderSync.open(
     dir,

@@ -29,6 +29,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "peer_whereabouts.ts",
     "peer_page.ts",
     "peer_neighbors.ts",
+    "peer_sync.ts",
   ],
   ["peer_broadcast.ts"],
   ["peer_status_work.ts"],

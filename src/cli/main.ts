@@ -9,8 +9,9 @@ import { printable } from "../log.ts";
 import { adviceFor, traceOf } from "./advice.ts";
 import { settingsOf } from "./config_settings.ts";
 import { overviewOf, usageOf } from "./help.ts";
+import { parseLogLevels } from "./log_levels.ts";
 import { Options, UsageError } from "./options.ts";
-import { LOG_LEVELS, Output } from "./output.ts";
+import { Output } from "./output.ts";
 import type { Paint } from "./paint.ts";
 import { didYouMean } from "./suggest.ts";
 import { runVerb } from "./run_verb.ts";
@@ -55,7 +56,7 @@ export async function main(line: readonly string[]): Promise<number> {
         `It takes options only: ${printable(options.args[0] ?? "", 60)} is none`,
       );
     }
-    const level = options.choice("log", LOG_LEVELS) ?? "error";
+    const level = parseLogLevels(options.texts("log"));
     output = new Output({ json: options.has("json"), level });
     for (const name of SIGNALS) Deno.addSignalListener(name, onInterrupt);
     const status = await runVerb(name, verb, { options, output, signal: interrupt.signal });
@@ -107,7 +108,9 @@ function report(error: unknown, verb: string, output: Output, options: Options |
   complain(`kith ${verb}: ${message}`, "bad");
   const advice = adviceFor(error, verb);
   if (advice !== undefined) complain(advice);
-  if (options?.text("log")?.includes("debug")) complain(traceOf(error), "faint");
+  if (options?.texts("log").some((text) => text.includes("debug"))) {
+    complain(traceOf(error), "faint");
+  }
 }
 
 function factsOf(error: unknown): Pick<PeerError, "code" | "details"> {

@@ -10,7 +10,11 @@ import type { OptionSpecs } from "./options.ts";
 export const COMMON_OPTIONS: OptionSpecs = {
   help: { help: "show this help" },
   json: { help: "results as one JSON object per line on stdout" },
-  log: { value: "LEVEL", help: "say more on stderr: debug, info, warn or error (default: error)" },
+  log: {
+    value: "[LAYER=]LEVEL",
+    help: "say more on stderr: debug, info, warn or error (default: error), also of one layer only",
+    repeats: true,
+  },
 };
 
 /** Options of verbs that run in the peer that is up with the same home, where there is one. */
@@ -90,4 +94,12 @@ export const SERVE_OPTIONS: OptionSpecs = {
     help: "port for HTTP and WebSocket (default: 3488 or the next free)",
   },
   dialect: { value: "LIST", help: "also speak peerconnect, witch, peerpy, or all (default: none)" },
+};
+
+/** Options of verbs that serve the status page. */
+export const STATUS_OPTIONS: OptionSpecs = {
+  status: {
+    value: "WHO",
+    help: "who gets the status page and /metrics: local (this machine), all, off (default: local)",
+  },
 };

@@ -1,19 +1,17 @@
 /**
  * What the command line prints: results on stdout, everything for people on stderr.
  *
- * With `--json` each result is one JSON object on a line of its own; without, it is a line for people. Progress is shown
- * on a terminal only.
+ * With `--json` each result is one JSON object on a line of its own, and so is each line of the log; without, they are
+ * lines for people. Progress is shown on a terminal only.
  *
  * @module
  */
 
-import { BaseHandler, type LevelName, Logger as StdLogger } from "@std/log";
-import { INVISIBLE, type LogFields, type Logger, printable } from "../log.ts";
+import { INVISIBLE, type Logger, type LogLevel, printable } from "../log.ts";
 import { encodeJson } from "../wire/json.ts";
+import type { LogLevels } from "./log_levels.ts";
 import { type Paint, painted } from "./paint.ts";
-
-/** Levels of `--log`. */
-export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+import { structuredLog } from "./structured_log.ts";
 
 // What JSON leaves as it is and a terminal obeys: C1 controls, characters that reorder a line or cannot be seen.
 const UNSAFE = new RegExp(`[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]|${INVISIBLE}`, "gu");
@@ -31,10 +29,11 @@ export class Output {
   #progressShown = false;
 
   /** Makes one. */
-  constructor(options: { json: boolean; level: typeof LOG_LEVELS[number] }) {
-    this.json = options.json;
+  constructor({ json, level }: { json: boolean; level: LogLevels | LogLevel }) {
+    this.json = json;
     this.interactive = Deno.stderr.isTerminal();
-    this.log = makeLogger(options.level, (line) => this.note(line));
+    const write = (line: string) => this.#line(json ? escapeUnsafe(line) : line);
+    this.log = structuredLog({ levels: level, json, write });
   }
 
   /** Prints a result: `facts` as JSON, or `text` for people, in a colour where there are colours. */
@@ -60,6 +59,11 @@ export class Output {
     if (!this.interactive) return;
     print(Deno.stderr, `\r${printable(text)}\u001b[K`);
     this.#progressShown = true;
+  }
+
+  #line(text: string): void {
+    this.#clearProgress();
+    print(Deno.stderr, showable(text) + "\n");
   }
 
   #clearProgress(): void {
@@ -116,43 +120,6 @@ function escapeUnsafe(json: string): string {
     const units = char.split("").map((unit) => unit.charCodeAt(0).toString(16).padStart(4, "0"));
     return units.map((digits) => `\\u${digits}`).join("");
   });
-}
-
-function makeLogger(level: typeof LOG_LEVELS[number], write: (line: string) => void): Logger {
-  const levelName = level.toUpperCase() as LevelName;
-  const handler = new StderrHandler(levelName, write);
-  const logger = new StdLogger("kith", levelName, { handlers: [handler] });
-  const withFields = (message: string, fields: LogFields = {}) => {
-    const facts = Object.entries(fields).map(([name, value]) => `${name}=${fieldText(value)}`);
-    return [printable(message, Infinity), ...facts].join(" ");
-  };
-  return {
-    debug: (message, fields) => void logger.debug(withFields(message, fields)),
-    info: (message, fields) => void logger.info(withFields(message, fields)),
-    warn: (message, fields) => void logger.warn(withFields(message, fields)),
-    error: (message, fields) => void logger.error(withFields(message, fields)),
-  };
-}
-
-/** One field of a log line. In quotes where it could be taken for several. */
-function fieldText(value: unknown): string {
-  // An object's own conversion to text may be anything, also an error.
-  const isData = typeof value === "object" && value !== null && !(value instanceof Error);
-  const text = printable(isData ? Deno.inspect(value) : String(value));
-  return /^[^\s"=\\]+$/.test(text) ? text : JSON.stringify(text);
-}
-
-class StderrHandler extends BaseHandler {
-  readonly #write: (line: string) => void;
-
-  constructor(levelName: LevelName, write: (line: string) => void) {
-    super(levelName, { formatter: ({ levelName, msg }) => `${levelName.toLowerCase()}: ${msg}` });
-    this.#write = write;
-  }
-
-  override log(line: string): void {
-    this.#write(line);
-  }
 }
 
 interface SyncWriter {

@@ -15,6 +15,7 @@ import { Peer } from "../peer.ts";
 import { openIndex } from "../peer_sync.ts";
 import { readSecretFile } from "../secure/secret_file.ts";
 import { FolderSync, type JoinedHub, type JoinHubOptions } from "../sync/folder_sync.ts";
+import { SyncSource } from "../status/sync_source.ts";
 import { SYNC_PATH } from "../sync/hub_options.ts";
 import type { TlsIdentity } from "../transport/http.ts";
 import { formatAddress, isWildcard, parseAddress } from "../transport/transport.ts";
@@ -23,6 +24,7 @@ import { openIdentity } from "./open_peer.ts";
 import { type Options, UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
 import { interrupted } from "./running.ts";
+import { parseStatus, type StatusAudience, statusUrl } from "./status_audience.ts";
 import { SyncReport } from "./sync_report.ts";
 import type { Invocation } from "./verbs.ts";
 
@@ -43,7 +45,7 @@ export async function run(invocation: Invocation): Promise<number | void> {
 /** Options that say something about the other way only. */
 const STRAYS = {
   serve: ["dry-run", "room"],
-  join: ["join", "access", "host", "http-port", "tls-cert", "tls-key"],
+  join: ["join", "access", "host", "http-port", "tls-cert", "tls-key", "status"],
 } as const;
 
 function refuseStrays(options: Options, way: "serve" | "join"): void {
@@ -61,6 +63,7 @@ interface ReadyFacts {
   readonly urls: readonly string[];
   readonly http?: number | undefined;
   readonly joined?: readonly string[];
+  readonly status?: string;
   readonly scope?: string;
   readonly clientId?: string;
 }
@@ -88,13 +91,17 @@ async function serve(invocation: Invocation, dir: string): Promise<void> {
   await using sync = await peer.folder(dir, { readOnly: options.has("read-only") });
   sync.serve({ keysForAll });
   const hubs = await Promise.all(urls.map((url) => sync.join(url, joining)));
+  const audience = parseStatus(options);
+  const status = statusUrl(peer, audience, tls !== undefined);
   announce({
     ...{ role: "serve", folder: sync.folder.dir, room: sync.label },
+    ...status === undefined ? {} : { status },
     urls: urlsOf(peer, tls !== undefined),
     http: peer.httpAddress?.port,
     joined: urls,
   }, output);
   const report = new SyncReport(sync, output, { endsWithClient: options.has("once") });
+  if (audience !== "off") showStatus(peer, sync, audience);
   await Promise.race([interrupted(signal), report.ended, failureOf(hubs)]);
   await sync.close();
   await report.finish(hubs);
@@ -129,6 +136,13 @@ async function join(invocation: Invocation, dir: string, url: string): Promise<n
   await sync.close();
   await report.finish([hub]);
   return isDone === false ? 1 : 0;
+}
+
+/** Shows the folder on the status page. */
+function showStatus(peer: Peer, sync: FolderSync, audience: StatusAudience): void {
+  const source = new SyncSource({ clock: systemClock });
+  source.follow(sync);
+  peer.statusPage({ allowRemote: audience === "all", sources: [source] });
 }
 
 async function planOf(hub: JoinedHub): Promise<true> {
@@ -182,8 +196,9 @@ function announce(facts: ReadyFacts, output: Output, isBrief = false): void {
   const end = isBrief ? "" : ", ^C ends";
   const { folder, room, urls: [url = "", ...elsewhere] } = facts;
   const where = facts.role === "serve" ? `is served at ${url}` : `is joined with ${url}`;
+  const seen = facts.status === undefined ? "" : `, status at ${facts.status}`;
   const also = elsewhere.length === 0 ? "" : `, from elsewhere ${elsewhere.join(" ")}`;
-  const text = `${printable(folder, 300)} ${where}${also} as "${printable(room)}"${end}`;
+  const text = `${printable(folder, 300)} ${where}${also} as "${printable(room)}"${seen}${end}`;
   output.result({ event: "ready", ...facts }, text);
 }
 

@@ -21,7 +21,6 @@ import type { Session } from "../session/session.ts";
 import type { Sessions } from "../session/sessions.ts";
 import type { Offer } from "../transfer/offer.ts";
 import type { ReceiveEvent } from "../transfer/receive.ts";
-import { HOME_PATH } from "../status/status_page.ts";
 import { type Address, formatAddress, isWildcard } from "../transport/transport.ts";
 import { ControlServer } from "./control/control_server.ts";
 import { parsePart, takePart } from "./dht_up.ts";
@@ -31,6 +30,7 @@ import type { Output } from "./output.ts";
 import { showPeerConnectTexts } from "./peerconnect.ts";
 import { decider, reportTransfer } from "./recv.ts";
 import { announceClosed, type HeldHome, holdHome, interrupted, showData } from "./running.ts";
+import { parseStatus, type StatusAudience, statusUrl, webAddress } from "./status_audience.ts";
 import { type Invocation, VERBS } from "./verbs.ts";
 
 /** Clients at the same time unless told otherwise: a peer for a household or a team, not for ten as a server's default. */
@@ -153,19 +153,6 @@ function pageUrl(peer: Peer): string {
   return `ws://${formatAddress(webAddress(peer))}${PAGE_PATH}`;
 }
 
-/** Where a browser on this machine gets the status page; `undefined` where it would be turned away. */
-function statusUrl(peer: Peer, shownTo: StatusAudience): string | undefined {
-  const address = webAddress(peer);
-  const isServed = shownTo === "all" || (shownTo === "local" && isLoopback(address.hostname));
-  return isServed ? `http://${formatAddress(address)}${HOME_PATH}` : undefined;
-}
-
-/** The web port, as it is reached from this machine. */
-function webAddress({ httpAddress }: Peer): Address {
-  const { hostname, port } = httpAddress ?? { hostname: "127.0.0.1", port: 0 };
-  return { hostname: isWildcard(hostname) ? "127.0.0.1" : hostname, port };
-}
-
 /** A peer for people: its name is what it likes, so the beginning of its id, which is proven, stands beside it. */
 function whoOf({ name, peerId }: { name: string; peerId?: string | undefined }): string {
   if (peerId === undefined) return printable(name || "somebody", 64);
@@ -216,16 +203,6 @@ function parseTags(options: Options): Record<string, string> {
   const bad = tags.find((tag) => tag.length !== 2);
   if (bad !== undefined) throw new UsageError("Option --tag must be NAME=VALUE");
   return Object.fromEntries(tags);
-}
-
-/** Who may see the status page. */
-type StatusAudience = "local" | "all" | "off";
-
-/** Who may see the status page, as the options say. @throws {UsageError} for anybody else. */
-function parseStatus(options: Options): StatusAudience {
-  const text = options.text("status") ?? "local";
-  if (text === "local" || text === "all" || text === "off") return text;
-  throw new UsageError("Option --status must be local, all or off");
 }
 
 /** What pages may have sent. @throws {UsageError} where there are to be none. */

@@ -5,7 +5,7 @@
  */
 
 import { ClosedError } from "../errors.ts";
-import { printable } from "../log.ts";
+import { layerLog, printable } from "../log.ts";
 import { decode, encode } from "../wire/msgpack.ts";
 import { assertCas, assertTtl, Author, PROVIDER_TTL_S } from "./author.ts";
 import type { Contact } from "./contact.ts";
@@ -83,7 +83,8 @@ export class Dht implements AsyncDisposable {
   /** Takes part as soon as somebody joins or asks for something. */
   constructor(parts: DhtParts, options: DhtOptions = {}) {
     const { endpoint, udp, identity, hosts, storage, allowPlain } = parts;
-    const { clock, log, metrics } = endpoint;
+    const { clock, metrics } = endpoint;
+    const log = layerLog(endpoint.log, "dht");
     const { mode = "server", tuning = {} } = options;
     this.#parts = parts;
     this.#promotion = new Promotion({

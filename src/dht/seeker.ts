@@ -9,7 +9,7 @@ import type { Clock, Timer } from "../clock.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Link } from "../endpoint/link.ts";
 import { PeerError, TimeoutError } from "../errors.ts";
-import { printable } from "../log.ts";
+import { layerLog, printable } from "../log.ts";
 import type { Address } from "../transport/transport.ts";
 import type { DhtNode } from "./dht_node.ts";
 import { DHT_CAPABILITY } from "./native_wire.ts";
@@ -202,7 +202,7 @@ export class DhtSeeker {
     } catch (error) {
       if (this.#closing.signal.aborted || this.#parts.node.signal.aborted) return;
       const level = error instanceof PeerError ? "debug" : "warn";
-      this.#parts.endpoint.log[level]("looking for nodes of the DHT", {
+      layerLog(this.#parts.endpoint.log, "dht")[level]("looking for nodes of the DHT", {
         why: printable(String(error)),
       });
     }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { printable } from "../log.ts";
+import { layerLog, printable } from "../log.ts";
 import { type HttpServer, serveHttp, type TlsIdentity } from "../transport/http.ts";
 import { asConnection } from "../transport/message_connection.ts";
 import type { Address, MessageSocket } from "../transport/transport.ts";
@@ -81,7 +81,7 @@ export class WebPort implements AsyncDisposable {
     const visitors = new Visitors(endpoint);
     const place = { hostname, port, defaultPort: DEFAULT_HTTP_PORT };
     const server = await listenAt(place, (hostname, port) => {
-      const logger = endpoint.log;
+      const logger = layerLog(endpoint.log, "transport");
       return serveHttp((request, remote) => visitors.answer(request, remote), {
         hostname,
         port,

@@ -9,7 +9,7 @@ import type { Timer } from "../clock.ts";
 import { ClosedError, NotFoundError, PeerError, TimeoutError } from "../errors.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Link } from "../endpoint/link.ts";
-import { printable } from "../log.ts";
+import { layerLog, printable } from "../log.ts";
 import { type Address, formatAddress } from "../transport/transport.ts";
 import type { Contact } from "./contact.ts";
 import { PeerQueue } from "./peer_queue.ts";
@@ -136,7 +136,10 @@ export class PeerLinks {
     } catch (error) {
       if (!(error instanceof PeerError) && !until.aborted) throw error;
       const why = printable(String(error));
-      endpoint.log.debug("nobody to gossip with", { address: formatAddress(address), why });
+      layerLog(endpoint.log, "gossip").debug("nobody to gossip with", {
+        address: formatAddress(address),
+        why,
+      });
       return undefined;
     }
   }
@@ -267,7 +270,7 @@ export class PeerLinks {
           if (this.#closing.signal.aborted) return await link.close();
           return this.#own(entry, link);
         } catch (error) {
-          const { log } = endpoint;
+          const log = layerLog(endpoint.log, "gossip");
           const what = { peerId, hostname, why: printable(String(error)) };
           if (error instanceof PeerError) log.debug("cannot reach a peer of a topic", what);
           else log.error("reaching a peer of a topic failed", what);

@@ -201,7 +201,10 @@ export class Room {
       }
       metrics.counter("gossip.validator-failed").add();
       const why = printable(String(error));
-      this.#log.error("the validator of a topic failed", { topic: printable(this.topic.name, 64), why });
+      this.#log.error("the validator of a topic failed", {
+        topic: printable(this.topic.name, 64),
+        why,
+      });
       return "ignore";
     }
   }

@@ -15,7 +15,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Timer } from "../clock.ts";
 import { ClosedError, PeerError } from "../errors.ts";
 import { linkOf, type RequestContext } from "../endpoint/dispatcher.ts";
-import { printable } from "../log.ts";
+import { layerLog, printable } from "../log.ts";
 import { peerIdOf, verify } from "../secure/identity.ts";
 import { isHostAddress } from "../transport/ip_address.ts";
 import type { Address } from "../transport/transport.ts";
@@ -96,7 +96,8 @@ export class Membership implements AsyncDisposable {
   constructor(parts: MembershipParts, options: MembershipOptions = {}) {
     const { endpoint, identity, home, directory, memory } = parts;
     const { project = "default", tags = {}, seeds = [], tuning = {} } = options;
-    const { clock, log, metrics } = endpoint;
+    const { clock, metrics } = endpoint;
+    const log = layerLog(endpoint.log, "membership");
     this.project = project;
     this.#parts = parts;
     this.#tags = tags;
@@ -300,7 +301,8 @@ export class Membership implements AsyncDisposable {
   }
 
   #happened(event: MemberEvent): void {
-    const { endpoint: { log, peers }, memory } = this.#parts;
+    const { endpoint: { log: root, peers }, memory } = this.#parts;
+    const log = layerLog(root, "membership");
     if ("member" in event) {
       const { peerId, name, state, why, since, streamAddresses } = event.member;
       peers.note(peerId, { state, why, since });
@@ -319,7 +321,9 @@ export class Membership implements AsyncDisposable {
     try {
       this.#swim.remember(await memory.addresses());
     } catch (error) {
-      this.#parts.endpoint.log.warn("cannot recall who was here before", { why: String(error) });
+      layerLog(this.#parts.endpoint.log, "membership").warn("cannot recall who was here before", {
+        why: String(error),
+      });
     }
   }
 
@@ -360,9 +364,12 @@ export class Membership implements AsyncDisposable {
     try {
       keepIncarnation(this.#parts.home, incarnation);
     } catch (error) {
-      this.#parts.endpoint.log.warn("cannot write what to begin with next time", {
-        why: String(error),
-      });
+      layerLog(this.#parts.endpoint.log, "membership").warn(
+        "cannot write what to begin with next time",
+        {
+          why: String(error),
+        },
+      );
     }
   }
 }

@@ -6,7 +6,7 @@
 
 import { ClosedError } from "../errors.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
-import { printable } from "../log.ts";
+import { layerLog, printable } from "../log.ts";
 import { type Address, formatAddress } from "../transport/transport.ts";
 import type { MessageBody } from "../wire/message.ts";
 import type { AskOptions } from "./options.ts";
@@ -33,7 +33,9 @@ export class StreamQuestions {
       if (!this.#closing.signal.aborted) done(answer);
     }).catch((error) => {
       const text = printable(String(error));
-      this.#endpoint.log.error("could not take what a member answered", { error: text });
+      layerLog(this.#endpoint.log, "membership").error("could not take what a member answered", {
+        error: text,
+      });
     });
     this.#asking.add(asking);
     void asking.finally(() => this.#asking.delete(asking));
@@ -58,7 +60,8 @@ export class StreamQuestions {
     to: Address,
     { peerId, timeoutMs }: AskOptions,
   ): Promise<MessageBody | undefined> {
-    const { clock, metrics, log, self } = this.#endpoint;
+    const { clock, metrics, self } = this.#endpoint;
+    const log = layerLog(this.#endpoint.log, "membership");
     const late = new AbortController();
     const timer = clock.after(timeoutMs, () => late.abort(LATE));
     const signal = AbortSignal.any([late.signal, this.#closing.signal]);

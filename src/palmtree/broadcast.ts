@@ -9,6 +9,7 @@ import { Channel } from "../channel.ts";
 import type { Timer } from "../clock.ts";
 import { unlessAborted } from "../endpoint/within_time.ts";
 import { ClosedError, PeerError, TimeoutError } from "../errors.ts";
+import { layerLog } from "../log.ts";
 import type { BuiltManifest, SkippedPath } from "../transfer/manifest.ts";
 import { encodeManifest } from "../transfer/manifest_codec.ts";
 import { idToDecimal } from "../wire/remote_peer.ts";
@@ -293,7 +294,10 @@ export class Broadcast implements AsyncIterable<BroadcastEvent>, AsyncDisposable
   #blame(peerId: string, by: string): void {
     if (this.#blamed.has(peerId)) return;
     this.#blamed.add(peerId);
-    this.#ports.endpoint.log.warn("a relay gave wrong chunks and is cut off", { peer: peerId, by });
+    layerLog(this.#ports.endpoint.log, "palmtree").warn(
+      "a relay gave wrong chunks and is cut off",
+      { peer: peerId, by },
+    );
     this.#tell({ type: "corrupt", peerId, by });
   }
 

@@ -8,6 +8,7 @@ import type { PeerInfo } from "../endpoint/handshake.ts";
 import type { Link } from "../endpoint/link.ts";
 import { ClosedError, LimitError, PeerError, TimeoutError } from "../errors.ts";
 import type { StoredBytes } from "../endpoint/resources.ts";
+import { layerLog } from "../log.ts";
 import type { Manifest, TransferSummary } from "../transfer/manifest.ts";
 import type { Offer } from "../transfer/offer.ts";
 import type { Admission, ReceiveEvent } from "../transfer/receive.ts";
@@ -186,12 +187,15 @@ export class Receiving {
     this.#state = "over";
     this.#confirmed.reject(asPeerError(error));
     const { link, endpoint } = this.#options;
-    endpoint.log.warn("a broadcast failed here", { from: link.label, why: String(error) });
+    layerLog(endpoint.log, "palmtree").warn("a broadcast failed here", {
+      from: link.label,
+      why: String(error),
+    });
     void this.#end("failed", error);
   }
 
   #hear(event: RelayEvent): void {
-    const { log } = this.#options.endpoint;
+    const log = layerLog(this.#options.endpoint.log, "palmtree");
     if (event.type === "complete") void this.#complete();
     else if (event.type === "failed") this.fail(event.error);
     else if (event.type === "corrupt") {
@@ -225,7 +229,9 @@ export class Receiving {
 
   /** What came here was changed under our hands: whoever has everything passes on nothing any more. */
   #unreadable(error: unknown): void {
-    this.#options.endpoint.log.warn("a chunk cannot be passed on", { why: String(error) });
+    layerLog(this.#options.endpoint.log, "palmtree").warn("a chunk cannot be passed on", {
+      why: String(error),
+    });
     this.fail(error);
   }
 

@@ -7,6 +7,7 @@
 import type { Timer } from "../clock.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Link } from "../endpoint/link.ts";
+import { layerLog } from "../log.ts";
 import type { Address, Transport } from "../transport/transport.ts";
 import { idToDecimal } from "../wire/remote_peer.ts";
 import type { ChunkList, ChunkSource } from "./chunk_list.ts";
@@ -137,7 +138,7 @@ export class RelayDriver implements AsyncDisposable {
       session,
       self: selfId,
       keyWith,
-      log: endpoint.log,
+      log: layerLog(endpoint.log, "palmtree"),
     });
     const { address } = socket;
     const active = endpoint.address ?? { hostname: address.hostname, port: 0 };

@@ -10,6 +10,7 @@
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Link } from "../endpoint/link.ts";
 import { AuthError, InvalidPacketError, PeerError } from "../errors.ts";
+import { layerLog } from "../log.ts";
 import { LateBytes } from "../wire/msgpack_types.ts";
 import { idFromDecimal, idToDecimal } from "../wire/remote_peer.ts";
 import { encodeStreamLink, parseStreamLink } from "./control.ts";
@@ -82,7 +83,8 @@ export class StreamLinks implements LinkTaker, Disposable {
   connect(to: Participant): void {
     this.#connect(to).catch((error) => {
       if (this.#closing.signal.aborted) return;
-      const { log, clock } = this.#options.endpoint;
+      const { clock } = this.#options.endpoint;
+      const log = layerLog(this.#options.endpoint.log, "palmtree");
       log.debug("a palm tree link could not be opened", { why: String(error) });
       this.#options.relay().linkFailed(to.peerId, clock.now());
     });
@@ -222,7 +224,9 @@ export class StreamLinks implements LinkTaker, Disposable {
       relay().frame(peerId, parseLinkFrame(payload), nowMs);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
-      endpoint.log.warn("closing a palm tree link that broke the protocol", { why: error.message });
+      layerLog(endpoint.log, "palmtree").warn("closing a palm tree link that broke the protocol", {
+        why: error.message,
+      });
       this.close(peerId);
       relay().linkDown(peerId, nowMs);
     }
@@ -242,7 +246,9 @@ export class StreamLinks implements LinkTaker, Disposable {
 
   #hangUp(link: Link): void {
     link.close().catch((error) => {
-      this.#options.endpoint.log.debug("a palm tree link did not close", { error: String(error) });
+      layerLog(this.#options.endpoint.log, "palmtree").debug("a palm tree link did not close", {
+        error: String(error),
+      });
     });
   }
 }

@@ -15,7 +15,7 @@
 
 import { linkOf, type RequestContext } from "../endpoint/dispatcher.ts";
 import { AuthError, ClosedError, InvalidPacketError, LimitError, RemoteError } from "../errors.ts";
-import { printable } from "../log.ts";
+import { layerLog, printable } from "../log.ts";
 import { parseManifest } from "../transfer/manifest_codec.ts";
 import type { MessageBody } from "../wire/message.ts";
 import { ChunkList } from "./chunk_list.ts";
@@ -140,7 +140,7 @@ export class TreeReceiver implements AsyncDisposable {
     const { peerId, passive, active } = receiving.self;
     const answer = encodeInformResponse({ peerId, passive, active, sessionKey: session.key });
     const uplink = this.#options.maxBytesPerSecond ?? this.#hub.uplink.bytesPerSecond;
-    endpoint.log.info("takes part in a broadcast", { from: link.label });
+    layerLog(endpoint.log, "palmtree").info("takes part in a broadcast", { from: link.label });
     return { answer, ...(uplink === undefined ? {} : { uplink }) };
   }
 

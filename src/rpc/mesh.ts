@@ -19,7 +19,7 @@ import { linkOf, type RequestContext } from "../endpoint/dispatcher.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Link } from "../endpoint/link.ts";
 import { ClosedError, HandshakeError, NotFoundError, PeerError, RemoteError } from "../errors.ts";
-import { printable } from "../log.ts";
+import { layerLog, printable } from "../log.ts";
 import type { Address } from "../transport/transport.ts";
 import { encodeWireData, type MessageBody, wireData } from "../wire/message.ts";
 import { type MeshEvent, MeshEvents, type MeshPeer } from "./mesh_events.ts";
@@ -144,7 +144,7 @@ export class ServerPeer implements AsyncDisposable, AsyncIterable<MeshEvent> {
     this.#handlers = handlers.move();
     this.#finder = new ServerFinder({
       clock: endpoint.clock,
-      log: endpoint.log,
+      log: layerLog(endpoint.log, "rpc"),
       directory,
       addresses,
       everyMs: findEveryMs,

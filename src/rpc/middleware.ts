@@ -12,7 +12,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import type { Middleware, RequestContext } from "../endpoint/dispatcher.ts";
 import { rateError, type RateOptions, TokenBuckets } from "../endpoint/limits.ts";
 import { AuthError, PeerError } from "../errors.ts";
-import { type Logger, printable } from "../log.ts";
+import { layerLog, type Logger, printable } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import { formatAddress } from "../transport/transport.ts";
 import type { MessageBody } from "../wire/message.ts";
@@ -96,8 +96,9 @@ export function limitRate(options: LimitRateOptions): Middleware {
  *
  * @returns middleware `log`.
  */
-export function logCalls(log: Logger, options: { clock?: Clock } = {}): Middleware {
+export function logCalls(logger: Logger, options: { clock?: Clock } = {}): Middleware {
   const { clock = systemClock } = options;
+  const log = layerLog(logger, "rpc");
   return {
     name: "log",
     run: (body, { header, remote, trace }, next) => {

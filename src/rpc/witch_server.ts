@@ -19,7 +19,7 @@ import { ClosedError, InvalidPacketError, PeerError, TimeoutError } from "../err
 import type { Accepted } from "../endpoint/acceptor.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { unlessAborted } from "../endpoint/within_time.ts";
-import type { Logger } from "../log.ts";
+import { layerLog, type Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import { MAX_JSON_BYTES } from "../wire/json.ts";
 import {
@@ -97,7 +97,8 @@ export function serveWitch(
   options: WitchServerOptions = {},
 ): Disposable {
   const { maxLineBytes = MAX_JSON_BYTES, idleMs = 3_600_000, onMedia = () => {} } = options;
-  const { clock = endpoint.clock, log = endpoint.log, metrics = endpoint.metrics } = options;
+  const { clock = endpoint.clock, metrics = endpoint.metrics } = options;
+  const log = layerLog(options.log ?? endpoint.log, "rpc");
   if (!(idleMs >= 1)) throw new RangeError(`idleMs must be at least 1: current value is ${idleMs}`);
   new WitchLineReader(maxLineBytes); // says so now when the limit is none
   const service = { host, maxLineBytes, idleMs, onMedia, clock, log, metrics };

@@ -11,7 +11,7 @@
 
 import { type Clock, systemClock } from "../clock.ts";
 import { NotFoundError, PeerError } from "../errors.ts";
-import { type Logger, printable, silentLogger } from "../log.ts";
+import { layerLog, type Logger, printable, silentLogger } from "../log.ts";
 import type { Home } from "../state/home.ts";
 import {
   type AccessRecord,
@@ -116,7 +116,7 @@ export class Access {
     const { identity, home, clock = systemClock, log = silentLogger } = options;
     this.#identity = identity;
     this.#clock = clock;
-    this.#log = log;
+    this.#log = layerLog(log, "secure");
     this.#file = new RecordFile({
       home,
       name: FILE,

@@ -13,7 +13,7 @@
 
 import { type Clock, systemClock, type Timer } from "../clock.ts";
 import { InvalidPacketError, PeerError, UnsupportedError } from "../errors.ts";
-import { type Logger, printable, silentLogger } from "../log.ts";
+import { layerLog, type Logger, printable, silentLogger } from "../log.ts";
 import { fileStamp } from "./file_stamp.ts";
 import { MAX_NETWORK_KEYS, Network } from "./network.ts";
 import { type ReadEnv, readEnv, readSecretFile, secretLines } from "./secret_file.ts";
@@ -100,7 +100,8 @@ export function watchNetworkFile(
 }
 
 /** @returns whether what the file holds is known now; else, as when there are no descriptors, it is to be tried again. */
-function reload(network: Network, path: string, log: Logger): boolean {
+function reload(network: Network, path: string, root: Logger): boolean {
+  const log = layerLog(root, "secure");
   const before = keyIds(network);
   try {
     network.setKeys(readKeys(path));

@@ -7,7 +7,7 @@
 
 import { type Clock, systemClock } from "../clock.ts";
 import { InvalidPacketError } from "../errors.ts";
-import { type Logger, printable, silentLogger } from "../log.ts";
+import { layerLog, type Logger, printable, silentLogger } from "../log.ts";
 import { type Counter, Metrics } from "../metrics.ts";
 import { type Address, type Datagram, formatAddress } from "../transport/transport.ts";
 import { MAX_DATAGRAM_IN_BYTES, SERVICE_CODE } from "../wire/datagram.ts";
@@ -99,7 +99,7 @@ export class Sealer {
     const [networkKey] = network.keys;
     if (networkKey === undefined) throw new TypeError("The open network has no key to seal with");
     this.clock = clock;
-    this.log = log;
+    this.log = layerLog(log, "secure");
     this.metrics = metrics;
     this.#network = network;
     this.#dropped = countersOf(metrics);

@@ -10,7 +10,7 @@
 
 import { type Clock, systemClock } from "../clock.ts";
 import { AuthError, NotFoundError, PeerError } from "../errors.ts";
-import { type Logger, printable, silentLogger } from "../log.ts";
+import { layerLog, type Logger, printable, silentLogger } from "../log.ts";
 import type { Home } from "../state/home.ts";
 import { fingerprintOf } from "./identity.ts";
 import { RecordFile } from "./record_file.ts";
@@ -71,7 +71,7 @@ export class Trust {
     const what = "trust file";
     this.#file = new RecordFile({ home, name: FILE, what, clock, parse: parseEntry, keyOf });
     this.#clock = clock;
-    this.#log = log;
+    this.#log = layerLog(log, "secure");
   }
 
   /**

@@ -10,7 +10,7 @@ import { linkOf, type RequestContext } from "../endpoint/dispatcher.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Link } from "../endpoint/link.ts";
 import { ClosedError, HandshakeError, LimitError, PeerError, RemoteError } from "../errors.ts";
-import { printable } from "../log.ts";
+import { layerLog, printable } from "../log.ts";
 import { type Connection, formatAddress } from "../transport/transport.ts";
 import type { MessageBody } from "../wire/message.ts";
 import { encodeTextHeader, parseHello, type TextHello } from "../wire/text_header.ts";
@@ -179,7 +179,8 @@ export class Sessions implements AsyncDisposable, AsyncIterable<Session> {
     signal: AbortSignal,
   ): Promise<Session | undefined> {
     const { timeoutMs, maxDataBytes } = this.#options;
-    const { clock, log } = this.#endpoint;
+    const { clock } = this.#endpoint;
+    const log = layerLog(this.#endpoint.log, "session");
     const from = { name: printable(peerName, 64), address: connection.remote };
     try {
       return await this.#admit({ dialect: "peerpy", from, ...wanted }, signal, (terms) => {

@@ -14,7 +14,7 @@ import {
   type PeerError,
   UnsupportedError,
 } from "../errors.ts";
-import { type Logger, printable, silentLogger } from "../log.ts";
+import { layerLog, type Logger, printable, silentLogger } from "../log.ts";
 
 /** Only the owner may enter the folder. */
 const FOLDER_MODE = 0o700;
@@ -111,7 +111,7 @@ export class Home {
 
   private constructor(dir: string, log: Logger) {
     this.dir = dir;
-    this.#log = log;
+    this.#log = layerLog(log, "state");
   }
 
   /**

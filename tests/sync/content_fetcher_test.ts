@@ -1,6 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { ManualClock } from "../../src/clock.ts";
-import { ContentFetcher } from "../../src/sync/content_fetcher.ts";
+import { ClosedError } from "../../src/errors.ts";
+import {
+  ContentFetcher,
+  type ContentFetcherOptions,
+  LET_GO,
+} from "../../src/sync/content_fetcher.ts";
 import { type ContentFrame, decodeContent } from "../../src/sync/content_frames.ts";
 import { ContentShelf } from "../../src/sync/content_shelf.ts";
 import type { SyncEntry } from "../../src/sync/entry.ts";
@@ -15,18 +20,23 @@ class Desk implements Disposable {
   readonly root = ReceiveRoot.open(Deno.makeTempDirSync());
   readonly shelf = new ContentShelf(this.root);
   readonly fetcher: ContentFetcher;
+  isCut = false;
 
   constructor(nudges: boolean) {
-    this.fetcher = new ContentFetcher({
-      shelf: this.shelf,
-      clock: this.clock,
+    this.fetcher = this.makeFetcher({
       nudges,
-      openOlder: () => undefined,
       send: (bytes) => {
+        if (this.isCut) return Promise.reject(new ClosedError("There is no connection"));
         this.sent.push(decodeContent(bytes));
         return Promise.resolve();
       },
     });
+  }
+
+  /** Another one of the same folder. */
+  makeFetcher(options: Pick<ContentFetcherOptions, "nudges" | "send">): ContentFetcher {
+    const { shelf, clock } = this;
+    return new ContentFetcher({ shelf, clock, openOlder: () => undefined, ...options });
   }
 
   get types(): string[] {
@@ -95,4 +105,27 @@ Deno.test("ContentFetcher says something while it waits for a client, less and l
   assertEquals(await fetching, undefined);
   await desk.clock.advance(1_000);
   assertEquals(desk.types, []);
+});
+
+Deno.test("ContentFetcher leaves contents to another connection that wants them, once its own is cut", async () => {
+  using desk = new Desk(false);
+  const data = new Uint8Array(1_000).fill(7);
+  const entry = await entryOf(data);
+  const first = desk.fetcher.fetch(entry);
+  await desk.clock.advance(0);
+  const wanted: ContentFrame[] = [];
+  const other = desk.makeFetcher({
+    send: (bytes) => {
+      wanted.push(decodeContent(bytes));
+      return Promise.resolve();
+    },
+  });
+  desk.isCut = true;
+  const second = other.fetch(entry);
+  assertEquals(await first, LET_GO);
+  while (wanted.length === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+  other.take({ type: "end", id: wanted[0]?.id ?? 0, data });
+  assertEquals(await second, undefined);
+  assert(desk.shelf.has(entry.sha256));
+  other.close();
 });

@@ -174,7 +174,11 @@ Deno.test("Exchange does not begin a file for which there is no room", async () 
   assertEquals(await link.client.sync(), false);
   await ann.close();
   const failed = (await Array.fromAsync(events)).find(({ type }) => type === "failed");
-  assertEquals(failed, { type: "failed", path: "huge", reason: "less than 64 MiB of the disk would stay free" });
+  assertEquals(failed, {
+    type: "failed",
+    path: "huge",
+    reason: "less than 64 MiB of the disk would stay free",
+  });
 });
 
 Deno.test("Exchange finds by the indexes what was lost with a session", async () => {

@@ -279,3 +279,57 @@ Deno.test("SyncFolder.watch notes an edit soon", async () => {
   await folder.close();
   await watching;
 });
+
+Deno.test("SyncFolder of a dry run writes nothing into the folder", async () => {
+  await using scratch = new Scratch();
+  write(`${scratch.dir}/f`, "a", "1", LONG_AGO);
+  const folder = await scratch.folder("f", { dryRun: true });
+  assertEquals(folder.index.known().size, 1);
+  await folder.scan();
+  assertEquals([...Deno.readDirSync(folder.dir)].map(({ name }) => name), ["a"]);
+});
+
+Deno.test("SyncFolder never shares where our keys are, nor takes anything in there", async () => {
+  await using scratch = new Scratch();
+  const homeDir = `${scratch.dir}/f/.state/kith`;
+  write(homeDir, "identity.pem", "secret", LONG_AGO);
+  write(`${scratch.dir}/f`, "a", "1", LONG_AGO);
+  const folder = await scratch.folder("f", { homeDir });
+  assertEquals([...folder.index.known().keys()], [".state", "a"]);
+  await receive(folder, [".state/kith/identity.pem", "theirs"], [".state/b", "2"]);
+  assertEquals(Deno.readTextFileSync(`${homeDir}/identity.pem`), "secret");
+  assertEquals([...folder.index.known().keys()], [".state", ".state/b", "a"]);
+  await assertRejects(
+    () => scratch.folder("f/.state/kith", { homeDir }),
+    UnsupportedError,
+    "it holds our keys",
+  );
+  await assertRejects(
+    () => scratch.folder("../../..", {}),
+    UnsupportedError,
+    "root of all folders",
+  );
+});
+
+Deno.test("SyncFolder tells only of what can be seen in the folder", async () => {
+  await using scratch = new Scratch();
+  write(`${scratch.dir}/f`, "same", "1", LONG_AGO);
+  const folder = await scratch.folder("f");
+  const events = folder.events();
+  const never = {
+    ...theirs("never here", ""),
+    deleted: true,
+    size: 0,
+    sha256: "",
+    mode: 0,
+    mtimeMs: 0,
+  };
+  await shelve(folder, "2");
+  const mode = folder.index.get("same")?.mode ?? 0;
+  await folder.takeIn([never, theirs("same", "1", { mode }), theirs("new", "2", { mode })], THEM);
+  await folder.close();
+  assertEquals(
+    (await Array.fromAsync(events)).map((event) => "path" in event ? event.path : event),
+    ["new"],
+  );
+});

@@ -79,3 +79,14 @@ Deno.test("no rule takes long, whatever the name", () => {
   }
   assert(performance.now() - beforeMs < 1_000);
 });
+
+Deno.test("IgnoreRules never shares what is set apart, in no spelling", () => {
+  const rules = IgnoreRules.parse("!keys/\n*.tmp").apartFrom("home/keys");
+  for (const path of ["home/keys", "home/keys/a", "Home/KEYS/a/b"]) {
+    assert(rules.ignores(path, "directory"), path);
+  }
+  for (const path of ["home", "home/keys2", "keys"]) {
+    assert(!rules.ignores(path, "directory"), path);
+  }
+  assert(rules.ignores("home/a.tmp", "file"));
+});

@@ -50,6 +50,22 @@ Deno.test("SqliteIndex is one process's, and nobody's when it is closed", () => 
   assertThrows(() => index.get("a"), ClosedError);
 });
 
+Deno.test("SqliteIndex that is opened for a look leaves its file as it is, and makes none", () => {
+  using scratch = home();
+  SqliteIndex.openForLook(scratch.home, "none.sqlite")[Symbol.dispose]();
+  assertEquals([...Deno.readDirSync(scratch.path)], []);
+  const before = SqliteIndex.open(scratch.home, "sync.sqlite");
+  before.put([{ entry: fileEntry("a") }]);
+  before[Symbol.dispose]();
+  const look = SqliteIndex.openForLook(scratch.home, "sync.sqlite");
+  look.put([{ entry: fileEntry("b") }]);
+  look.setMark("x", { ours: 1, theirs: 2 });
+  assertEquals([look.replica, look.seq, look.known().size], [before.replica, 2, 2]);
+  look[Symbol.dispose]();
+  using after = SqliteIndex.open(scratch.home, "sync.sqlite");
+  assertEquals([after.seq, [...after.known().keys()], after.mark("x").theirs], [1, ["a"], 0]);
+});
+
 Deno.test("SqliteIndex writes all or none", () => {
   using index = SqliteIndex.inMemory();
   function* broken() {

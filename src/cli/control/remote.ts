@@ -89,7 +89,7 @@ export class Remote implements AsyncDisposable {
 
   /** Takes a piece of stdin, or its end. */
   #give(bytes: Uint8Array<ArrayBuffer> | undefined): void {
-    this.#asked--;
+    if (this.#asked-- === 0) throw badField("type"); // nobody asked for it, and nobody may read it
     if (bytes !== undefined) return this.#input?.enqueue(bytes);
     this.#input?.close();
     this.#input = undefined;

@@ -12,6 +12,7 @@ import {
   NETWORK_OPTIONS,
   SEED_OPTIONS,
   SERVE_OPTIONS,
+  STATUS_OPTIONS,
 } from "../option_groups.ts";
 import type { OptionSpecs } from "../options.ts";
 import { HOME_PERMISSIONS, RECEIVE_PERMISSIONS } from "../permissions.ts";
@@ -93,11 +94,7 @@ export const PEER_VERBS: Verbs = {
         value: "DIR",
         help: "what pages may send is below this folder (default: nothing may)",
       },
-      status: {
-        value: "WHO",
-        help:
-          "who gets the status page and /metrics: local (this machine), all, off (default: local)",
-      },
+      ...STATUS_OPTIONS,
       "max-clients": { value: "N", help: "refuse more clients than this (default: 256)" },
       ...LISTEN_OPTIONS,
       tag: { value: "NAME=VALUE", help: "a label that the others of the group see", repeats: true },

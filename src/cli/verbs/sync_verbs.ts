@@ -4,7 +4,12 @@
  * @module
  */
 
-import { COMMON_OPTIONS, IDENTITY_OPTIONS, REACH_OPTIONS } from "../option_groups.ts";
+import {
+  COMMON_OPTIONS,
+  IDENTITY_OPTIONS,
+  REACH_OPTIONS,
+  STATUS_OPTIONS,
+} from "../option_groups.ts";
 import type { OptionSpecs } from "../options.ts";
 import { RECEIVE_PERMISSIONS } from "../permissions.ts";
 import { SKIPPED_FIELDS } from "../results.ts";
@@ -17,7 +22,8 @@ export const SYNC_VERBS: Verbs = {
     summary: "keep folders alike: serve one, join one that is served, or both at once",
     example: "kith sync join photos ws://192.168.1.20:3488/sync",
     prints: {
-      ready: "role, folder, room, urls: list, http: number?, joined: list?, scope?, clientId?",
+      ready: "role, folder, room, urls: list, http: number?, status?, joined: list?, scope?, " +
+        "clientId?",
       connected: "peer, name?",
       disconnected: "peer, reason?",
       changed: "path, operation, by, oldPath?",
@@ -53,6 +59,7 @@ export const SYNC_VERBS: Verbs = {
       "tls-cert": { value: "F", help: "serve: over TLS, with this certificate (PEM)" },
       "tls-key": { value: "F", help: "serve: its private key (PEM), for you alone to read" },
       ca: { value: "F", help: "join: also trust the authority in this file (PEM)" },
+      ...STATUS_OPTIONS,
       name: { value: "NAME", help: "what the hub is told you are called (default: kith)" },
       ...IDENTITY_OPTIONS,
     },

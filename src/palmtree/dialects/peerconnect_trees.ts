@@ -26,7 +26,7 @@ import {
   NotFoundError,
   PeerError,
 } from "../../errors.ts";
-import { printable } from "../../log.ts";
+import { layerLog, printable } from "../../log.ts";
 import type { PalmLinkTaker } from "../../transfer/dialects/peerconnect_driver.ts";
 import { unprovenPeer } from "../../transfer/dialects/peerconnect_driver_store.ts";
 import { unprovenLabel } from "../../transfer/dialects/peerconnect_driver_visit.ts";
@@ -126,7 +126,7 @@ export class PeerConnectTrees implements AsyncDisposable {
   }
 
   #hear(event: RequestEvent): void {
-    const { log } = this.#options.endpoint;
+    const log = layerLog(this.#options.endpoint.log, "palmtree");
     const { fromAddr: from } = event;
     if (!this.#perHost.take(packetSource(from)) || !this.#all.take("")) return this.#count("rate");
     // Not waited for: it may take as long as a person thinks, and others want the slot.
@@ -181,7 +181,7 @@ export class PeerConnectTrees implements AsyncDisposable {
     const receiving = await PeerConnectReceiving.open({
       ...this.#options,
       clock: endpoint.clock,
-      log: endpoint.log,
+      log: layerLog(endpoint.log, "palmtree"),
       peerId: endpoint.self.peerId,
       self: this.#self,
       activePort: endpoint.address?.port ?? 0,
@@ -192,7 +192,7 @@ export class PeerConnectTrees implements AsyncDisposable {
     if (signal.aborted) receiving.fail(signal.reason);
     const held = stack.move();
     void receiving.settled.then(() => held.dispose());
-    endpoint.log.info("takes part in a broadcast", { from: label });
+    layerLog(endpoint.log, "palmtree").info("takes part in a broadcast", { from: label });
   }
 
   async #link(payload: Uint8Array, connection: Connection): Promise<void> {

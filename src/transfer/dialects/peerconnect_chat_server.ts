@@ -8,6 +8,7 @@ import { Channel } from "../../channel.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import { unlessAborted } from "../../endpoint/within_time.ts";
 import { ClosedError } from "../../errors.ts";
+import { layerLog } from "../../log.ts";
 import type { Address } from "../../transport/transport.ts";
 import { Chat } from "./peerconnect_chat.ts";
 import type { PeerConnectVisit } from "./peerconnect_driver_visit.ts";
@@ -71,7 +72,8 @@ export class PeerConnectChats implements AsyncIterable<PeerConnectText>, Disposa
    * @throws {InvalidPacketError} when what is said breaks the format, or comes from somebody else.
    */
   async take({ from, stream, signal }: PeerConnectVisit, peer: string): Promise<void> {
-    const { log, metrics } = this.#endpoint;
+    const { metrics } = this.#endpoint;
+    const log = layerLog(this.#endpoint.log, "transfer");
     const ending = AbortSignal.any([signal, this.#closing.signal]);
     const chat = new Chat({ self: peer, peer });
     using _stream = stream;

@@ -13,6 +13,7 @@
 import type { Accepted } from "../../endpoint/acceptor.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import { AuthError, UnsupportedError } from "../../errors.ts";
+import { layerLog } from "../../log.ts";
 import type { Connection } from "../../transport/transport.ts";
 import type { AllowanceLimits } from "./allowance.ts";
 import { PeerConnectChats, type PeerConnectText } from "./peerconnect_chat_server.ts";
@@ -58,7 +59,8 @@ export class PeerConnectPort implements Disposable {
    */
   receiveInto(desk: ReceivingDesk, limits: AllowanceLimits = {}): Disposable {
     if (this.#transfers !== undefined) throw new TypeError("Cannot receive: somebody does already");
-    const { clock, log, metrics, dispatcher } = this.#endpoint;
+    const { clock, metrics, dispatcher } = this.#endpoint;
+    const log = layerLog(this.#endpoint.log, "transfer");
     const isPublic = () => dispatcher.isPublic(FILES_HEADER);
     const transfers = new PeerConnectTransfers(desk, { ...limits, isPublic, clock, log, metrics });
     this.#transfers = transfers;
