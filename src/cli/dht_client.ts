@@ -48,6 +48,11 @@ export async function openClient(invocation: Invocation): Promise<UsedPeer> {
   const how = { clientOnly: true, seeds: true, dht: { mode: "client" } } as const;
   const used = stack.use(await usePeer(invocation, how));
   const { peer } = used;
+  // A running peer that others ask is a node, too.
+  if (peer.dht.mode === "server") {
+    stack.move();
+    return used;
+  }
   using looking = patience(invocation, LOOK_MS);
   await Promise.race([peer.dht.join(), interrupted(looking.signal)]);
   while (peer.dht.stat().nodes === 0 && !looking.signal.aborted) {

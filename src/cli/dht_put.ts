@@ -71,7 +71,11 @@ export async function readValue(
 /** Shows where something is now. */
 export function showPut(put: DhtPut, what: string, output: Output): void {
   const { key, seq, holders, unconfirmed, refused, silent, hops } = put;
-  const confirmed = holders === 1 ? "1 node confirms" : `${holders} nodes confirm`;
+  const confirmed = holders === 0 && silent === 0
+    ? "kept by this peer, until there are others"
+    : holders === 1
+    ? "1 node confirms"
+    : `${holders} nodes confirm`;
   const others = [
     ...(unconfirmed > 0 ? [`${unconfirmed} more were given it`] : []),
     ...(refused > 0 ? [`${refused} refused`] : []),

@@ -106,6 +106,7 @@ export class Dht implements AsyncDisposable {
       node: this.#node,
       author: this.#author,
       ttlS: this.#ttlS,
+      serves: () => this.mode === "server",
       log,
     });
     const { seeds, directory, known } = parts;
@@ -144,7 +145,7 @@ export class Dht implements AsyncDisposable {
    * @returns where it is, and who keeps it.
    * @throws {RangeError} when the name has more than 255 bytes, the value more than 64 KiB, or a number is out of range.
    * @throws {TypeError} for a name with control characters, and for what MessagePack cannot write.
-   * @throws {NotFoundError} `no-peer` when nobody is there.
+   * @throws {NotFoundError} `no-peer` when nobody is there, and this peer is none that others ask.
    * @throws {RemoteError} when all refuse: `not-allowed` where a newer one is there, or another than `cas` says.
    */
   async put(name: string, value: unknown, options: DhtPutOptions = {}): Promise<DhtPut> {

@@ -83,7 +83,7 @@ export interface DhtPut {
   readonly key: string;
   /** Its version; `undefined` where it has none. */
   readonly seq: number | undefined;
-  /** How many nodes say that they keep it. */
+  /** How many other nodes say that they keep it; 0 where there is none, and this one alone keeps it for those who come. */
   readonly holders: number;
   /** How many more were given it without being asked whether they keep it. */
   readonly unconfirmed: number;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { PeerError, RemoteError } from "../errors.ts";
+import { NotFoundError, PeerError, RemoteError } from "../errors.ts";
 import { type Logger, printable } from "../log.ts";
 import { assertWon, type Author, versionAfter } from "./author.ts";
 import type { DhtPut, DhtPutOptions } from "./dht_options.ts";
@@ -36,6 +36,8 @@ export interface PublisherParts {
   readonly author: Author;
   /** How long a record is kept unless somebody says so, in seconds. */
   readonly ttlS: number;
+  /** Whether others will ask this node, so that what nobody else keeps is well kept by it. */
+  readonly serves: () => boolean;
   /** Hears what cannot be kept. */
   readonly log: Logger;
 }
@@ -50,7 +52,7 @@ export class Publisher {
   }
 
   /**
-   * Puts a record at the nodes that are to keep it.
+   * Puts a record at the nodes that are to keep it; where this one is the only one, it keeps it until others come.
    *
    * @throws as `place`. @throws {RemoteError} `not-allowed` where another version is there than `cas` says.
    */
@@ -61,6 +63,7 @@ export class Publisher {
     try {
       placed = await place(node, record, { ttlS, cas, signal });
     } catch (error) {
+      if (this.#isAlone(error) && cas === undefined) return this.#keepAlone(record, options);
       if (cas !== undefined || options.isLast || !isOvertaken(error)) throw error;
       return await this.#overtake(record, [error], options);
     }
@@ -96,6 +99,19 @@ export class Publisher {
     const { ttlS = usualS } = options;
     const atLeast = versionAfter(seq, refusals, node.clock.wallMs());
     return await this.publish(author.sign(scope, name, value, { ttlS, atLeast }), again);
+  }
+
+  /** Whether there is no node but this one, which serves. */
+  #isAlone(error: unknown): boolean {
+    return error instanceof NotFoundError && error.details.silent === 0 && this.#parts.serves();
+  }
+
+  /** Keeps what it is the only one to keep. @throws what the keeper throws. */
+  #keepAlone(record: DhtRecord, { ttlS = this.#parts.ttlS, isRenewed }: Publishing): DhtPut {
+    this.#parts.node.keeper.put(record, { source: "", subnet: undefined, ttlS, own: isRenewed });
+    const seq = record.kind === "signed" ? record.seq : undefined;
+    const nobody = { holders: 0, unconfirmed: 0, refused: 0, silent: 0, hops: 0 };
+    return { key: toKey(record.key), seq, ...nobody };
   }
 
   /** What we put we keep, so that it is put again. */

@@ -23,6 +23,7 @@ import {
   type Via,
 } from "./dispatcher.ts";
 import type { EndpointOptions, Guard } from "./endpoint_options.ts";
+import { FlightRecorder } from "./flight_recorder.ts";
 import { Greeter } from "./greeter.ts";
 import { infoOfHello, INSTANCE_BYTES, type PeerInfo, PREFACE } from "./handshake.ts";
 import { answerHttp } from "./http_hint.ts";
@@ -52,6 +53,8 @@ export class Endpoint implements AsyncDisposable {
   readonly metrics: Metrics;
   /** The messages of all its links. */
   readonly traffic: Traffic = new Traffic();
+  /** The last messages of all its links, and of its UDP port. */
+  readonly recorder: FlightRecorder;
   /** The limits, and what of them is in use. */
   readonly resources: Resources;
   /** The port that HTTP and WebSocket are on, for who asks on the wrong one. */
@@ -74,6 +77,7 @@ export class Endpoint implements AsyncDisposable {
   readonly #dialer: Dialer;
   readonly #closing = new AbortController();
   #draining = false;
+  #opened = 0;
   #listener: Listener | undefined;
   #accepting: Promise<void> = Promise.resolve();
 
@@ -89,6 +93,7 @@ export class Endpoint implements AsyncDisposable {
     const instance = crypto.getRandomValues(new Uint8Array(INSTANCE_BYTES)).toHex();
     this.#self = { instance, ...self, peerId, publicKey };
     this.clock = clock;
+    this.recorder = new FlightRecorder(clock);
     this.log = log;
     this.metrics = metrics;
     this.resources = new Resources({ limits, clock, metrics });
@@ -326,6 +331,8 @@ export class Endpoint implements AsyncDisposable {
         slots: this.#slots,
         turns: this.#turns,
         traffic: this.traffic,
+        recorder: this.recorder,
+        number: ++this.#opened,
         share,
         onSlow: () => this.peers.report({ type: "slow-consumer", peer }),
         ...how,

@@ -36,6 +36,7 @@ import { type MessageBody, type NativeMessage, readMessage } from "../wire/messa
 import { Calls } from "./calls.ts";
 import { type Dispatcher, noEndpoint, type Via } from "./dispatcher.ts";
 import { errorBody, remoteError } from "./error_body.ts";
+import { FlightRecorder } from "./flight_recorder.ts";
 import type { PeerInfo } from "./handshake.ts";
 import type { Direction, LinkOptions } from "./link_options.ts";
 import { Outgoing, type RequestOptions, type StreamOptions } from "./outgoing.ts";
@@ -74,6 +75,8 @@ export class Link implements AsyncDisposable {
   readonly via: Via;
   /** Whether it is the one connection between the two, which others may be using. */
   readonly shared: boolean;
+  /** Which one it is among those of its endpoint, in the order in which they were opened; 0 where nobody counts. */
+  readonly number: number;
   readonly #framed: FramedConnection;
   readonly #sender: Sender;
   readonly #dispatcher: Dispatcher;
@@ -82,6 +85,7 @@ export class Link implements AsyncDisposable {
   readonly #metrics: Metrics;
   readonly #turns: Turns;
   readonly #traffic: Traffic;
+  readonly #recorder: FlightRecorder;
   readonly #outgoing: Outgoing;
   readonly #calls: Calls;
   readonly #pulse: Pulse;
@@ -121,8 +125,12 @@ export class Link implements AsyncDisposable {
     };
     const { share = new LinkShare(), traffic = new Traffic() } = options;
     this.#traffic = traffic;
+    const { recorder = new FlightRecorder(clock), number = 0 } = options;
+    this.#recorder = recorder;
+    this.number = number;
     const onBroken = this.#onWriteError;
-    const sender = new Sender({ framed, clock, log, label, share, traffic, onBroken, onSlow });
+    const counted = { share, traffic, recorder, number };
+    const sender = new Sender({ framed, clock, log, label, ...counted, onBroken, onSlow });
     this.#sender = sender;
     const tracing = new Tracing(log, clock);
     this.#outgoing = new Outgoing({
@@ -303,6 +311,7 @@ export class Link implements AsyncDisposable {
       do {
         this.#pulse.heard();
         this.#readAtMs = this.#clock.now();
+        this.#recorder.now(this.#readAtMs);
         while (!this.#ended && reader.advance()) {
           came = true;
           left -= 1 + (reader.stop - reader.start) / BYTES_A_MESSAGE;
@@ -437,6 +446,7 @@ export class Link implements AsyncDisposable {
     this.#decoder.reset(buffer, start, stop);
     const message = readMessage(this.#decoder, this.#borrows);
     const { header, msgId } = message;
+    this.#recorder.came(header, stop - start, this.number);
     if (isOwn(header)) return this.#receiveOwn(message);
     const registration = this.#dispatcher.find(header);
     if (registration === undefined) return this.#refuseUnknown(header, msgId);

@@ -9,6 +9,7 @@ import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import type { FramedConnection } from "../transport/framed.ts";
 import type { Dispatcher, Via } from "./dispatcher.ts";
+import type { FlightRecorder } from "./flight_recorder.ts";
 import type { PeerInfo } from "./handshake.ts";
 import type { LinkShare } from "./resources.ts";
 import type { HandlerSlots } from "./slots.ts";
@@ -44,6 +45,10 @@ export interface LinkOptions {
   share?: LinkShare;
   /** Where its messages are counted. @default {new Traffic()} */
   traffic?: Traffic;
+  /** Where its messages are noted. @default one of its own */
+  recorder?: FlightRecorder;
+  /** What it is called there. @default {0} */
+  number?: number;
   /** The connections that it takes turns with. @default none */
   turns?: Turns;
   /** Told when the other side is cut off because it does not read. @default nobody */

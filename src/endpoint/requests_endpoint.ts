@@ -34,6 +34,7 @@ import {
 import { decodeDatagram, encodeDatagram, SOFT_DATAGRAM_BYTES } from "../wire/datagram.ts";
 import { Decoder } from "../wire/decoder.ts";
 import { decodeWireData, readMessage, type WireData } from "../wire/message.ts";
+import { FlightRecorder } from "./flight_recorder.ts";
 import { type RequestsDispatcher, UNCODED } from "./requests_dispatcher.ts";
 import { Traffic } from "./traffic.ts";
 import { MESSAGES_A_TURN, Turns } from "./turns.ts";
@@ -55,6 +56,12 @@ const MESSAGE_BYTE = 0x95;
 
 /** The largest service code of PeerConnect's. */
 const MAX_PEERCONNECT_CODE = 2;
+
+/** What packets are called, by their first byte. */
+const KINDS: readonly string[] = Array.from(
+  { length: 256 },
+  (_, code) => `udp ${code.toString(16).padStart(2, "0")}`,
+);
 
 /** Pause after an error of the socket, which may stay for a while. */
 const RECEIVE_PAUSE_MS = 100;
@@ -79,6 +86,8 @@ export interface RequestsEndPointOptions {
   port?: number | undefined;
   /** Who else has turns. @default nobody */
   turns?: Turns;
+  /** Where its packets are noted. @default one of its own */
+  recorder?: FlightRecorder;
   /** Where time comes from. @default {systemClock} */
   clock?: Clock;
   /** Where to say what was dropped. @default {silentLogger} */
@@ -114,6 +123,7 @@ export interface RequestsEndPointOptions {
 export class RequestsEndPoint implements AsyncDisposable {
   /** What went in and out. */
   readonly traffic: Traffic = new Traffic();
+  readonly #recorder: FlightRecorder;
   readonly #socket: DatagramSocket;
   readonly #dispatcher: RequestsDispatcher;
   readonly #turns: Turns;
@@ -134,6 +144,7 @@ export class RequestsEndPoint implements AsyncDisposable {
     this.#dispatcher = dispatcher;
     this.#turns = turns;
     this.#clock = clock;
+    this.#recorder = options.recorder ?? new FlightRecorder(clock);
     this.#log = log;
     this.#metrics = metrics;
     this.#receiving = this.#receiveAll();
@@ -175,6 +186,8 @@ export class RequestsEndPoint implements AsyncDisposable {
   sendPacket(packet: Uint8Array, to: Address): Promise<void> {
     if (packet.length > SOFT_DATAGRAM_BYTES) this.#metrics.counter("requests.large").add();
     this.traffic.went(packet.length);
+    this.#recorder.now();
+    this.#recorder.went(kindOf(packet[0]), packet.length, 0);
     return this.#socket.send(packet, to);
   }
 
@@ -218,6 +231,8 @@ export class RequestsEndPoint implements AsyncDisposable {
         const datagram = await this.#socket.receive();
         if (datagram === undefined) break;
         this.traffic.came(datagram.data.length);
+        this.#recorder.now();
+        this.#recorder.came(kindOf(datagram.data[0]), datagram.data.length, 0);
         this.#take(datagram);
       } catch (error) {
         await this.#survive(error);
@@ -274,6 +289,11 @@ export class RequestsEndPoint implements AsyncDisposable {
     this.#log.error("could not receive a packet", { error: printable(String(error)) });
     await sleep(this.#clock, RECEIVE_PAUSE_MS, { signal }).catch(() => {}); // closed meanwhile
   }
+}
+
+/** What a flight recorder calls a packet: by its service code, for what it holds may not be a message at all. */
+function kindOf(code = 0): string {
+  return KINDS[code] ?? "";
 }
 
 /** Whom a packet is for; `undefined` for an empty one. */

@@ -10,6 +10,7 @@ import { type Logger, printable } from "../log.ts";
 import type { FramedConnection } from "../transport/framed.ts";
 import { type MessageBody, writeMessage } from "../wire/message.ts";
 import { errorBody } from "./error_body.ts";
+import { FlightRecorder } from "./flight_recorder.ts";
 import { LinkShare } from "./resources.ts";
 import { Traffic } from "./traffic.ts";
 
@@ -37,6 +38,10 @@ export interface SenderOptions {
   share?: LinkShare;
   /** Where what is sent is counted. @default {new Traffic()} */
   traffic?: Traffic;
+  /** Where what is sent is noted. @default one of its own */
+  recorder?: FlightRecorder;
+  /** What the connection is called there. @default {0} */
+  number?: number;
   /** Told when the connection cannot be written to. */
   onBroken: (error: unknown) => void;
   /** Told when the other side does not read; it ends the connection. */
@@ -48,6 +53,8 @@ export class Sender {
   readonly #options: SenderOptions;
   readonly #framed: FramedConnection;
   readonly #traffic: Traffic;
+  readonly #recorder: FlightRecorder;
+  readonly #number: number;
   readonly #maxUnreadBytes: number;
   readonly #pauseBytes: number;
   readonly #end = Promise.withResolvers<void>();
@@ -59,6 +66,8 @@ export class Sender {
     const { framed, share = new LinkShare(), traffic = new Traffic() } = options;
     this.#framed = framed;
     this.#traffic = traffic;
+    this.#recorder = options.recorder ?? new FlightRecorder(options.clock);
+    this.#number = options.number ?? 0;
     this.#maxUnreadBytes = share.limits.maxUnreadBytes;
     this.#pauseBytes = this.#maxUnreadBytes * PAUSE_PART;
     share.unreadBytes = () => framed.unwrittenBytes;
@@ -99,16 +108,14 @@ export class Sender {
       throw error;
     }
     writer.end();
-    this.#traffic.went(writer.pendingBytes - before);
-    this.#flush();
+    this.#went(header, writer.pendingBytes - before);
   }
 
   /** Sends a message that is encoded already. @throws {InvalidPacketError} @throws {ClosedError} */
   forward(message: Uint8Array): void {
     this.check("forward");
     this.#framed.writer.frame(message);
-    this.#traffic.went(message.length);
-    this.#flush();
+    this.#went("(passed on)", message.length);
   }
 
   /** What to wait for before sending more, where much is waiting to leave. */
@@ -151,8 +158,12 @@ export class Sender {
     }
   }
 
-  #flush(): void {
-    if (!this.#framed.flushing) this.#framed.flush().catch(this.#options.onBroken);
+  #went(header: string, bytes: number): void {
+    this.#traffic.went(bytes);
+    const isFirst = !this.#framed.flushing;
+    if (isFirst) this.#recorder.now();
+    this.#recorder.went(header, bytes, this.#number);
+    if (isFirst) this.#framed.flush().catch(this.#options.onBroken);
   }
 
   #giveUp(bytes: number): undefined {

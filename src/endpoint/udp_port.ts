@@ -49,7 +49,7 @@ export class UdpPort implements AsyncDisposable {
    * @throws {UnsupportedError} when the program may not listen there.
    */
   static async open(endpoint: Endpoint, options: UdpPortOptions): Promise<UdpPort> {
-    const { clock, log, metrics, slots, turns } = endpoint;
+    const { clock, log, metrics, slots, turns, recorder } = endpoint;
     const dispatcher = options.clientOnly ? new Dispatcher() : endpoint.dispatcher;
     const requests = new RequestsDispatcher({ slots, turns, log, metrics });
     const port = await RequestsEndPoint.open({
@@ -59,6 +59,7 @@ export class UdpPort implements AsyncDisposable {
       log,
       metrics,
       turns,
+      recorder,
       ...(isWildcard(options.hostname) ? {} : { hostname: options.hostname }),
       ...(options.port === undefined ? {} : { port: options.port }),
     });

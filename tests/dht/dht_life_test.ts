@@ -72,12 +72,29 @@ Deno.test("Dht in mode client asks, and is asked by nobody; so is one that canno
   assertEquals([found?.author, found?.others.length], [deaf.peerId, 1]);
 });
 
-Deno.test("Dht.put finds nobody, and Dht.get nothing, while there is nobody; later there is", async () => {
+Deno.test("a client's Dht.put finds nobody, and Dht.get nothing, while there is nobody", async () => {
   await using village = new Village();
-  const ann = await village.open("ann");
-  const error = await village.failure(ann.dht.put("tea", 1));
+  const deaf = await village.open("deaf", { clientOnly: true });
+  const error = await village.failure(deaf.dht.put("tea", 1));
   assertInstanceOf(error, NotFoundError);
   assertEquals(error.code, "no-peer");
+  assertEquals(await village.run(deaf.dht.get("tea")), undefined);
+});
+
+Deno.test("Dht.put of a node that is alone keeps the value for those who come", async () => {
+  await using village = new Village();
+  const ann = await village.open("ann");
+  assertEquals((await village.run(ann.dht.put("milk", "oat"))).holders, 0);
+  assertEquals((await village.run(ann.dht.get("milk")))?.value, "oat");
+  const bob = await village.open("bob", { seeds: ["ann"] });
+  await village.run(bob.dht.join());
+  const found = await village.run(bob.dht.get("milk", { author: ann.peerId, own: false }));
+  assertEquals(found?.value, "oat");
+});
+
+Deno.test("Dht.get finds nothing while there is nobody; later there is", async () => {
+  await using village = new Village();
+  const ann = await village.open("ann");
   assertEquals(await village.run(ann.dht.get("tea")), undefined);
   assertEquals(await village.run(ann.dht.providers("tea")), []);
   const bob = await village.open("bob", { seeds: ["ann"] });

@@ -159,7 +159,7 @@ Deno.test("values that nobody signs are for closed networks", async () => {
   assertEquals([found?.value, found?.author], [2, undefined]);
 });
 
-Deno.test("a client asks and is asked by nobody; who is alone is told so", async () => {
+Deno.test("a client asks and is asked by nobody; one that is alone is told so", async () => {
   await using town = await Town.open(4);
   await using client = await Peer.open({ ...COMMON, clientOnly: true, seeds: town.seeds });
   await town.at(1).dht.put("greeting", "hello");
@@ -168,7 +168,7 @@ Deno.test("a client asks and is asked by nobody; who is alone is told so", async
   assertEquals((await client.dht.put("mine", 1)).holders, 4);
   assertEquals(town.peers.map(({ dht }) => dht.stat().nodes), [3, 3, 3, 3]);
   await assertRejects(() => client.dht.provide("lamp"), TypeError, "client");
-  await using alone = await Peer.open(COMMON);
+  await using alone = await Peer.open({ ...COMMON, clientOnly: true });
   const error = await assertRejects(() => alone.dht.put("x", 1), NotFoundError, "no node");
   assertEquals(error.code, "no-peer");
   assertEquals(await alone.dht.get("x"), undefined);

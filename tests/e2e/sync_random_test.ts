@@ -97,7 +97,10 @@ class Run implements AsyncDisposable {
 
   async check(): Promise<void> {
     const dirs = ["hub", ...CLIENTS].map((name) => this.#scene.path(name));
-    const tree = await untilAlike(dirs, { forMs: QUIET_MS, patienceMs: PATIENCE_MS });
+    const patience = { forMs: QUIET_MS, patienceMs: PATIENCE_MS };
+    const tree = await untilAlike(dirs, patience).catch((cause) => {
+      throw new Error(this.#lastSaid(), { cause });
+    });
     const kept = new Set([...tree, ...treeOf(this.#scene.path("trash"))].map(hashIn));
     const lost = [...this.#written].filter(([sha256]) => {
       return !kept.has(sha256) && !this.#replaced.has(sha256);
@@ -133,6 +136,13 @@ class Run implements AsyncDisposable {
     }
     if (name !== "hub") this.#join(name);
     else this.#hub = await this.#scene.serve("hub", "--http-port", `${this.#hub.port}`);
+  }
+
+  #lastSaid(): string {
+    const all = [["hub", this.#hub.kith], ...this.#clients] as const;
+    return all.map(([name, { events }]) => {
+      return `${name}: ${events.slice(-8).map((event) => JSON.stringify(event)).join("\n  ")}`;
+    }).join("\n");
   }
 
   #edit(dir: string): void {

@@ -4,6 +4,7 @@ import { Calls, MAX_ACTIVE_REQUESTS } from "../../src/endpoint/calls.ts";
 import { DEFAULT_LIMITS } from "../../src/endpoint/limits_table.ts";
 import { Dispatcher } from "../../src/endpoint/dispatcher.ts";
 import { HandlerSlots } from "../../src/endpoint/slots.ts";
+import { Tracing } from "../../src/endpoint/tracing.ts";
 import { silentLogger } from "../../src/log.ts";
 import { Metrics } from "../../src/metrics.ts";
 import {
@@ -32,6 +33,7 @@ class Desk implements AsyncDisposable {
     this.calls = new Calls(pair.server.link, {
       clock,
       log: silentLogger,
+      tracing: new Tracing(silentLogger, clock),
       metrics: new Metrics(),
       slots: this.slots,
       reply: (header, id, body) => void this.answers.push({ header, id, body }),
