@@ -57,7 +57,19 @@ export {
   TransportError,
   UnsupportedError,
 } from "./src/errors.ts";
-export { type LogFields, type Logger, printable, silentLogger } from "./src/log.ts";
+export {
+  layerLog,
+  LOG_LAYERS,
+  LOG_LEVELS,
+  type LogFields,
+  type Logger,
+  type LogLayer,
+  type LogLevel,
+  printable,
+  silentLogger,
+} from "./src/log.ts";
+export { exportCounters } from "./src/telemetry.ts";
+export { formatTrace, newTrace, parseTrace, type Trace } from "./src/trace.ts";
 export { type Counter, Metrics } from "./src/metrics.ts";
 export {
   AGENT,
@@ -194,6 +206,7 @@ export {
   MAX_CURSOR_CHARS,
   MAX_MESSAGE_BYTES,
   type MessageName,
+  type MessageName,
   type Overflow,
   PeerConnectGossip,
   type PeerConnectGossipOptions,
@@ -218,6 +231,7 @@ export {
   TopicSubscription,
   type TopicSubscriptionParts,
   type TopicVerdict,
+  traceOfMessage,
 } from "./src/gossip/mod.ts";
 export {
   type Contact as DhtContact,
@@ -278,6 +292,7 @@ export {
   ACCESS_LEVELS,
   type AccessLevel,
   type ConnectLinkOptions,
+  currentTrace,
   DEFAULT_HTTP_PORT,
   DEFAULT_LIMITS,
   DEFAULT_TCP_PORT,
@@ -286,6 +301,8 @@ export {
   Endpoint,
   type EndpointLimits,
   type EndpointOptions,
+  FlightRecorder,
+  type FrameDirection,
   type Guard,
   type Handler,
   type HandlerOptions,
@@ -311,6 +328,7 @@ export {
   type PeerStatus,
   type Priority,
   type Protocol,
+  type RecordedFrame,
   REQUEST_TIMEOUT_MS,
   type RequestContext,
   type RequestEvent,
@@ -327,6 +345,7 @@ export {
   type StreamOptions,
   type Taker,
   type Via,
+  withTrace,
   WorkerPool,
   type WorkerPoolOptions,
 } from "./src/endpoint/mod.ts";

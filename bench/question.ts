@@ -147,7 +147,8 @@ function heading(question: Question): Pick<Answer, "question" | "unit" | "target
   return { question: question.name, unit: question.unit, target: targetOf(question) };
 }
 
-function targetOf(question: Question): string {
+/** The target of a question as text; `-` where it has none. */
+export function targetOf(question: Question): string {
   if (question.type === "gauge") return `<= ${question.atMost}`;
   return question.atLeast === undefined ? "-" : `>= ${question.atLeast}`;
 }

@@ -3,10 +3,11 @@
  * to chance, and prints the median ratio with its range.
  *
  * ```sh
- * deno run -A bench/run.ts [--only TEXT] [--rounds N] [--seed N] [--uplink MB] [--json] [--check] [--import-map=FILE]
+ * deno run -A bench/run.ts [--only TEXT] [--rounds N] [--seed N] [--uplink MB] [--json] [--check] [--out FILE] [--import-map=FILE]
  * ```
  *
- * Ratios are shown, not tested: the exit status is 0 unless `--check` is given and a target is missed. Everything stays
+ * Ratios are shown, not tested. `--check` asks only what has a target, ends with a table of those, and with status 1 when
+ * one is missed; `--out` writes the answers into a file as JSON. Everything stays
  * on 127.0.0.1 and in temporary folders, and ends with the run.
  *
  * @module
@@ -14,6 +15,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { cpus } from "node:os";
+import { dirname } from "node:path";
 import { seededRandom } from "../src/clock.ts";
 import { allocationQuestions } from "./cases/allocation.ts";
 import { broadcastQuestions, DEFAULT_UPLINK_MB } from "./cases/broadcast_files.ts";
@@ -24,11 +26,12 @@ import { fileQuestions } from "./cases/file.ts";
 import { gossipQuestions } from "./cases/gossip.ts";
 import { requestQuestions } from "./cases/requests.ts";
 import { smallFileQuestions } from "./cases/small_files.ts";
+import { startQuestions } from "./cases/start.ts";
 import { streamQuestions } from "./cases/stream.ts";
 import { syncBroadcastQuestions } from "./cases/sync_broadcast.ts";
 import { syncFolderQuestions } from "./cases/sync_folder.ts";
-import { type Answer, ask, type Question } from "./question.ts";
-import { tableHead, tableRow } from "./table.ts";
+import { type Answer, ask, type Question, targetOf } from "./question.ts";
+import { tableHead, tableRow, targetTable } from "./table.ts";
 
 const DEFAULT_ROUNDS = 9;
 const MAX_ROUNDS = 99;
@@ -49,6 +52,7 @@ interface Options {
   readonly seed: number;
   readonly json: boolean;
   readonly check: boolean;
+  readonly out: string | undefined;
 }
 
 /** Runs what the arguments say. @returns the exit status. */
@@ -61,20 +65,23 @@ async function main(args: string[]): Promise<number> {
     return 2;
   }
   const answers = await run(options);
+  if (options.check) { for (const text of targetTable(answers)) print(Deno.stdout, text); }
   const missed = answers.some(({ holds }) => holds === false);
   return options.check && missed ? 1 : 0;
 }
 
 function readOptions(args: string[]): Options {
   const given = parseArgs(args, {
-    string: ["only", "rounds", "seed", "uplink", "import-map"],
+    string: ["only", "rounds", "seed", "uplink", "out", "import-map"],
     boolean: ["json", "check"],
     unknown: (arg) => {
       throw new TypeError(`Unknown argument ${arg}`);
     },
   });
   const uplinkMb = wholeNumber("uplink", given.uplink ?? DEFAULT_UPLINK_MB, MAX_UPLINK_MB);
-  const asked = questions(uplinkMb).filter(({ name }) => name.includes(given.only ?? ""));
+  const asked = questions(uplinkMb)
+    .filter(({ name }) => name.includes(given.only ?? ""))
+    .filter((question) => !given.check || targetOf(question) !== "-");
   if (asked.length === 0) throw new TypeError(`--only ${given.only}: no question is called that`);
   return {
     asked,
@@ -82,6 +89,7 @@ function readOptions(args: string[]): Options {
     seed: wholeNumber("seed", given.seed ?? 1 + Date.now() % MAX_SEED, MAX_SEED),
     json: given.json,
     check: given.check,
+    out: given.out,
   };
 }
 
@@ -100,10 +108,11 @@ function questions(uplinkMb: number): readonly Question[] {
     ...syncBroadcastQuestions,
     ...syncFolderQuestions,
     ...allocationQuestions,
+    ...startQuestions,
   ];
 }
 
-async function run({ asked, rounds, seed, json }: Options): Promise<Answer[]> {
+async function run({ asked, rounds, seed, json, out }: Options): Promise<Answer[]> {
   const random = seededRandom(seed);
   const environment = {
     deno: Deno.version.deno,
@@ -124,7 +133,13 @@ async function run({ asked, rounds, seed, json }: Options): Promise<Answer[]> {
     say(tableRow(answer));
     if (json) print(Deno.stdout, JSON.stringify({ ...answer, ...environment }));
   }
+  if (out !== undefined) writeAnswers(out, { ...environment, answers });
   return answers;
+}
+
+function writeAnswers(file: string, facts: Record<string, unknown>): void {
+  Deno.mkdirSync(dirname(file), { recursive: true });
+  Deno.writeTextFileSync(file, JSON.stringify(facts, null, 2) + "\n");
 }
 
 function wholeNumber(name: string, given: string | number, max: number): number {

@@ -33,6 +33,17 @@ export function tableRow(answer: Answer): string {
   return note === undefined ? row : `${row}\n    ${note}`;
 }
 
+/** What was wanted, what was measured, and whether it holds, as a table of Markdown. */
+export function targetTable(answers: readonly Answer[]): string[] {
+  const rows = answers.map(({ question, target, result, holds }) => {
+    const measured = result === undefined ? "not available here" : decimals(result.median);
+    return `| ${question} | ${target} | ${measured} | ${
+      holds === undefined ? "-" : holds ? "yes" : "no"
+    } |`;
+  });
+  return ["", "| | target | measured | holds |", "|-|-:|-:|-|", ...rows];
+}
+
 function speed(perSecond: number, unit: Unit): string {
   const [prefix, scale] = PREFIXES.find(([, scale]) => perSecond >= scale) ?? ["", 1];
   return `${(perSecond / scale).toPrecision(3)} ${prefix}${SYMBOLS[unit]}/s`;

@@ -20,9 +20,6 @@ const PARTS = [
   [""], // all others
 ];
 
-// With `node:worker_threads` loaded, messages between ports come later than manual clocks wait for.
-const ALONE = "endpoint/worker_pool_test.ts";
-
 const given = process.argv.slice(2);
 const runs = given.length > 0 ? [given] : runsOfAll();
 const outcomes = runs.map(start);
@@ -41,12 +38,12 @@ process.exit(exitCode);
 
 function runsOfAll() {
   const files = readdirSync("tests", { recursive: true }).map((path) => path.replaceAll("\\", "/"))
-    .filter((path) => path.endsWith("_test.ts") && path !== ALONE).sort();
+    .filter((path) => path.endsWith("_test.ts")).sort();
   const partOf = (path) => PARTS.findIndex((part) => part.some((name) => path.startsWith(name)));
   const shared = PARTS.map((_, index) => files.filter((path) => partOf(path) === index));
   return [
     ...shared.map((part) => ["--no-check", "tests/together.ts", "--", ...part]),
-    ["--doc", `--ignore=${files.map((path) => `tests/${path}`)}`], // examples, and who is alone
+    ["--doc", "--ignore=tests"], // the examples of docs
   ];
 }
 

@@ -73,7 +73,8 @@ async function compile(target: string, file: string, source: readonly string[]):
   await deno(["compile", "--quiet", "--target", target, "-o", file, ...embedded, ...source]);
 }
 
-function fileOf(target: string): string {
+/** What the binary for a target is called. */
+export function fileOf(target: string): string {
   return `kith-${target}${target.includes("windows") ? ".exe" : ""}`;
 }
 

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
+
 /** A timer that has been set and can be taken back. */
 export interface Timer {
   /** Takes the timer back; harmless when it has fired. */
@@ -202,17 +204,7 @@ function before(a: Due, b: Due): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 }
 
-// A macrotask turn: every microtask that is ready, and those they make ready, has run when it resolves.
+// A turn of the event loop: every microtask that is ready, and those they make ready, has run when it resolves.
 function settle(): Promise<void> {
-  return new Promise((resolve) => queueMacrotask(resolve));
-}
-
-function queueMacrotask(callback: () => void): void {
-  const { port1, port2 } = new MessageChannel();
-  port1.onmessage = () => {
-    port1.close();
-    port2.close();
-    callback();
-  };
-  port2.postMessage(0);
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -116,8 +116,9 @@ export function readText(path: string): string | undefined {
     }
     return Deno.readTextFileSync(path);
   } catch (error) {
+    // NotCapable: where even a granted permission to read is not enough, as below /dev.
     const isAbsent = error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory;
+      error instanceof Deno.errors.NotADirectory || error instanceof Deno.errors.NotCapable;
     if (isAbsent) return undefined;
     if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
     const why = "permission denied; make it readable or name another folder with --home";

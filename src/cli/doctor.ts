@@ -20,6 +20,7 @@ import { resolveHome } from "../state/home.ts";
 import { netTransport } from "../transport/net.ts";
 import type { Transport } from "../transport/transport.ts";
 import { reachOptions } from "./open_peer.ts";
+import { runningFrames } from "./running_frames.ts";
 import { asUsage, type Options } from "./options.ts";
 import type { Invocation } from "./verbs.ts";
 
@@ -70,7 +71,12 @@ export async function run({ options, output, signal }: Invocation): Promise<void
   if (hide !== undefined) {
     const counters = metrics.snapshot();
     const permissions = permissionState;
-    const dump = redactAll(dumpFacts({ interfaces: localInterfaces, permissions, counters }), hide);
+    const home = knownHome(options);
+    const frames = home === undefined || options.has("ephemeral")
+      ? undefined
+      : await runningFrames(home, signal);
+    const facts = dumpFacts({ interfaces: localInterfaces, permissions, counters });
+    const dump = redactAll(frames === undefined ? facts : { ...facts, frames }, hide);
     output.result({ dump }, linesOf(dump).join("\n"));
   }
   if (discovery?.ok === false) {
@@ -117,6 +123,16 @@ function textOf({ check, ok, why, fix }: Check): string {
 /** A dump for people: a line per fact. */
 function linesOf(dump: Readonly<Record<string, unknown>>): string[] {
   return Object.entries(dump).map(([name, value]) => {
+    if (name === "frames" && Array.isArray(value)) {
+      return [`frames         ${value.length}, the oldest first`, ...value.map(frameText)].join(
+        "\n",
+      );
+    }
     return `${name.padEnd(14)} ${typeof value === "string" ? value : JSON.stringify(value)}`;
   });
+}
+
+/** A message of the running peer, as its flight recorder has it. */
+function frameText(frame: unknown): string {
+  return `  ${JSON.stringify(frame)}`;
 }

@@ -9,6 +9,8 @@
 
 import { INVISIBLE, type Logger, type LogLevel, printable } from "../log.ts";
 import { encodeJson } from "../wire/json.ts";
+import { LiveScreen } from "./live_screen.ts";
+import type { LiveTable } from "./live_table.ts";
 import type { LogLevels } from "./log_levels.ts";
 import { type Paint, painted } from "./paint.ts";
 import { structuredLog } from "./structured_log.ts";
@@ -24,14 +26,18 @@ export class Output {
   readonly json: boolean;
   /** Whether stderr is a terminal, which can show progress. */
   readonly interactive: boolean;
+  /** Whether results are looked at on a terminal, where a table can change in its place. */
+  readonly live: boolean;
   /** What the library says. */
   readonly log: Logger;
   #progressShown = false;
+  #screen: LiveScreen | undefined;
 
   /** Makes one. */
   constructor({ json, level }: { json: boolean; level: LogLevels | LogLevel }) {
     this.json = json;
     this.interactive = Deno.stderr.isTerminal();
+    this.live = !json && Deno.stdout.isTerminal();
     const write = (line: string) => this.#line(json ? escapeUnsafe(line) : line);
     this.log = structuredLog({ levels: level, json, write });
   }
@@ -61,12 +67,19 @@ export class Output {
     this.#progressShown = true;
   }
 
+  /** Shows a table in place of the last one, where `live` says that there is such a place. */
+  table(table: LiveTable): void {
+    this.#screen ??= openScreen();
+    this.#screen.draw(table);
+  }
+
   #line(text: string): void {
     this.#clearProgress();
     print(Deno.stderr, showable(text) + "\n");
   }
 
   #clearProgress(): void {
+    this.#screen?.clear();
     if (!this.#progressShown) return;
     print(Deno.stderr, "\r\u001b[K");
     this.#progressShown = false;
@@ -120,6 +133,20 @@ function escapeUnsafe(json: string): string {
     const units = char.split("").map((unit) => unit.charCodeAt(0).toString(16).padStart(4, "0"));
     return units.map((digits) => `\\u${digits}`).join("");
   });
+}
+
+/** The terminal that results go to. A change of its size is followed until the program ends. */
+function openScreen(): LiveScreen {
+  const screen = new LiveScreen({
+    size: () => {
+      const { columns, rows } = Deno.consoleSize();
+      return { columns: columns || 80, rows: rows || 24 }; // some terminals do not say
+    },
+    write: (text) => print(Deno.stdout, text),
+    painted: (text, paint) => painted(text, paint, Deno.stdout),
+  });
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGWINCH", () => screen.redraw());
+  return screen;
 }
 
 interface SyncWriter {

@@ -11,6 +11,7 @@ import { printable } from "../log.ts";
 import type { MemberDescription } from "../membership/description.ts";
 import { MEMBERSHIP_CAPABILITY } from "../membership/membership.ts";
 import type { Peer } from "../peer.ts";
+import { MemberTable } from "./member_table.ts";
 import { readMember, readMembers } from "./members.ts";
 import { selfAddress, whomOf } from "./control/host.ts";
 import { reachOptions, usePeer } from "./open_peer.ts";
@@ -55,13 +56,19 @@ async function watch(link: Link, { output, signal }: Invocation): Promise<void> 
   const { peerId, name } = link.peer;
   const forever = { signal, timeoutMs: Infinity }; // heartbeats tell when it is gone
   const names = new Map<string, string>();
-  if (!output.json) output.note(`as ${nameOf({ peerId, name })} sees it:`);
+  const seenBy = nameOf({ peerId, name });
+  using table = output.live
+    ? new MemberTable({ seenBy, draw: (table) => output.table(table) })
+    : undefined;
+  if (!output.json && table === undefined) output.note(`as ${seenBy} sees it:`);
   try {
     for await (const item of link.stream("members.watch", {}, forever)) {
       const { event, why, peerId } = Object(item) as Record<string, unknown>;
       const what = typeof event === "string" ? printable(event, 16) : "";
       const reason = typeof why === "string" ? printable(why, 200) : "";
-      if (peerId !== undefined) show(readMember(item), { link, output, names, event: what });
+      if (table !== undefined && peerId !== undefined) table.put(readMember(item), what);
+      else if (table !== undefined) table.note(`${what}: ${reason}`);
+      else if (peerId !== undefined) show(readMember(item), { link, output, names, event: what });
       else output.result({ event: what, why: reason }, `${what}: ${reason}`);
     }
   } catch (error) {

@@ -14,7 +14,7 @@ import { resolveHome } from "../state/home.ts";
 import { formatAddress } from "../transport/transport.ts";
 import { VERSION } from "../version.ts";
 import type { Host } from "./control/host.ts";
-import { formatBytes, roundMs } from "./output.ts";
+import { formatBytes, type Output, roundMs } from "./output.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** Rows of a list for people; in JSON all are shown. */
@@ -25,11 +25,28 @@ const LABEL_COLUMNS = 11;
 
 /** Shows the peer that runs with this home. @throws {NotFoundError} `no-peer` when none does. */
 export function run(invocation: Invocation): Promise<void> {
-  const { host, output } = invocation;
+  const { host, options, output } = invocation;
   if (host === undefined) return Promise.reject(nobody(invocation));
+  if (options.has("frames")) return Promise.resolve(showFrames(host, output));
   const status = statusOf(host);
   output.result({ ...status }, textOf(status));
   return Promise.resolve();
+}
+
+/** Shows the last messages of a peer, as its flight recorder has them. */
+function showFrames({ peer }: Host, output: Output): void {
+  for (const frame of peer.endpoint.recorder.frames()) {
+    const { atMs, direction, kind, bytes, link } = frame;
+    const place = link === 0 ? "udp" : `link ${link}`;
+    const text = [
+      new Date(atMs).toISOString(),
+      direction.padEnd(3),
+      place.padEnd(8),
+      String(bytes).padStart(9),
+      printable(kind, 80),
+    ];
+    output.result({ event: "frame", ...frame }, text.join("  "));
+  }
 }
 
 /** The error where no peer can be shown. */

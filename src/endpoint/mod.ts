@@ -32,6 +32,7 @@ export {
   type Guard,
   type SelfInfo,
 } from "./endpoint.ts";
+export { FlightRecorder, type FrameDirection, type RecordedFrame } from "./flight_recorder.ts";
 export {
   commonVersion,
   type Hello,
@@ -72,6 +73,7 @@ export { HandlerSlots, MAX_HANDLERS } from "./slots.ts";
 export { STREAM_WINDOW } from "./stream.ts";
 export { MAX_CREDIT, REQUEST_TIMEOUT_MS } from "./terms.ts";
 export type { TlsIdentity } from "../transport/http.ts";
+export { currentTrace, withTrace } from "./tracing.ts";
 export { Traffic } from "./traffic.ts";
 export { Turns } from "./turns.ts";
 export {

@@ -13,7 +13,7 @@ import { remoteError } from "./error_body.ts";
 import { InFlight, type Waiting } from "./inflight.ts";
 import { IncomingStream, STREAM_WINDOW } from "./stream.ts";
 import { MAX_CREDIT, REQUEST_TIMEOUT_MS, withTerms } from "./terms.ts";
-import type { Tracing } from "./tracing.ts";
+import type { Step, Tracing } from "./tracing.ts";
 
 /** How to wait for an answer. */
 export interface RequestOptions {
@@ -63,7 +63,7 @@ export class Outgoing {
   /** Asks, and waits for the answer. */
   request(header: string, body: MessageBody, options: RequestOptions): Promise<unknown> {
     const step = this.#options.tracing.asking(header, this.#options.label, options.trace);
-    const answer = this.#ask(header, body, options, step?.trace);
+    const answer = this.#ask(header, body, options, step);
     return step === undefined ? answer : step.until(answer);
   }
 
@@ -147,7 +147,7 @@ export class Outgoing {
     header: string,
     body: MessageBody,
     options: RequestOptions,
-    trace: Trace | undefined,
+    step: Step | undefined,
   ): Promise<unknown> {
     const { timeoutMs = REQUEST_TIMEOUT_MS, signal } = options;
     return new Promise((resolve, reject) => {
@@ -155,7 +155,7 @@ export class Outgoing {
       this.#options.check(header);
       const deadlineMs = this.#options.clock.now() + timeoutMs;
       const asked = new Asked(this, header, deadlineMs, signal, resolve, reject);
-      asked.id = this.#send(header, withTerms(body, timeoutMs, { trace }), asked);
+      asked.id = this.#send(header, withTerms(body, timeoutMs, step), asked);
     });
   }
 

@@ -17,8 +17,8 @@ import type { ContentShelf, GrowingPart } from "./content_shelf.ts";
 import type { SyncEntry } from "./entry.ts";
 import { Slots } from "./slots.ts";
 
-/** Files that are got at once on one connection. */
-const MAX_FETCHES = 16;
+/** Files that are got at once on one connection: enough small ones to keep the other side busy while they are put away. */
+const MAX_FETCHES = { small: 32, large: 16 } as const;
 
 /** From so many bytes on it is worth while to look for blocks of an older version. */
 const MIN_MATCHED_BYTES = 64 * 1024;
@@ -75,7 +75,8 @@ interface Fetching {
 export class ContentFetcher {
   readonly #options: ContentFetcherOptions;
   readonly #fetchings = new Map<number, Fetching>();
-  readonly #slots = new Slots(MAX_FETCHES);
+  readonly #small = new Slots(MAX_FETCHES.small);
+  readonly #large = new Slots(MAX_FETCHES.large);
   readonly #buffer = new Uint8Array(READ_BYTES);
   /** What others wait for since the connection was cut, should we come to it. */
   readonly #lettingGo = new Set<string>();
@@ -102,8 +103,9 @@ export class ContentFetcher {
    */
   fetch(entry: SyncEntry): Promise<string | undefined> {
     const { shelf } = this.#options;
+    const slots = entry.size < MIN_ASIDE_BYTES ? this.#small : this.#large;
     return shelf.only(entry.sha256, () => {
-      return this.#slots.use(() => shelf.growing.use(() => this.#fetch(entry)));
+      return slots.use(() => shelf.growing.use(() => this.#fetch(entry)));
     }, () => this.#letGo(entry));
   }
 
@@ -176,7 +178,7 @@ export class ContentFetcher {
       return end;
     } finally {
       fetching?.older?.file.close();
-      if (end === "whole") await shelf.finish(entry.sha256, grown);
+      if (end === "whole") await shelf.finish(sha256, grown, size);
       else if (end === "wrong") shelf.discard(grown);
       else shelf.leave(grown);
     }

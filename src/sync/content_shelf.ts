@@ -15,6 +15,7 @@ import type { Part, ReceiveRoot } from "../transfer/receive_root.ts";
 import { writeAll } from "../transfer/disk.ts";
 import { PARTIAL_FOLDER } from "../transfer/safe_path.ts";
 import { removeIfThere } from "../state/home.ts";
+import { DiskSync } from "./aside.ts";
 import { piecesOf } from "./pieces.ts";
 import { Slots } from "./slots.ts";
 
@@ -51,6 +52,7 @@ export class ContentShelf implements Disposable {
   /** For files that are sent. */
   readonly reading: Slots = new Slots(MAX_OPEN);
   readonly #root: ReceiveRoot;
+  readonly #disk = new DiskSync();
   /** Hashes of whole parts, and those of them that are open. */
   readonly #whole = new Map<string, Part | undefined>();
   readonly #copies = new Map<string, Part[]>();
@@ -116,9 +118,13 @@ export class ContentShelf implements Disposable {
     return { part: this.#create(sha256, mode), bytes: 0, hash: createHash("sha256") };
   }
 
-  /** Notes that a part is whole: it was hashed, and the hash is its name. What it holds is on the disk after this. */
-  async finish(sha256: string, { part }: GrowingPart): Promise<void> {
-    await part.file.syncData();
+  /**
+   * Notes that a part is whole: it was hashed, and the hash is its name. What it holds is on the disk after this.
+   *
+   * @param bytes How much that is. @default much
+   */
+  async finish(sha256: string, { part }: GrowingPart, bytes = Infinity): Promise<void> {
+    await this.#disk.sync(part.file, bytes);
     const staysOpen = this.#openCount < MAX_WHOLE_OPEN && !this.#isClosed;
     if (staysOpen) this.#openCount++;
     else this.leave({ part });
@@ -180,13 +186,15 @@ export class ContentShelf implements Disposable {
     using file = from;
     const part = this.#root.createPart(sha256, { mode: 0o600 });
     const hash = createHash("sha256");
+    let size = 0;
     try {
       for await (const bytes of piecesOf(file)) {
         hash.update(bytes);
         writeAll(part.file, bytes);
+        size += bytes.length;
       }
       if (hash.digest("hex") === sha256) {
-        await part.file.syncData();
+        await this.#disk.sync(part.file, size);
         return part;
       }
     } catch (error) {

@@ -14,7 +14,7 @@ import { renamesIn } from "./intake.ts";
 import { judge } from "./judge.ts";
 
 /** Files whose contents are got at once, and wait to be put into their places together. */
-const LANES = 32;
+const LANES = 64;
 const MAX_BATCH_FILES = 64;
 const MAX_BATCH_BYTES = 64 * 1024 * 1024;
 

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock, type Timer } from "../clock.ts";
 import { ClosedError, NotFoundError } from "../errors.ts";
 import { type Logger, printable, silentLogger } from "../log.ts";
+import type { HeldTree } from "../transfer/held_tree.ts";
 import { ReceiveRoot } from "../transfer/receive_root.ts";
 import { Watchers } from "../watchers.ts";
 import { changesOf, isVisible } from "./changes.ts";
@@ -33,6 +34,9 @@ const MAX_SAME_FAILURES = 3;
 
 /** Looks at the whole folder because of entries that came together: of more, each is tried once. */
 const MAX_LOOKS = 20;
+
+/** Folders are held open for so long to read from them. */
+const HOLD_MS = 250;
 
 /** What cannot be done, and is as good as done. */
 const FOLDER_STAYS = "a folder has to stay";
@@ -71,6 +75,13 @@ export interface FolderChange {
   readonly source: string;
 }
 
+/** A step that was not carried out. */
+interface StoppedStep {
+  readonly step: Step;
+  /** What is in the way; nothing is when it only has to wait. */
+  readonly reason?: string;
+}
+
 /** A folder. Everything that changes it happens one after the other. */
 export class SyncFolder implements AsyncDisposable {
   /** Its real path. */
@@ -94,6 +105,7 @@ export class SyncFolder implements AsyncDisposable {
   readonly #look: FolderLook;
   readonly #closing = new AbortController();
   #last: Promise<unknown> = Promise.resolve();
+  #reading: { readonly seq: number; readonly tree: HeldTree; readonly timer: Timer } | undefined;
 
   private constructor(root: ReceiveRoot, options: SyncFolderOptions) {
     const { index, ignore, clock = systemClock, log = silentLogger } = options;
@@ -235,7 +247,7 @@ export class SyncFolder implements AsyncDisposable {
   openContents(sha256: string): Deno.FsFile | undefined {
     for (const { path, size } of this.index.withContents(sha256)) {
       try {
-        const file = this.#root.openFile(path);
+        const file = this.#root.openFile(path, this.#treeToRead());
         if (file?.statSync().size === size) return file;
         file?.close();
       } catch (error) {
@@ -243,6 +255,24 @@ export class SyncFolder implements AsyncDisposable {
       }
     }
     return undefined;
+  }
+
+  /** Folders that are held to read from, as long as nothing changes, and not for long. */
+  #treeToRead(): HeldTree {
+    const { seq } = this.index;
+    if (this.#reading?.seq !== seq) this.#letGo();
+    this.#reading ??= {
+      seq,
+      tree: this.#root.hold(),
+      timer: this.clock.after(HOLD_MS, () => this.#letGo()),
+    };
+    return this.#reading.tree;
+  }
+
+  #letGo(): void {
+    this.#reading?.timer.cancel();
+    this.#reading?.tree[Symbol.dispose]();
+    this.#reading = undefined;
   }
 
   /** Opens the file that is under a path now, whatever is in it. */
@@ -254,6 +284,7 @@ export class SyncFolder implements AsyncDisposable {
   async close(): Promise<void> {
     this.#closing.abort(new ClosedError("The folder was closed"));
     await this.#last;
+    this.#letGo();
     this.#disk[Symbol.dispose]();
     this.shelf[Symbol.dispose]();
     this.#events.close();
@@ -321,16 +352,12 @@ export class SyncFolder implements AsyncDisposable {
     let same = 0;
     let before: string | undefined;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      let failure: string | undefined;
-      for (const step of intake(this.index, entries, source)) {
-        failure = await this.#carryOut(step, "there");
-        if (failure === undefined) continue;
-        // Files that are not shared are in the way: the folder stays, for all.
-        const isLooked = same > 0 || patience.looks <= 0;
-        if (isLooked && this.#keepFolder(step)) failure = FOLDER_STAYS;
-        break;
-      }
-      if (failure === undefined) return undefined;
+      const failed = await this.#carryOutAll(intake(this.index, entries, source));
+      if (failed === undefined) return undefined;
+      // Files that are not shared are in the way: the folder stays, for all.
+      const isLooked = same > 0 || patience.looks <= 0;
+      const stays = isLooked && this.#keepFolder(failed.step);
+      const failure = stays ? FOLDER_STAYS : failed.reason;
       same = failure === before ? same + 1 : 0;
       if (same === MAX_SAME_FAILURES) return failure;
       before = failure;
@@ -338,6 +365,35 @@ export class SyncFolder implements AsyncDisposable {
       else if (failure !== FOLDER_STAYS) return failure;
     }
     return before;
+  }
+
+  /** Carries steps out, up to the first that cannot be. @returns that one, and what went wrong. */
+  async #carryOutAll(steps: Iterator<Step>): Promise<Required<StoppedStep> | undefined> {
+    for (;;) {
+      const stopped = this.#carryOutNow(steps);
+      if (stopped === undefined) return undefined;
+      const { step } = stopped;
+      const reason = stopped.reason ?? await this.#carryOut(step, "there");
+      if (reason !== undefined) return { step, reason };
+    }
+  }
+
+  /**
+   * Carries steps out that wait for nothing, and has the index note them together: each on its own takes it longer than it
+   * takes to put a small file in its place.
+   *
+   * @returns the first that has to wait, or cannot be carried out.
+   */
+  #carryOutNow(steps: Iterator<Step>): StoppedStep | undefined {
+    return this.index.together(() => {
+      for (let next = steps.next(); !next.done; next = steps.next()) {
+        const step = next.value;
+        const outcome = this.#disk.carryOutNow(step.disk, () => this.#commit(step, "there"));
+        if (outcome === undefined) return { step };
+        if (!outcome.done) return { step, reason: outcome.reason };
+      }
+      return undefined;
+    });
   }
 
   /** @returns what went wrong. */

@@ -32,6 +32,18 @@ interface Place {
   readonly name: string;
 }
 
+/** What an action needs that may have to be waited for. */
+interface AtHand {
+  /** The contents that it writes. */
+  readonly part: Part | undefined;
+  /** Large files that have just been found to be as known, and what the disk said of them before that. */
+  readonly read: ReadonlyMap<string, string>;
+}
+
+const NOTHING_READ: ReadonlyMap<string, string> = new Map();
+
+const CHANGED = "it was changed just now";
+
 /** What became of an action. */
 export type Outcome =
   /** It was done. */
@@ -64,13 +76,29 @@ export class FolderDisk implements Disposable {
    */
   async carryOut(action: DiskAction, commit: () => void): Promise<Outcome> {
     try {
-      return await this.#carryOut(action, commit);
+      const read = await this.#readLarge(conditionsOf(this.#index, action).unchanged);
+      const part = await this.#contentsFor(action);
+      if (part === "missing") return failed("its contents are not here");
+      return this.#carryOut(action, { part, read }, commit);
     } catch (error) {
-      if (!isOfDisk(error)) throw error;
-      return failed(withoutPaths(error.message));
-    } finally {
-      // A folder that was moved or removed would be held under its old name.
-      if (action.do === "move" || action.do === "remove") this.lookAgain();
+      return failedOnDisk(error);
+    }
+  }
+
+  /**
+   * The same without waiting for anything.
+   *
+   * @returns `undefined` when something has to be waited for: contents that are not on the shelf, or a look into a large file.
+   */
+  carryOutNow(action: DiskAction, commit: () => void): Outcome | undefined {
+    try {
+      const { unchanged } = conditionsOf(this.#index, action);
+      if (action.do === "copy" || unchanged.some((path) => this.#isLarge(path))) return undefined;
+      const part = action.do === "write" ? this.#shelf.take(action.entry.sha256) : undefined;
+      if (action.do === "write" && part === undefined) return undefined;
+      return this.#carryOut(action, { part, read: NOTHING_READ }, commit);
+    } catch (error) {
+      return failedOnDisk(error);
     }
   }
 
@@ -91,20 +119,18 @@ export class FolderDisk implements Disposable {
     this.lookAgain();
   }
 
-  async #carryOut(action: DiskAction, commit: () => void): Promise<Outcome> {
-    const part = await this.#contentsFor(action);
-    if (part === "missing") return failed("its contents are not here");
+  #carryOut(action: DiskAction, { part, read }: AtHand, commit: () => void): Outcome {
     let outcome: Outcome | undefined;
     try {
-      const conditions = conditionsOf(this.#index, action);
-      const read = await this.#readLarge(conditions.unchanged);
-      // From here on nothing waits: whoever else edits files does it before or after.
-      const why = this.#fault(action, conditions, read);
+      // Nothing waits here: whoever else edits files does it before or after.
+      const why = this.#fault(action, conditionsOf(this.#index, action), read);
       outcome = why === undefined ? this.#perform(action, part) : failed(why);
       if (outcome.done) commit();
       return outcome;
     } finally {
       if (part !== undefined && outcome?.done !== true) this.#shelf.putBack(part);
+      // A folder that was moved or removed would be held under its old name.
+      if (action.do === "move" || action.do === "remove") this.lookAgain();
     }
   }
 
@@ -154,9 +180,13 @@ export class FolderDisk implements Disposable {
   #fault(
     action: DiskAction,
     { unchanged, absent }: Conditions,
-    read: ReadonlyMap<string, string>,
+    read: AtHand["read"],
   ): string | undefined {
-    if (!unchanged.every((path) => this.#isAsKnown(path, read))) return "it was changed just now";
+    // Whether there is a file where a new one comes is found out when it gets its name.
+    const isNew = (path: string) =>
+      action.do === "write" && liveAt(this.#index, path) === undefined;
+    const isAsKnown = (path: string) => isNew(path) || this.#isAsKnown(path, read);
+    if (!unchanged.every(isAsKnown)) return CHANGED;
     const isFree = absent.every((path) => {
       const there = this.#lstat(path);
       return there === undefined ||
@@ -165,8 +195,7 @@ export class FolderDisk implements Disposable {
     return isFree ? undefined : "something else has its name";
   }
 
-  /** @param read Large files that have just been found to be as known, and what the disk said of them before that. */
-  #isAsKnown(path: string, read: ReadonlyMap<string, string>): boolean {
+  #isAsKnown(path: string, read: AtHand["read"]): boolean {
     const known = liveAt(this.#index, path);
     const there = this.#lstat(path);
     if (known === undefined || there === undefined) return known === there;
@@ -188,6 +217,11 @@ export class FolderDisk implements Disposable {
     if (there.size > MAX_READ_AT_ONCE) return undefined;
     using file = open();
     return file !== undefined && hashOf(file, there.size) === known.sha256;
+  }
+
+  #isLarge(path: string): boolean {
+    const known = liveAt(this.#index, path);
+    return known?.kind === "file" && known.size > MAX_READ_AT_ONCE;
   }
 
   /** Looks into large files of which it cannot be said otherwise whether they are as known. */
@@ -227,11 +261,20 @@ export class FolderDisk implements Disposable {
   /** Nothing is replaced but what is known: another process may have made a file in this very moment. */
   #write(part: Part | undefined, path: string, entry: SyncEntry): Outcome {
     const known = liveAt(this.#index, path);
-    if (known?.kind !== "file") return this.#put(part, path, entry, false);
+    if (known?.kind !== "file") return this.#putNew(part, path, entry);
     const name = this.#keepReplaced(path, known);
     const outcome = this.#put(part, path, entry, true);
     if (outcome.done && name !== undefined) this.#rescue(name, path, known);
     return outcome;
+  }
+
+  #putNew(part: Part | undefined, path: string, entry: SyncEntry): Outcome {
+    try {
+      return this.#put(part, path, entry, false);
+    } catch (error) {
+      if (error instanceof AuthError && error.details.reason === "exists") return failed(CHANGED);
+      throw error;
+    }
   }
 
   /** @returns the name under which it is kept. */
@@ -287,7 +330,7 @@ export class FolderDisk implements Disposable {
       this.#isFileAsKnown(known, kept, () => Deno.openSync(name)) !== false);
     if (!isKnown) {
       moveNew(name, at(place)); // somebody has put another there, or has written to it
-      return failed("it was changed just now");
+      return failed(CHANGED);
     }
     if (known?.kind === "file") this.#shelf.keep(known.sha256, name);
     else Deno.removeSync(name);
@@ -331,6 +374,12 @@ function isOfDisk(error: unknown): error is Error {
 /** What a system says, without names by which only we know the files. */
 function withoutPaths(message: string): string {
   return message.replace(/(: \w+)? '\/.*$/s, "");
+}
+
+/** @throws any error that the disk has no part in. */
+function failedOnDisk(error: unknown): Outcome {
+  if (isOfDisk(error)) return failed(withoutPaths(error.message));
+  throw error;
 }
 
 function failed(reason: string): Outcome {

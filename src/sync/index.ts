@@ -55,6 +55,8 @@ export interface SyncIndex {
   get(path: string): StoredEntry | undefined;
   /** Writes entries, all or none, each with the next number. */
   put(writes: Iterable<IndexWrite>): void;
+  /** Does work that waits for nothing. A program that dies meanwhile has written all that the work writes, or none of it. */
+  together<T>(work: () => T): T;
   /** Notes what the disk says of files whose contents are what is known. That is no change. */
   noteStats(stats: Iterable<readonly [path: string, stat: string]>): void;
   /** Everything that is there, to compare the disk with. */

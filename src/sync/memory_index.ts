@@ -54,6 +54,11 @@ export class MemoryIndex implements SyncIndex {
     }
   }
 
+  /** Does work: nothing outlives the program anyway. */
+  together<T>(work: () => T): T {
+    return work();
+  }
+
   /** Notes what the disk says. */
   noteStats(stats: Iterable<readonly [path: string, stat: string]>): void {
     for (const [path, stat] of stats) {

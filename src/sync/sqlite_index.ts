@@ -109,18 +109,28 @@ export class SqliteIndex implements SyncIndex {
 
   /** Writes entries. */
   put(writes: Iterable<IndexWrite>): void {
+    this.together(() => {
+      for (const { entry, stat, source = "" } of writes) {
+        const { path, kind, deleted, size, mode, mtimeMs, sha256, version } = entry;
+        const facts = [size, mode, mtimeMs, sha256, JSON.stringify(versionToJson(version))];
+        const [folder, gone] = [Number(kind === "directory"), Number(deleted)];
+        const ours = [++this.#seq, stat ?? null, source, foldPath(path)];
+        this.#ask("put", path, folder, gone, ...facts, ...ours);
+      }
+    });
+  }
+
+  /** Writes all that some work writes, or, when it throws, none of it. */
+  together<T>(work: () => T): T {
+    if (this.#db.isTransaction) return work();
     const before = this.#seq;
+    this.#ask("begin");
     try {
-      this.#together(() => {
-        for (const { entry, stat, source = "" } of writes) {
-          const { path, kind, deleted, size, mode, mtimeMs, sha256, version } = entry;
-          const facts = [size, mode, mtimeMs, sha256, JSON.stringify(versionToJson(version))];
-          const [folder, gone] = [Number(kind === "directory"), Number(deleted)];
-          const ours = [++this.#seq, stat ?? null, source, foldPath(path)];
-          this.#ask("put", path, folder, gone, ...facts, ...ours);
-        }
-      });
+      const result = work();
+      this.#ask("commit");
+      return result;
     } catch (error) {
+      if (this.#db.isTransaction) this.#ask("rollback");
       this.#seq = before;
       throw error;
     }
@@ -128,7 +138,7 @@ export class SqliteIndex implements SyncIndex {
 
   /** Notes what the disk says. */
   noteStats(stats: Iterable<readonly [path: string, stat: string]>): void {
-    this.#together(() => {
+    this.together(() => {
       for (const [path, stat] of stats) this.#ask("noteStat", stat, path);
     });
   }
@@ -176,18 +186,6 @@ export class SqliteIndex implements SyncIndex {
   /** Closes the file. */
   [Symbol.dispose](): void {
     if (this.#db.isOpen) this.#db.close();
-  }
-
-  #together(work: () => void): void {
-    if (this.#db.isTransaction) return work();
-    this.#ask("begin");
-    try {
-      work();
-      this.#ask("commit");
-    } catch (error) {
-      if (this.#db.isTransaction) this.#ask("rollback");
-      throw error;
-    }
   }
 
   #entries(name: keyof typeof STATEMENTS, ...values: SQLInputValue[]): StoredEntry[] {

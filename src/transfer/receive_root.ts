@@ -197,14 +197,14 @@ export class ReceiveRoot {
 
   /**
    * The same for a part whose contents are on the disk already: at once, so that what its caller has just looked at is still
-   * so.
+   * so. Where a tree is given, folders are not looked at again for each file.
    *
    * @throws as {@linkcode ReceiveRoot.commit}.
    */
   place(part: Part, path: string, options: CommitOptions = {}): string {
     const time = timeOf(options);
     part.file.utimeSync(time, time);
-    return this.#commit(part, this.#segments(path), options);
+    return this.#commit(part, this.#segments(path), options, options.tree !== undefined);
   }
 
   /**
@@ -254,7 +254,7 @@ export class ReceiveRoot {
   }
 
   /**
-   * Opens a file that is there, to read it.
+   * Opens a file that is there, to read it. Where a tree is given, folders are not looked at again for each file.
    *
    * @returns `undefined` when nothing is there. @throws {AuthError} `not-allowed` when something else is there.
    */
@@ -267,7 +267,10 @@ export class ReceiveRoot {
       if (folder === undefined || found === undefined) return undefined;
       if (!found.isFile) throw notAllowed(path, found.isSymlink ? "is a link" : "is not a file");
       const file = Deno.openSync(folder.join(name));
-      if (folder.shows(file, name, this.dir)) return file;
+      const isIt = given !== undefined && tree.isInPlace(folder)
+        ? isSameInode(file.statSync(), found)
+        : folder.shows(file, name, this.dir);
+      if (isIt) return file;
       file.close();
       throw replaced(path);
     });
@@ -408,6 +411,10 @@ export class ReceiveRoot {
       throw error;
     }
   }
+}
+
+function isSameInode(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
+  return a.ino === b.ino && a.dev === b.dev;
 }
 
 /** A folder, made where it is missing. */

@@ -138,7 +138,9 @@ Deno.test("peers and up show members of any name, and nothing raw", async () => 
   const network = loopback();
   const common = ["up", "--port", "0", "--http-port", "0", "--ephemeral", ...network];
   await using bob = Kith.start([...common, "--name", "bob"]);
-  const said = await bob.says(/bob is up \(tcp \d+, udp \d+, http \d+\), \^C ends\n/);
+  const said = await bob.says(
+    /bob is up \(tcp \d+, udp \d+, http \d+, status at http:\S+\), \^C ends\n/,
+  );
   const address = `127.0.0.1:${/tcp (\d+)/.exec(said)?.[1]}`;
   const discoveryPort = Number(network.at(-1));
   await using evil = await Peer.open({

@@ -18,7 +18,7 @@ Deno.test("ContentShelf keeps more whole parts than it keeps open, and closes th
     for (const [n, sha256] of hashes.entries()) {
       const grown = await shelf.begin(sha256, 1);
       grown.part.file.writeSync(new Uint8Array([n]));
-      await shelf.finish(sha256, grown);
+      await shelf.finish(sha256, grown, 1);
     }
     for (const [n, sha256] of hashes.slice(10).entries()) {
       const part = shelf.take(sha256);

@@ -11,6 +11,7 @@ import { readEnv } from "../../secure/secret_file.ts";
 import { resolveHome } from "../../state/home.ts";
 import { VERSION } from "../../version.ts";
 import type { Options } from "../options.ts";
+import { readTable } from "../live_table.ts";
 import type { Output } from "../output.ts";
 import type { Paint } from "../paint.ts";
 import { onToggle } from "../pause_signal.ts";
@@ -63,6 +64,7 @@ export async function runHosted(
     line: lineOf(options.given(), options.args),
     json: output.json,
     interactive: output.interactive,
+    live: output.live,
     cwd,
     ...await networkOf(options),
   });
@@ -123,6 +125,8 @@ function show(message: ControlMessage, output: Output): void {
       return output.note(textOf(message, "text"), paintOf(message));
     case "progress":
       return output.progress(textOf(message, "text"));
+    case "table":
+      return output.table(readTable(decodeFacts(message, "table")));
     case "bytes":
       return output.bytes(Uint8Array.fromBase64(textOf(message, "bytes")));
     case "log": {

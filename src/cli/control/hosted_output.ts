@@ -6,6 +6,7 @@
 
 import type { LogFields, Logger } from "../../log.ts";
 import { encodeJson } from "../../wire/json.ts";
+import type { LiveTable } from "../live_table.ts";
 import { Output } from "../output.ts";
 import type { Paint } from "../paint.ts";
 import type { ControlLine } from "./control_line.ts";
@@ -14,13 +15,15 @@ import { encodeFacts, type RunMessage } from "./messages.ts";
 /** See the module. */
 export class HostedOutput extends Output {
   override readonly interactive: boolean;
+  override readonly live: boolean;
   override readonly log: Logger;
   readonly #line: ControlLine;
 
   /** Prints to who asked. */
-  constructor(line: ControlLine, { json, interactive }: RunMessage) {
+  constructor(line: ControlLine, { json, interactive, live }: RunMessage) {
     super({ json, level: "error" });
     this.interactive = interactive;
+    this.live = live === true;
     this.log = remoteLogger(line);
     this.#line = line;
   }
@@ -39,6 +42,11 @@ export class HostedOutput extends Output {
   /** See {@linkcode Output.note}. */
   override note(text: string, paint?: Paint): void {
     this.#line.send({ type: "note", text, ...shade(paint) });
+  }
+
+  /** See {@linkcode Output.table}. */
+  override table(table: LiveTable): void {
+    this.#line.send({ type: "table", table: encodeJson(table) });
   }
 
   /** See {@linkcode Output.progress}. */

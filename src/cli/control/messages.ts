@@ -5,7 +5,7 @@
  * command line                        running peer
  *   run: verb, line, ...       ->
  *                              <-     own: it is not for me          (the command line opens a peer of its own)
- *                              <-     result, note, progress, log    (what the verb prints, as it prints it)
+ *                              <-     result, note, progress, log, table  (what the verb prints, as it prints it)
  *                              <-     read                           (what stands on stdin is wanted)
  *   input: bytes, or the end   ->
  *                              <-     pausable                       (a signal may stop it for a while)
@@ -51,6 +51,8 @@ export interface RunMessage extends ControlMessage {
   readonly json: boolean;
   /** Whether progress can be shown. */
   readonly interactive: boolean;
+  /** Whether a table can be shown that changes in its place. */
+  readonly live?: boolean;
   /** Where relative paths begin. */
   readonly cwd: string;
   /** Ids of the keys of the network that was asked for; absent where none was, which means the running peer's. */
@@ -69,6 +71,7 @@ export function readRun(message: ControlMessage): RunMessage {
   for (const field of ["json", "interactive"]) {
     isRight(field, typeof message[field] === "boolean");
   }
+  isRight("live", message.live === undefined || typeof message.live === "boolean");
   isRight("line", isTexts(message.line));
   isRight("network", message.network === undefined || isTexts(message.network));
   return message as RunMessage; // each field was looked at

@@ -91,7 +91,10 @@ export const FIND_VERBS: Verbs = {
       interface: FIND_OPTIONS.interface as OptionSpecs[string],
       peer: { value: "HOST:PORT", help: "somebody who should be there", repeats: true },
       timeout: { value: "SECONDS", help: "how long to wait for answers (default: 1)" },
-      dump: { help: "also what a maintainer asks for, without keys and names, to show to others" },
+      dump: {
+        help:
+          "also what a maintainer asks for, without keys and names, to show to others; with the last messages of the peer that is up",
+      },
     },
     load: () => import("../doctor.ts"),
   },

@@ -126,10 +126,15 @@ export const PEER_VERBS: Verbs = {
         "tcp: number?, udp: number?, http: number?, network: object, peers: list, " +
         "members: list, topics: list, dht: object?, transfers: list, limits: list, " +
         "counters: object",
+      frame: "atMs: number, direction, kind, bytes: number, link: number",
     },
     permissions: `--allow-net=unix:HOME/control/up.sock ${HOME_PERMISSIONS}`,
-    options: { ...COMMON_OPTIONS, home: IDENTITY_OPTIONS.home as OptionSpecs[string] },
-    hosted: [],
+    options: {
+      ...COMMON_OPTIONS,
+      home: IDENTITY_OPTIONS.home as OptionSpecs[string],
+      frames: { help: "its last messages instead: when, which way, of which kind, how large" },
+    },
+    hosted: ["frames"],
     load: () => import("../status.ts"),
   },
 };
