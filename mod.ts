@@ -206,7 +206,6 @@ export {
   MAX_CURSOR_CHARS,
   MAX_MESSAGE_BYTES,
   type MessageName,
-  type MessageName,
   type Overflow,
   PeerConnectGossip,
   type PeerConnectGossipOptions,
@@ -231,6 +230,7 @@ export {
   TopicSubscription,
   type TopicSubscriptionParts,
   type TopicVerdict,
+  type TracedMessage,
   traceOfMessage,
 } from "./src/gossip/mod.ts";
 export {

@@ -14,6 +14,7 @@ import { findAll } from "./discovery/find_all.ts";
 import type { ForeignDiscovery, ForeignPeer } from "./discovery/foreign.ts";
 import type { Handler, HandlerOptions } from "./endpoint/dispatcher.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
+import type { FlightRecorder } from "./endpoint/flight_recorder.ts";
 import type { Link } from "./endpoint/link.ts";
 import type { RequestOptions } from "./endpoint/outgoing.ts";
 import type { UdpPort } from "./endpoint/udp_port.ts";
@@ -216,6 +217,11 @@ export class Peer implements AsyncDisposable {
   /** What happened, how often. */
   get metrics(): Metrics {
     return this.endpoint.metrics;
+  }
+
+  /** Its last messages: when, which way, of which kind and how large, never what they say. */
+  get flightRecorder(): FlightRecorder {
+    return this.endpoint.recorder;
   }
 
   /** The transfers at work: what it sends first, then what comes in. */

@@ -4,11 +4,17 @@
  * @module
  */
 
-import { systemClock } from "../clock.ts";
+import { sleep, systemClock } from "../clock.ts";
 import { localInterfaces } from "../discovery/interfaces.ts";
 import { isLoopback } from "../endpoint/limits.ts";
 import { DEFAULT_HTTP_PORT } from "../endpoint/web.ts";
-import { ClosedError, InvalidPacketError, NotFoundError } from "../errors.ts";
+import {
+  ClosedError,
+  InvalidPacketError,
+  NotFoundError,
+  TimeoutError,
+  TransportError,
+} from "../errors.ts";
 import { printable } from "../log.ts";
 import { Metrics } from "../metrics.ts";
 import { Peer } from "../peer.ts";
@@ -27,6 +33,9 @@ import { interrupted } from "./running.ts";
 import { parseStatus, type StatusAudience, statusUrl } from "./status_audience.ts";
 import { SyncReport } from "./sync_report.ts";
 import type { Invocation } from "./verbs.ts";
+
+/** Time between two attempts to join a hub that is not there yet. */
+const RETRY_MS = 2_000;
 
 /** Keeps a folder alike with others. @returns the exit status: 1 when with `--once` not everything could be done. */
 export async function run(invocation: Invocation): Promise<number | void> {
@@ -90,7 +99,6 @@ async function serve(invocation: Invocation, dir: string): Promise<void> {
   existing(dir, "folder", Deno.statSync);
   await using sync = await peer.folder(dir, { readOnly: options.has("read-only") });
   sync.serve({ keysForAll });
-  const hubs = await Promise.all(urls.map((url) => sync.join(url, joining)));
   const audience = parseStatus(options);
   const status = statusUrl(peer, audience, tls !== undefined);
   announce({
@@ -102,9 +110,34 @@ async function serve(invocation: Invocation, dir: string): Promise<void> {
   }, output);
   const report = new SyncReport(sync, output, { endsWithClient: options.has("once") });
   if (audience !== "off") showStatus(peer, sync, audience);
-  await Promise.race([interrupted(signal), report.ended, failureOf(hubs)]);
+  const hubs: JoinedHub[] = [];
+  const joined = urls.map(async (url) => {
+    const hub = await joinOnceThere(sync, url, joining, invocation);
+    hubs.push(hub);
+    await failureOf(hub);
+  });
+  await Promise.race([interrupted(signal), report.ended, ...joined]);
   await sync.close();
   await report.finish(hubs);
+}
+
+/** Joins a hub that may not be up yet, as where two join each other. @throws when it refuses. */
+async function joinOnceThere(
+  sync: FolderSync,
+  url: string,
+  joining: JoinHubOptions,
+  { output, signal }: Invocation,
+): Promise<JoinedHub> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await sync.join(url, joining);
+    } catch (error) {
+      const isAway = error instanceof TransportError || error instanceof TimeoutError;
+      if (!isAway) throw error;
+      if (attempt === 1) output.note(`${printable(error.message, 300)}; it is tried again`);
+      await sleep(systemClock, RETRY_MS, { signal });
+    }
+  }
 }
 
 /** Keeps a folder alike with one that is served elsewhere. */
@@ -132,7 +165,7 @@ async function join(invocation: Invocation, dir: string, url: string): Promise<n
   const report = new SyncReport(sync, output, { dryRun });
   const isDone = once
     ? await Promise.race([dryRun ? planOf(hub) : hub.sync(), interrupted(signal)])
-    : await Promise.race([interrupted(signal), failureOf([hub])]);
+    : await Promise.race([interrupted(signal), failureOf(hub)]);
   await sync.close();
   await report.finish([hub]);
   return isDone === false ? 1 : 0;
@@ -150,9 +183,9 @@ async function planOf(hub: JoinedHub): Promise<true> {
   return true;
 }
 
-/** Rejects with why the first of some hubs is lost for good. */
-async function failureOf(hubs: readonly JoinedHub[]): Promise<never> {
-  const why = await Promise.race(hubs.map((hub) => hub.closed.then((error) => error)));
+/** Rejects, once a hub is lost for good, with why. */
+async function failureOf(hub: JoinedHub): Promise<never> {
+  const why = await hub.closed;
   throw why ?? new ClosedError("The hub has ended the session");
 }
 

@@ -21,6 +21,7 @@ import type { Session } from "../session/session.ts";
 import type { Sessions } from "../session/sessions.ts";
 import type { Offer } from "../transfer/offer.ts";
 import type { ReceiveEvent } from "../transfer/receive.ts";
+import { exportCounters } from "../telemetry.ts";
 import { type Address, formatAddress, isWildcard } from "../transport/transport.ts";
 import { ControlServer } from "./control/control_server.ts";
 import { parsePart, takePart } from "./dht_up.ts";
@@ -58,6 +59,7 @@ export async function run(invocation: Invocation): Promise<void> {
   peer.serve({ maxClients: options.integer("max-clients") ?? MAX_CLIENTS, ...project });
   peer.endpoint.use(logCalls(output.log));
   peer.endpoint.use(countCalls(peer.metrics));
+  using _exporting = exportCounters(peer.metrics, { peer: peer.peerId });
   const sessions = peer.sessions({ accept: ({ dataType }) => dataType === "json" || "json only" });
   const page = options.has("page") ? peer.page(shareFrom) : undefined;
   if (shownTo !== "off") peer.statusPage({ allowRemote: shownTo === "all" });

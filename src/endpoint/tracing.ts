@@ -56,7 +56,7 @@ export class Step {
   readonly #say: (code: string | undefined) => void;
   #isOver = false;
 
-  /** @param say Told when it is over. */
+  /** A step that has begun. @param say Told when it is over. */
   constructor(span: Span, say: (code: string | undefined) => void) {
     this.trace = span.trace;
     this.#span = span;
@@ -97,7 +97,7 @@ export class Tracing {
   readonly #isChatty: boolean;
   readonly #begins: boolean;
 
-  /** @param log Told of every step, at `debug`, if it wants to hear of every message. */
+  /** Begins none yet. @param log Told of every step, at `debug`, if it wants to hear of every message. */
   constructor(log: Logger, clock: Clock) {
     this.#log = log;
     this.#clock = clock;

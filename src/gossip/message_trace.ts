@@ -17,8 +17,8 @@ import { type Trace, traceOf } from "../trace.ts";
 import { topicKeyOf } from "./envelope.ts";
 import type { TopicMessage } from "./topic_message.ts";
 
-/** What names a message. */
-export type MessageName = Pick<TopicMessage, "topic" | "from" | "seq">;
+/** What names a message, and its topic. */
+export type TracedMessage = Pick<TopicMessage, "topic" | "from" | "seq">;
 
 /**
  * The trace of a message of a topic: what is done because of it, within `withTrace`, has the same id everywhere.
@@ -35,7 +35,7 @@ export type MessageName = Pick<TopicMessage, "topic" | "from" | "seq">;
  *
  * @throws {TypeError | RangeError} for a topic or a peer id that is none.
  */
-export function traceOfMessage({ topic, from, seq }: MessageName): Trace {
+export function traceOfMessage({ topic, from, seq }: TracedMessage): Trace {
   const number = new Uint8Array(8);
   new DataView(number.buffer).setBigUint64(0, BigInt(seq));
   const hash = createHash("sha256").update("kith trace\n").update(topicKeyOf(topic));
@@ -59,7 +59,7 @@ export class MessageTracing {
   }
 
   /** One of ours is on its way. */
-  published(name: MessageName, cause: Trace | undefined): void {
+  published(name: TracedMessage, cause: Trace | undefined): void {
     if (this.#isWanted) this.#say("published", name, cause ? { cause: cause.traceId } : {});
   }
 
@@ -70,7 +70,7 @@ export class MessageTracing {
 
   #say(
     what: "published" | "message came",
-    name: MessageName,
+    name: TracedMessage,
     more: Readonly<Record<string, string | number>>,
   ): void {
     const above = traceOfMessage(name);

@@ -24,7 +24,7 @@ export {
   type TopicOptions,
   type TopicStatus,
 } from "./gossip_options.ts";
-export { type MessageName, traceOfMessage } from "./message_trace.ts";
+export { type TracedMessage, traceOfMessage } from "./message_trace.ts";
 export { GOSSIP_DEFAULTS, type GossipTuning } from "./options.ts";
 export { type GossipMessage as RumorMessage, type RumorOptions } from "./rumor.ts";
 export {
