@@ -37,6 +37,23 @@ const ADVICE: readonly Advice[] = [
     text: () => "The disk is full: make room, or name a folder on another one",
   },
   {
+    when: ({ message }) => /invalid peer certificate: UnknownIssuer/.test(message),
+    text: () => "With --ca F the authority in that file is trusted, too",
+  },
+  {
+    when: ({ message }) => /WebSocket.*invalid HTTP version/.test(message),
+    text: () => "It may speak TLS: try wss://",
+  },
+  {
+    when: ({ message }) => /WebSocket.*tcp connect error/.test(message),
+    text: () => "Nobody listens there: see that it is up, at that port, and not only for 127.0.0.1",
+  },
+  {
+    when: ({ message }) => /^A key is needed/.test(message),
+    text: () =>
+      "Who serves it makes one by: kith invite --scope folder:NAME; show it with --invite-file",
+  },
+  {
     when: (error) => error instanceof NotFoundError && error.code === "no-peer",
     text: () => "kith doctor says what may be in the way",
   },

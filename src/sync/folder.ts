@@ -4,14 +4,14 @@
  * @module
  */
 
-import { type Clock, systemClock, type Timer } from "../clock.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { ClosedError, NotFoundError } from "../errors.ts";
 import { type Logger, printable, silentLogger } from "../log.ts";
-import type { HeldTree } from "../transfer/held_tree.ts";
 import { ReceiveRoot } from "../transfer/receive_root.ts";
 import { Watchers } from "../watchers.ts";
 import { changesOf, isVisible } from "./changes.ts";
 import { ContentShelf } from "./content_shelf.ts";
+import { ContentSource } from "./content_source.ts";
 import type { SyncEntry } from "./entry.ts";
 import { FolderDisk } from "./folder_disk.ts";
 import type { SyncEvent } from "./folder_events.ts";
@@ -34,9 +34,6 @@ const MAX_SAME_FAILURES = 3;
 
 /** Looks at the whole folder because of entries that came together: of more, each is tried once. */
 const MAX_LOOKS = 20;
-
-/** Folders are held open for so long to read from them. */
-const HOLD_MS = 250;
 
 /** What cannot be done, and is as good as done. */
 const FOLDER_STAYS = "a folder has to stay";
@@ -103,9 +100,9 @@ export class SyncFolder implements AsyncDisposable {
   #untold: SyncEvent[] | undefined = [];
   readonly #listeners = new Set<(changes: readonly FolderChange[]) => void>();
   readonly #look: FolderLook;
+  readonly #source: ContentSource;
   readonly #closing = new AbortController();
   #last: Promise<unknown> = Promise.resolve();
-  #reading: { readonly seq: number; readonly tree: HeldTree; readonly timer: Timer } | undefined;
 
   private constructor(root: ReceiveRoot, options: SyncFolderOptions) {
     const { index, ignore, clock = systemClock, log = silentLogger } = options;
@@ -123,6 +120,7 @@ export class SyncFolder implements AsyncDisposable {
     const mark = dryRun ? undefined : () => markFolder(root.dir, index.replica, { readOnly });
     const apart = partBelow(root.dir, options.homeDir);
     this.#look = new FolderLook({ dir: root.dir, index, ignore, apart, clock, tell, signal, mark });
+    this.#source = new ContentSource({ root, index, clock, log });
     this.#disk = new FolderDisk(root, index, this.shelf, () => clock.wallMs());
   }
 
@@ -232,7 +230,8 @@ export class SyncFolder implements AsyncDisposable {
     const shared = entries.filter(({ path, kind }) => this.shares(path, kind));
     return this.#inTurn(async () => {
       const { index, shelf } = this;
-      const missing = new Set(wantedContents(index, shared).filter((e) => !shelf.has(e.sha256)));
+      const elsewhere = shared.filter(({ sha256 }) => !shelf.has(sha256));
+      const missing = new Set(wantedContents(index, elsewhere));
       const there = shared.filter((entry) => !missing.has(entry));
       try {
         return [...missing, ...await this.#takeAll(there, source)];
@@ -245,34 +244,7 @@ export class SyncFolder implements AsyncDisposable {
 
   /** Opens a file that has, as far as is known, these contents. @returns `undefined` when there is none. */
   openContents(sha256: string): Deno.FsFile | undefined {
-    for (const { path, size } of this.index.withContents(sha256)) {
-      try {
-        const file = this.#root.openFile(path, this.#treeToRead());
-        if (file?.statSync().size === size) return file;
-        file?.close();
-      } catch (error) {
-        this.log.debug("contents not readable", { path: printable(path), error: String(error) });
-      }
-    }
-    return undefined;
-  }
-
-  /** Folders that are held to read from, as long as nothing changes, and not for long. */
-  #treeToRead(): HeldTree {
-    const { seq } = this.index;
-    if (this.#reading?.seq !== seq) this.#letGo();
-    this.#reading ??= {
-      seq,
-      tree: this.#root.hold(),
-      timer: this.clock.after(HOLD_MS, () => this.#letGo()),
-    };
-    return this.#reading.tree;
-  }
-
-  #letGo(): void {
-    this.#reading?.timer.cancel();
-    this.#reading?.tree[Symbol.dispose]();
-    this.#reading = undefined;
+    return this.#source.open(sha256);
   }
 
   /** Opens the file that is under a path now, whatever is in it. */
@@ -284,7 +256,7 @@ export class SyncFolder implements AsyncDisposable {
   async close(): Promise<void> {
     this.#closing.abort(new ClosedError("The folder was closed"));
     await this.#last;
-    this.#letGo();
+    this.#source[Symbol.dispose]();
     this.#disk[Symbol.dispose]();
     this.shelf[Symbol.dispose]();
     this.#events.close();

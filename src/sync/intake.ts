@@ -86,6 +86,7 @@ export function renamesIn<G extends SyncEntry>(
     if (ours === undefined || ours.deleted || ours.kind !== "file") continue;
     byContents.set(ours.sha256, [...byContents.get(ours.sha256) ?? [], entry]);
   }
+  if (byContents.size === 0) return [];
   return live.flatMap((entry): [G, SyncEntry][] => {
     if (entry.kind !== "file" || !(index.get(entry.path)?.deleted ?? true)) return [];
     const from = byContents.get(entry.sha256)?.shift();

@@ -51,6 +51,9 @@ const STATEMENTS = {
   setMark: "INSERT OR REPLACE INTO marks VALUES (?, ?, ?)",
 } as const;
 
+/** Entries that are remembered until the next change. */
+const MAX_LATELY = 16;
+
 /**
  * Keeps an index in a file; see {@linkcode SyncIndex}. Every method throws {@linkcode UnsupportedError} when the file
  * fails, and {@linkcode ClosedError} after it was disposed of.
@@ -61,6 +64,8 @@ export class SqliteIndex implements SyncIndex {
   readonly #db: DatabaseSync;
   readonly #path: string;
   readonly #statements = new Map<string, StatementSync>();
+  /** What was asked for since the last change. */
+  readonly #lately = new Map<string, StoredEntry | undefined>();
   #seq: number;
 
   private constructor(db: DatabaseSync, path: string) {
@@ -104,7 +109,12 @@ export class SqliteIndex implements SyncIndex {
 
   /** What is under a path. */
   get(path: string): StoredEntry | undefined {
-    return this.#entries("get", path)[0];
+    // A step is decided and carried out by what is under one path, which many ask for.
+    if (this.#lately.has(path)) return this.#lately.get(path);
+    if (this.#lately.size >= MAX_LATELY) this.#lately.clear();
+    const [entry] = this.#entries("get", path);
+    this.#lately.set(path, entry);
+    return entry;
   }
 
   /** Writes entries. */
