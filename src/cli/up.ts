@@ -5,7 +5,6 @@
  */
 
 import type { PeerEvent, PeerTable } from "../endpoint/peer_table.ts";
-import { isLoopback } from "../endpoint/source.ts";
 import { NotFoundError, PeerError } from "../errors.ts";
 import { describeEvent } from "../membership/description.ts";
 import type { PeerConnectRumor } from "../gossip/dialects/peerconnect_gossip.ts";
