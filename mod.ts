@@ -68,7 +68,7 @@ export {
   printable,
   silentLogger,
 } from "./src/log.ts";
-export { exportCounters } from "./src/telemetry.ts";
+export { exportCounters, type SpanFacts } from "./src/telemetry.ts";
 export { formatTrace, newTrace, parseTrace, type Trace } from "./src/trace.ts";
 export { type Counter, Metrics } from "./src/metrics.ts";
 export {

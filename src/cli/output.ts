@@ -38,7 +38,7 @@ export class Output {
     this.json = json;
     this.interactive = Deno.stderr.isTerminal();
     this.live = !json && Deno.stdout.isTerminal();
-    const write = (line: string) => this.#line(json ? escapeUnsafe(line) : line);
+    const write = (line: string) => this.note(json ? escapeUnsafe(line) : line);
     this.log = structuredLog({ levels: level, json, write });
   }
 
@@ -71,11 +71,6 @@ export class Output {
   table(table: LiveTable): void {
     this.#screen ??= openScreen();
     this.#screen.draw(table);
-  }
-
-  #line(text: string): void {
-    this.#clearProgress();
-    print(Deno.stderr, showable(text) + "\n");
   }
 
   #clearProgress(): void {

@@ -21,7 +21,7 @@ const MAX_CHARS = 200;
 
 /** Invites and API keys, or the beginning of one, and private keys in PEM. */
 const SECRETS =
-  /\bkith(?:key)?1\.[A-Za-z0-9._~+/=-]*|-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*-----|$)/g;
+  /kith(?:key)?1\.[A-Za-z0-9._~+/=-]{8,}|-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*-----|$)/g;
 
 /** Names of fields whose value is nobody's business. */
 const SECRET_NAME =

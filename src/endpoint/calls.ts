@@ -19,7 +19,7 @@ import type { Link } from "./link.ts";
 import { countRefusal, LinkShare } from "./resources.ts";
 import type { HandlerSlots } from "./slots.ts";
 import { isAsyncIterable } from "./stream.ts";
-import { currentTrace, type Tracing, withTrace } from "./tracing.ts";
+import type { Tracing } from "./tracing.ts";
 
 /** Most messages of one peer at work at the same time on one connection, unless told otherwise. */
 export const MAX_ACTIVE_REQUESTS: number = LIMITS.maxActiveRequests.default;
@@ -171,10 +171,8 @@ export class Calls {
     const { header, id, came } = call;
     const step = this.#options.tracing.answering(header, this.#label, came, id !== 0);
     call.step = step;
-    if (step !== undefined) return step.run(() => this.#handle(registration, call, borrowed));
-    if (currentTrace() === undefined) return this.#handle(registration, call, borrowed);
-    // That of whoever made room for it is not its own.
-    return withTrace(undefined, () => this.#handle(registration, call, borrowed));
+    if (step === undefined) return this.#handle(registration, call, borrowed);
+    return step.run(() => this.#handle(registration, call, borrowed));
   }
 
   #handle({ handler }: Registration, call: Call, borrowed: boolean): Promise<void> | undefined {

@@ -24,7 +24,7 @@ import { ReplyCache } from "./reply_cache.ts";
 import type { RequestEvent } from "./requests_dispatcher.ts";
 import { isAsyncIterable } from "./stream.ts";
 import { termsOf } from "./terms.ts";
-import { currentTrace, type Step, type Tracing, withTrace } from "./tracing.ts";
+import type { Step, Tracing } from "./tracing.ts";
 
 /** Longest text of an error that stands for an answer that cannot be sent, in UTF-16 units. */
 const MAX_TEXT_CHARS = 500;
@@ -136,9 +136,8 @@ export class DatagramIncoming {
     const whom = () => printable(formatAddress(call.remote), 100);
     const step = this.#options.tracing.answering(call.header, whom, came, call.id !== 0);
     call.step = step;
-    if (step !== undefined) return step.run(() => this.#run(handler, body, call));
-    if (currentTrace() === undefined) return this.#run(handler, body, call);
-    return withTrace(undefined, () => this.#run(handler, body, call));
+    if (step === undefined) return this.#run(handler, body, call);
+    return step.run(() => this.#run(handler, body, call));
   }
 
   /** Calls a handler. Never throws or rejects. */

@@ -81,6 +81,7 @@ export class ContentFetcher {
   /** What others wait for since the connection was cut, should we come to it. */
   readonly #lettingGo = new Set<string>();
   #ids = 0;
+  #watching: Timer | undefined;
   #nudge: { readonly timer: Timer; readonly delayMs: number } | undefined;
   #closed = false;
   /** Bytes of messages with contents that have come. */
@@ -147,6 +148,7 @@ export class ContentFetcher {
   close(): void {
     this.#closed = true;
     this.#nudge?.timer.cancel();
+    this.#unwatch();
     const end = { reason: "the connection ended" };
     for (const { ended } of this.#fetchings.values()) ended.resolve(end);
     this.#fetchings.clear();
@@ -186,7 +188,6 @@ export class ContentFetcher {
 
   async #getRest(fetching: Fetching): Promise<End> {
     const { entry, grown, ended } = fetching;
-    const watching = this.#watch(fetching);
     try {
       if (this.#closed) ended.resolve({ reason: "the connection ended" });
       else if (this.#lettingGo.has(entry.sha256)) ended.resolve({ reason: LET_GO });
@@ -194,8 +195,8 @@ export class ContentFetcher {
       else this.#ask(fetching);
       return await ended.promise;
     } finally {
-      watching.cancel();
       this.#fetchings.delete(fetching.id);
+      if (this.#fetchings.size === 0) this.#unwatch();
     }
   }
 
@@ -222,10 +223,12 @@ export class ContentFetcher {
     const signs = older?.blocks.signs ?? new Uint8Array();
     const [blockBytes, signsBytes] = [older?.blocks.blockBytes ?? 0, signs.length];
     fetching.ungranted = 0;
+    fetching.heardMs = this.#options.clock.now();
     this.#send({ type: "want", id, sha256, size, offset, blockBytes, signsBytes });
     for (let at = 0; at < signs.length; at += PAYLOAD_BYTES) {
       this.#send({ type: "signs", id, signs: signs.subarray(at, at + PAYLOAD_BYTES) });
     }
+    if (this.#watching === undefined) this.#watch();
     this.#nudgeLater();
   }
 
@@ -343,18 +346,23 @@ export class ContentFetcher {
     this.#options.send(encodeContent(frame)).catch(() => {});
   }
 
-  #watch(fetching: Fetching): { cancel(): void } {
+  #unwatch(): void {
+    this.#watching?.cancel();
+    this.#watching = undefined;
+  }
+
+  /** Looks when the one that was heard of longest ago should have been heard of again. */
+  #watch(): void {
     const { clock } = this.#options;
-    const look = () => {
-      const quietMs = clock.now() - fetching.heardMs;
-      if (quietMs < STALL_MS) {
-        timer = clock.after(STALL_MS - quietMs, look);
-        return;
+    const heardMs = Math.min(...Array.from(this.#fetchings.values(), ({ heardMs }) => heardMs));
+    this.#watching = clock.after(heardMs + STALL_MS - clock.now(), () => {
+      this.#watching = undefined;
+      for (const fetching of [...this.#fetchings.values()]) {
+        if (clock.now() - fetching.heardMs < STALL_MS) continue;
+        this.#drop(fetching);
+        fetching.ended.resolve({ reason: "the other side does not send it" });
       }
-      this.#drop(fetching);
-      fetching.ended.resolve({ reason: "the other side does not send it" });
-    };
-    let timer = clock.after(STALL_MS, look);
-    return { cancel: () => timer.cancel() };
+      if (this.#fetchings.size > 0) this.#watch();
+    });
   }
 }

@@ -8,6 +8,7 @@ import { ContentFetcher } from "./content_fetcher.ts";
 import { decodeContent } from "./content_frames.ts";
 import { ContentSender } from "./content_sender.ts";
 import type { SyncFolder } from "./folder.ts";
+import { liveAt } from "./index.ts";
 
 /** What a link needs. */
 export interface ContentLinkOptions {
@@ -30,7 +31,9 @@ export class ContentLink {
   /** Does nothing yet. */
   constructor({ folder, send, nudges, onBytes }: ContentLinkOptions) {
     const { shelf, clock } = folder;
-    const openOlder = (path: string) => folder.openFile(path);
+    const openOlder = (path: string) => {
+      return liveAt(folder.index, path) === undefined ? undefined : folder.openFile(path);
+    };
     this.fetcher = new ContentFetcher({ shelf, openOlder, send, clock, nudges, onBytes });
     const open = (sha256: string) => folder.openContents(sha256);
     this.#sender = new ContentSender({ open, send, clock, slots: shelf.reading });

@@ -21,6 +21,9 @@ const MAX_BATCH_BYTES = 64 * 1024 * 1024;
 /** What is left free on the disk, whatever comes. */
 const MIN_FREE_BYTES = 64 * 1024 * 1024;
 
+/** So much may come before it is asked again what is free: a part of what is left free. */
+const MAX_UNASKED_BYTES = 16 * 1024 * 1024;
+
 /** Progress is told no more often. */
 const TELL_EVERY_MS = 100;
 
@@ -39,6 +42,8 @@ export class Taker {
   readonly #fetcher: ContentFetcher;
   readonly #peer: string;
   #progress: Progress | undefined;
+  /** What may come before it is asked again what is free. */
+  #roomBytes = 0;
 
   /** Takes nothing yet. @param peer What the other side is called in events. */
   constructor(folder: SyncFolder, fetcher: ContentFetcher, peer: string) {
@@ -71,6 +76,7 @@ export class Taker {
     const ofBytes = files.reduce((sum, { size }) => sum + size, 0);
     const progress = { files: 0, ofFiles: files.length, bytes: 0, ofBytes, toldMs: -Infinity };
     this.#progress = progress;
+    this.#roomBytes = 0;
     try {
       return failed.length + await this.#takeFiles(files, source, progress);
     } finally {
@@ -118,9 +124,7 @@ export class Taker {
       this.addBytes(entry.size);
       return true;
     }
-    const free = freeBytes(folder.dir);
-    const hasRoom = free === undefined || entry.size <= free - MIN_FREE_BYTES;
-    const reason = hasRoom
+    const reason = this.#hasRoom(entry.size)
       ? await this.#fetcher.fetch(entry)
       : "less than 64 MiB of the disk would stay free";
     if (reason === undefined) return true;
@@ -129,6 +133,19 @@ export class Taker {
       folder.tell({ type: "failed", path: entry.path, reason });
     }
     return false;
+  }
+
+  /** Whether the disk has room for so many bytes more. */
+  #hasRoom(bytes: number): boolean {
+    this.#roomBytes -= bytes;
+    // It is asked now and then, and before anything is refused.
+    if (this.#roomBytes < 0) {
+      const free = freeBytes(this.#folder.dir) ?? Infinity;
+      const room = free - MIN_FREE_BYTES - bytes;
+      this.#roomBytes = Math.min(room, MAX_UNASKED_BYTES);
+      return room >= 0;
+    }
+    return true;
   }
 
   #tell(progress: Progress, isLast = false): void {

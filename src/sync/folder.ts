@@ -360,7 +360,7 @@ export class SyncFolder implements AsyncDisposable {
     return this.index.together(() => {
       for (let next = steps.next(); !next.done; next = steps.next()) {
         const step = next.value;
-        const outcome = this.#disk.carryOutNow(step.disk, () => this.#commit(step, "there"));
+        const outcome = this.#disk.carryOutNow(step.disk, (stat) => this.#commit(step, "there", stat));
         if (outcome === undefined) return { step };
         if (!outcome.done) return { step, reason: outcome.reason };
       }
@@ -370,16 +370,16 @@ export class SyncFolder implements AsyncDisposable {
 
   /** @returns what went wrong. */
   async #carryOut(step: Step, by: "here" | "there"): Promise<string | undefined> {
-    const outcome = await this.#disk.carryOut(step.disk, () => this.#commit(step, by));
+    const outcome = await this.#disk.carryOut(step.disk, (stat) => this.#commit(step, by, stat));
     return outcome.done ? undefined : outcome.reason;
   }
 
-  #commit(step: Step, by: "here" | "there"): void {
+  #commit(step: Step, by: "here" | "there", stat?: string): void {
     const { index } = this;
     const changes = changesOf(index, step, "");
     const visible = changes.filter((change) => isVisible(index, change));
     const sources = new Map(step.writes.map(({ entry, source = "" }) => [entry.path, source]));
-    commitStep(index, step, (path) => this.#disk.statOf(path));
+    commitStep(index, step, (path) => stat ?? this.#disk.statOf(path));
     if (step.disk.do === "copy") {
       this.tell({ type: "conflict", path: step.disk.from, keptAs: step.disk.to });
     }

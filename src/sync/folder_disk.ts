@@ -40,14 +40,16 @@ interface AtHand {
   readonly read: ReadonlyMap<string, string>;
 }
 
+type Commit = (stat?: string) => void;
+
 const NOTHING_READ: ReadonlyMap<string, string> = new Map();
 
 const CHANGED = "it was changed just now";
 
 /** What became of an action. */
 export type Outcome =
-  /** It was done. */
-  | { readonly done: true }
+  /** It was done. `stat` is what the disk says of the file that was put into its place, where one was. */
+  | { readonly done: true; readonly stat?: string }
   /** Somebody has changed what it is about: nothing was done. `reason` is what is in the way, if it is still there. */
   | { readonly done: false; readonly reason: string };
 
@@ -72,9 +74,9 @@ export class FolderDisk implements Disposable {
   /**
    * Does what an action says, if what it is about is as the index knows it.
    *
-   * @param commit Called when it was done, before anybody else has a turn.
+   * @param commit Called when it was done, before anybody else has a turn; with what is said of it in {@linkcode Outcome}.
    */
-  async carryOut(action: DiskAction, commit: () => void): Promise<Outcome> {
+  async carryOut(action: DiskAction, commit: Commit): Promise<Outcome> {
     try {
       const read = await this.#readLarge(conditionsOf(this.#index, action).unchanged);
       const part = await this.#contentsFor(action);
@@ -90,7 +92,7 @@ export class FolderDisk implements Disposable {
    *
    * @returns `undefined` when something has to be waited for: contents that are not on the shelf, or a look into a large file.
    */
-  carryOutNow(action: DiskAction, commit: () => void): Outcome | undefined {
+  carryOutNow(action: DiskAction, commit: Commit): Outcome | undefined {
     try {
       const { unchanged } = conditionsOf(this.#index, action);
       if (action.do === "copy" || unchanged.some((path) => this.#isLarge(path))) return undefined;
@@ -119,13 +121,13 @@ export class FolderDisk implements Disposable {
     this.lookAgain();
   }
 
-  #carryOut(action: DiskAction, { part, read }: AtHand, commit: () => void): Outcome {
+  #carryOut(action: DiskAction, { part, read }: AtHand, commit: Commit): Outcome {
     let outcome: Outcome | undefined;
     try {
       // Nothing waits here: whoever else edits files does it before or after.
       const why = this.#fault(action, conditionsOf(this.#index, action), read);
       outcome = why === undefined ? this.#perform(action, part) : failed(why);
-      if (outcome.done) commit();
+      if (outcome.done) commit(outcome.stat);
       return outcome;
     } finally {
       if (part !== undefined && outcome?.done !== true) this.#shelf.putBack(part);
@@ -249,13 +251,16 @@ export class FolderDisk implements Disposable {
     replace: boolean,
   ): Outcome {
     if (part === undefined || entry === undefined) return failed("its contents are not here");
-    const tree = this.#held();
-    // Its own name is in the folder of partial files, where nobody but us makes any.
-    if (!hasMode(part.file.statSync(), entry.mode)) {
+    const time = new Date(entry.mtimeMs);
+    part.file.utimeSync(time, time);
+    let info = part.file.statSync();
+    if (!hasMode(info, entry.mode)) {
+      // Its own name is in the folder of partial files, where nobody but us makes any.
       setFacts(part.partPath, { mode: entry.mode });
+      info = part.file.statSync();
     }
-    this.#root.place(part, path, { replace, mtimeMs: entry.mtimeMs, tree });
-    return DONE;
+    this.#root.place(part, path, { replace, tree: this.#held() });
+    return { done: true, stat: statOf(info, this.#wallMs()) };
   }
 
   /** Nothing is replaced but what is known: another process may have made a file in this very moment. */

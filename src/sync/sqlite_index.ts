@@ -51,7 +51,7 @@ const STATEMENTS = {
   setMark: "INSERT OR REPLACE INTO marks VALUES (?, ?, ?)",
 } as const;
 
-/** Entries that are remembered until the next change. */
+/** Paths of which it is remembered for a while what is under them. */
 const MAX_LATELY = 16;
 
 /**
@@ -64,7 +64,7 @@ export class SqliteIndex implements SyncIndex {
   readonly #db: DatabaseSync;
   readonly #path: string;
   readonly #statements = new Map<string, StatementSync>();
-  /** What was asked for since the last change. */
+  /** What was asked for, and has not changed since. */
   readonly #lately = new Map<string, StoredEntry | undefined>();
   #seq: number;
 
@@ -126,6 +126,7 @@ export class SqliteIndex implements SyncIndex {
         const [folder, gone] = [Number(kind === "directory"), Number(deleted)];
         const ours = [++this.#seq, stat ?? null, source, foldPath(path)];
         this.#ask("put", path, folder, gone, ...facts, ...ours);
+        this.#lately.delete(path);
       }
     });
   }
@@ -141,6 +142,7 @@ export class SqliteIndex implements SyncIndex {
       return result;
     } catch (error) {
       if (this.#db.isTransaction) this.#ask("rollback");
+      this.#lately.clear();
       this.#seq = before;
       throw error;
     }
@@ -149,7 +151,10 @@ export class SqliteIndex implements SyncIndex {
   /** Notes what the disk says. */
   noteStats(stats: Iterable<readonly [path: string, stat: string]>): void {
     this.together(() => {
-      for (const [path, stat] of stats) this.#ask("noteStat", stat, path);
+      for (const [path, stat] of stats) {
+        this.#ask("noteStat", stat, path);
+        this.#lately.delete(path);
+      }
     });
   }
 
@@ -195,6 +200,7 @@ export class SqliteIndex implements SyncIndex {
 
   /** Closes the file. */
   [Symbol.dispose](): void {
+    this.#lately.clear();
     if (this.#db.isOpen) this.#db.close();
   }
 

@@ -65,7 +65,7 @@ export class HeldFolder implements Disposable {
   join(name: string): string {
     if (!this.isHeld) return join(this.path, name);
     if (!this.#isOpen) throw new TypeError("The folder was let go of"); // the number may be another's by now
-    return join(DESCRIPTORS, String(this.#descriptor), name);
+    return `${DESCRIPTORS}/${this.#descriptor}/${name}`;
   }
 
   /**

@@ -196,14 +196,12 @@ export class ReceiveRoot {
   }
 
   /**
-   * The same for a part whose contents are on the disk already: at once, so that what its caller has just looked at is still
-   * so. Where a tree is given, folders are not looked at again for each file.
+   * The same for a part whose contents are on the disk already, and whose time stays: at once, so that what its caller has
+   * just looked at is still so. Where a tree is given, folders are not looked at again for each file.
    *
    * @throws as {@linkcode ReceiveRoot.commit}.
    */
-  place(part: Part, path: string, options: CommitOptions = {}): string {
-    const time = timeOf(options);
-    part.file.utimeSync(time, time);
+  place(part: Part, path: string, options: Omit<CommitOptions, "mtimeMs"> = {}): string {
     return this.#commit(part, this.#segments(path), options, options.tree !== undefined);
   }
 

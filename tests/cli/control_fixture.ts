@@ -27,6 +27,7 @@ export interface Done {
 /** Keeps what is printed. */
 export class KeptOutput extends Output {
   override readonly interactive: boolean = true;
+  override readonly live: boolean = false; // also where tests run on a terminal
   readonly printed: string[] = [];
 
   override result(facts: Record<string, unknown>, text: string): void {

@@ -84,6 +84,11 @@ Deno.test("readTable takes a table as JSON, and whatever else for an empty one",
   ]);
 });
 
+/** What a terminal obeys, and what it shows. */
+const OBEYED =
+  // deno-lint-ignore no-control-regex -- that is what it is about
+  /\u001b\[(\d*)([AKJ])|\u001b\[\?2026[hl]|\r\n|\r|[^\u001b\r]+/g;
+
 /** A terminal as far as it matters here: rows of text, a cursor, and what moves it. */
 class Terminal {
   size: ScreenSize = { columns: 40, rows: 12 };
@@ -97,12 +102,7 @@ class Terminal {
   });
 
   write(text: string): void {
-    // deno-lint-ignore no-control-regex -- what terminals obey
-    for (
-      const [part, up, code] of text.matchAll(
-        /\u001b\[(\d*)([AKJ])|\u001b\[\?2026[hl]|\r\n|\r|[^\u001b\r]+/g,
-      )
-    ) {
+    for (const [part, up, code] of text.matchAll(OBEYED)) {
       if (code === "A") this.#at -= Number(up);
       else if (code === "J") this.rows.splice(this.#at, Infinity, "");
       else if (part === "\r\n") this.rows[++this.#at] ??= "";

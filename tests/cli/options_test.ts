@@ -16,6 +16,7 @@ const SPECS: OptionSpecs = {
   ...REACH_OPTIONS,
   name: { value: "NAME", help: "" },
   port: { value: "N", help: "" },
+  level: { value: "LEVEL", help: "" },
   yes: { help: "" },
 };
 
@@ -121,13 +122,13 @@ function raise(error: Error): never {
 
 Deno.test("Options.choice takes one of the words, as it is written", () => {
   const levels = ["debug", "info"] as const;
-  assertEquals(read("--log", "info").choice("log", levels), "info");
-  assertEquals(read().choice("log", levels), undefined);
+  assertEquals(read("--level", "info").choice("level", levels), "info");
+  assertEquals(read().choice("level", levels), undefined);
   for (const text of ["INFO", "loud", "inf"]) {
     assertThrows(
-      () => read("--log", text).choice("log", levels),
+      () => read("--level", text).choice("level", levels),
       UsageError,
-      `Option --log must be one of debug, info: it is ${text}`,
+      `Option --level must be one of debug, info: it is ${text}`,
     );
   }
 });

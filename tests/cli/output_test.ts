@@ -49,9 +49,9 @@ Deno.test("Output.log says one line, and puts in quotes what could be taken for 
   const [first, ...others] = err.split("\n");
   assertEquals(
     first,
-    'info: hello name=bob count=3 from="eve code=0" why="say \\"x\\"" path="a\\\\" no=""',
+    'info: cli: hello name=bob count=3 from="eve code=0" why="say \\"x\\"" path="a\\\\" no=""',
   );
-  assertEquals(others, ['warn: two\\u{a}lines text="a\\\\u{a}error: fake"', ""]);
+  assertEquals(others, ['warn: cli: two\\u{a}lines text="a\\\\u{a}error: fake"', ""]);
 });
 
 Deno.test("Output.log takes whatever it is given, and shows no more of it than fits", () => {
@@ -68,7 +68,7 @@ Deno.test("Output.log takes whatever it is given, and shows no more of it than f
   });
   assertMatch(
     err,
-    /^error: odd hostile="[^\n]+" bare="[^\n]+" nothing=undefined symbol=Symbol\(s\) error="TypeError: no\\\\u\{1b\}" long=x{200}…\n$/,
+    /^error: cli: odd hostile="[^\n]+" bare=\{\} nothing=undefined symbol=Symbol\(s\) error="TypeError: no\\\\u\{1b\}" long=x{200}…\n$/,
   );
 });
 

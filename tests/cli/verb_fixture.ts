@@ -25,6 +25,7 @@ export interface Ran {
 }
 
 class KeptOutput extends Output {
+  override readonly live: boolean = false; // also where tests run on a terminal
   readonly facts: Record<string, unknown>[] = [];
   readonly lines: string[] = [];
   readonly notes: string[] = [];

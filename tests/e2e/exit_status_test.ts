@@ -29,7 +29,11 @@ const BAD_USAGE: readonly Row[] = [
   { line: "discover bob", code: 2, says: /takes options only/ },
   { line: "id --home", code: 2, says: /Option --home needs DIR/ },
   { line: "recv --dir --yes", code: 2, says: /Option --dir needs DIR/ },
-  { line: "id --log loud", code: 2, says: /--log must be one of debug, info, warn, error: it is/ },
+  {
+    line: "id --log loud",
+    code: 2,
+    says: /--log has no level "loud", only debug, info, warn, error/,
+  },
   {
     line: "recv --ephemeral --port 65536",
     code: 2,

@@ -14,5 +14,5 @@ const over = Promise.withResolvers<void>();
 peer.handle("relay", () => peer.request(Deno.args[0] ?? "", "echo", {}, { timeoutMs: 5_000 }));
 peer.handle("fail", () => peer.request(Deno.args[0] ?? "", "nowhere"));
 peer.handle("end", () => over.resolve());
-console.log(JSON.stringify({ event: "ready", port: peer.address?.port }));
+await Deno.stdout.write(new TextEncoder().encode(JSON.stringify({ port: peer.address?.port })));
 await over.promise;

@@ -1,9 +1,11 @@
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { ManualClock } from "../../src/clock.ts";
+import { Endpoint } from "../../src/endpoint/endpoint.ts";
 import { currentTrace, Tracing, withTrace } from "../../src/endpoint/tracing.ts";
 import { termsOf, withTerms } from "../../src/endpoint/terms.ts";
 import { NotFoundError } from "../../src/errors.ts";
 import { type LogFields, type Logger, silentLogger } from "../../src/log.ts";
+import { MemoryNetwork } from "../../src/transport/mod.ts";
 import { formatTrace, newTrace, type Trace } from "../../src/trace.ts";
 import { linkPair } from "./fixture.ts";
 
@@ -107,4 +109,54 @@ Deno.test("Link hands a trace to a handler that answers in parts", async () => {
   const trace = newTrace();
   const parts = await Array.fromAsync(client.link.stream("list", {}, { trace }));
   assertEquals(parts, new Array(4).fill(trace.traceId));
+});
+
+Deno.test("Endpoint begins what waited for its turn outside of the trace of whoever made room for it", async () => {
+  const network = new MemoryNetwork();
+  const self = { name: "", capabilities: [], agent: "" };
+  await using server = await Endpoint.open({
+    ...{ transport: network.host("b"), self, limits: { maxHandlers: 1 } },
+  });
+  const [working, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  server.handle("traced", async () => {
+    working.resolve();
+    await release.promise;
+    return currentTrace()?.traceId;
+  });
+  server.handle("plain", () => currentTrace()?.traceId ?? "none");
+  await using client = await Endpoint.open({
+    ...{ transport: network.host("a"), self, clientOnly: true },
+  });
+  assert(server.address);
+  const link = await client.connect(server.address);
+  const trace = newTrace();
+  const traced = link.request("traced", {}, { trace });
+  await working.promise;
+  const plain = link.request("plain", {});
+  await link.ping(); // it waits over there by now
+  release.resolve();
+  assertEquals([await traced, await plain], [trace.traceId, "none"]);
+  network.close();
+});
+
+Deno.test("Endpoint reads a link that a handler opens outside of that handler's trace", async () => {
+  const network = new MemoryNetwork();
+  const self = { name: "", capabilities: [], agent: "" };
+  await using called = await Endpoint.open({ transport: network.host("b"), self });
+  await using third = await Endpoint.open({ transport: network.host("c"), self });
+  const { address } = third;
+  assert(called.address && address);
+  called.handle("meet", async () => {
+    await called.connect(address);
+    return currentTrace() !== undefined;
+  });
+  called.handle("whose", () => currentTrace()?.traceId ?? "nobody's");
+  await using client = await Endpoint.open({
+    ...{ transport: network.host("a"), self, clientOnly: true },
+  });
+  const link = await client.connect(called.address);
+  assertEquals(await link.request("meet", {}, { trace: newTrace() }), true);
+  const [back] = third.links;
+  assertEquals(await back?.request("whose", {}), "nobody's");
+  network.close();
 });

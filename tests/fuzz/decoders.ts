@@ -206,6 +206,9 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
     name: "terms of a call",
     corpus: [
       encode({ ":": { timeout: 250, credit: 32 }, a: 1 }),
+      encode({
+        ":": { timeout: 9, trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" },
+      }),
       encode({ ":": { token: new Uint8Array(16), pad: new Uint8Array(3) } }),
       encode({ t: new Uint8Array(16) }),
     ],

@@ -250,7 +250,7 @@ Deno.test("T18 no secret is in what kith prints, logs at any level or gives prog
     secrets.length > 12 && ended.stderr.length > 1_000,
     "there was little to find, or to search",
   );
-  assertMatch(ended.stderr, /debug: /);
+  assertMatch(ended.stderr, /"level":"debug"/);
   for (const { stdout, stderr } of said) assertNoneOf(secrets, `${stdout}${stderr}`, "output");
 });
 
