@@ -6,6 +6,8 @@
  * @module
  */
 
+import { systemClock } from "../clock.ts";
+
 /** From so many bytes on it is faster to have others do it. */
 export const MIN_ASIDE_BYTES: number = 64 * 1024;
 
@@ -29,19 +31,28 @@ export async function writeAllAside(file: Deno.FsFile, bytes: Uint8Array): Promi
 
 /** Has files brought to the disk: by this thread where that takes no longer than to tell another. */
 export class DiskSync {
+  readonly #nowMs: () => number;
   #turns: number = FILES_ASIDE.first;
   #left = 0;
 
+  /** Knows nothing of the disk yet. @param nowMs What its time is measured by. @default the system's clock */
+  constructor(nowMs: () => number = systemClock.now) {
+    this.#nowMs = nowMs;
+  }
+
   /** Resolves when what is in a file is on the disk. @param bytes How much that is. */
-  async sync(file: Deno.FsFile, bytes: number): Promise<void> {
+  async sync(
+    file: Pick<Deno.FsFile, "syncData" | "syncDataSync">,
+    bytes: number,
+  ): Promise<void> {
     if (bytes >= MIN_ASIDE_BYTES) return await file.syncData();
     if (this.#left > 0) {
       this.#left--;
       return await file.syncData();
     }
-    const startMs = performance.now();
+    const startMs = this.#nowMs();
     file.syncDataSync();
-    const isSlow = performance.now() - startMs > SLOW_DISK_MS;
+    const isSlow = this.#nowMs() - startMs > SLOW_DISK_MS;
     this.#turns = isSlow ? Math.min(2 * this.#turns, FILES_ASIDE.most) : FILES_ASIDE.first;
     if (isSlow) this.#left = this.#turns;
   }

@@ -360,7 +360,10 @@ export class SyncFolder implements AsyncDisposable {
     return this.index.together(() => {
       for (let next = steps.next(); !next.done; next = steps.next()) {
         const step = next.value;
-        const outcome = this.#disk.carryOutNow(step.disk, (stat) => this.#commit(step, "there", stat));
+        const outcome = this.#disk.carryOutNow(
+          step.disk,
+          (stat) => this.#commit(step, "there", stat),
+        );
         if (outcome === undefined) return { step };
         if (!outcome.done) return { step, reason: outcome.reason };
       }

@@ -107,6 +107,22 @@ Deno.test("ContentFetcher says something while it waits for a client, less and l
   assertEquals(desk.types, []);
 });
 
+Deno.test("ContentFetcher gives up what was not heard of for a minute, and only that", async () => {
+  using desk = new Desk(false);
+  const [one, two] = [new Uint8Array(1_000).fill(1), new Uint8Array(1_000).fill(2)];
+  const quiet = desk.fetcher.fetch(await entryOf(one));
+  await desk.clock.advance(30_000);
+  const going = desk.fetcher.fetch(await entryOf(two));
+  await desk.clock.advance(29_999);
+  assertEquals(desk.types, ["want", "want"]);
+  await desk.clock.advance(1);
+  assertEquals([await quiet, desk.types], ["the other side does not send it", ["drop"]]);
+  desk.fetcher.take({ type: "data", id: 2, data: two.subarray(1) });
+  await desk.clock.advance(59_999);
+  desk.fetcher.take({ type: "end", id: 2, data: two.subarray(0, 1) });
+  assertEquals([await going, desk.types], [undefined, []]);
+});
+
 Deno.test("ContentFetcher leaves contents to another connection that wants them, once its own is cut", async () => {
   using desk = new Desk(false);
   const data = new Uint8Array(1_000).fill(7);

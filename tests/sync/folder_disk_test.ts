@@ -3,6 +3,9 @@ import { ReceiveRoot } from "../../src/transfer/receive_root.ts";
 import { ContentShelf } from "../../src/sync/content_shelf.ts";
 import { FolderDisk } from "../../src/sync/folder_disk.ts";
 import type { DiskAction } from "../../src/sync/steps.ts";
+import { sha256Aside } from "../../src/sync/aside.ts";
+import { statOf } from "../../src/sync/rescan.ts";
+import { fileEntry } from "./index_contract.ts";
 import { LONG_AGO, Scratch, treeOf, write } from "./folder_fixture.ts";
 
 /** The disk of a folder with one file, which somebody writes to once it was found to be as known. */
@@ -39,4 +42,29 @@ Deno.test("FolderDisk does not remove a file that is written to in that moment",
   const { outcome, tree } = await actWhileWritten(scratch, "remove", "note.txt");
   assertEquals(outcome, { done: false, reason: "it was changed just now" });
   assertEquals(tree, ["note.txt = edited"]);
+});
+
+Deno.test("FolderDisk leaves a file alone that it does not know, and keeps the contents that were to come", async () => {
+  await using scratch = new Scratch();
+  const folder = await scratch.folder("ann");
+  const root = ReceiveRoot.open(folder.dir);
+  const shelf = scratch.use(new ContentShelf(root));
+  using disk = new FolderDisk(root, folder.index, shelf, Date.now);
+  const sha256 = await sha256Aside(new TextEncoder().encode("theirs"));
+  const grown = await shelf.begin(sha256, 6);
+  grown.part.file.writeSync(new TextEncoder().encode("theirs"));
+  await shelf.finish(sha256, grown, 6);
+  const entry = fileEntry("note.txt", { sha256, size: 6 });
+  const action = { do: "write", path: "note.txt", entry } as const;
+  const stats: (string | undefined)[] = [];
+  write(folder.dir, "note.txt", "ours");
+  const refused = disk.carryOutNow(action, (stat) => void stats.push(stat));
+  assertEquals(refused, { done: false, reason: "it was changed just now" });
+  assertEquals([treeOf(folder.dir), shelf.has(sha256)], [["note.txt = ours"], true]);
+  Deno.removeSync(`${folder.dir}/note.txt`);
+  disk.carryOutNow(action, (stat) => void stats.push(stat));
+  assertEquals(treeOf(folder.dir), ["note.txt = theirs"]);
+  // What the disk says of it now is what it said of it before it had its name.
+  assertEquals(stats, [statOf(Deno.lstatSync(`${folder.dir}/note.txt`), Date.now())]);
+  assertEquals(disk.carryOutNow(action, () => {}), undefined);
 });

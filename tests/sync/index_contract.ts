@@ -93,6 +93,21 @@ export function testIndex(name: string, open: () => SyncIndex): void {
     assertEquals(index.known().size, paths.length);
   });
 
+  Deno.test(`${name} says what it was just told, while work goes on`, () => {
+    const index = open();
+    const told = index.together(() => {
+      assertEquals(index.get("a"), undefined);
+      index.put([{ entry: fileEntry("a"), stat: "f1" }]);
+      assertEquals([index.get("a")?.seq, index.get("a")?.stat], [1, "f1"]);
+      index.noteStats([["a", "f2"]]);
+      assertEquals(index.get("a")?.stat, "f2");
+      index.put([{ entry: fileEntry("a", { size: 4 }) }]);
+      return index.get("a");
+    });
+    assertEquals([told?.seq, told?.size, told?.stat], [2, 4, "f2"]);
+    assertEquals([index.seq, index.get("a")], [2, told]);
+  });
+
   Deno.test(`${name} keeps marks`, () => {
     const index = open();
     assertEquals(index.mark("x"), NO_MARK);

@@ -87,3 +87,20 @@ function home(): Disposable & { home: Home; path: string } {
     [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),
   };
 }
+
+Deno.test("SqliteIndex.together keeps nothing of what was written when the work throws", () => {
+  using index = SqliteIndex.inMemory();
+  index.put([{ entry: fileEntry("a"), stat: "f1" }]);
+  assertThrows(
+    () =>
+      index.together(() => {
+        index.put([{ entry: fileEntry("a"), stat: "f2" }, { entry: fileEntry("b") }]);
+        assertEquals(index.get("b")?.seq, 3);
+        throw new RangeError("no further");
+      }),
+    RangeError,
+  );
+  assertEquals([index.seq, index.get("a")?.stat, index.get("b")], [1, "f1", undefined]);
+  index.put([{ entry: fileEntry("b") }]);
+  assertEquals(index.get("b")?.seq, 2);
+});
