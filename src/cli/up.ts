@@ -21,7 +21,7 @@ import type { Sessions } from "../session/sessions.ts";
 import type { Offer } from "../transfer/offer.ts";
 import type { ReceiveEvent } from "../transfer/receive.ts";
 import { exportCounters } from "../telemetry.ts";
-import { type Address, formatAddress, isWildcard } from "../transport/transport.ts";
+import { formatAddress } from "../transport/transport.ts";
 import { ControlServer } from "./control/control_server.ts";
 import { parsePart, takePart } from "./dht_up.ts";
 import { openPeer } from "./open_peer.ts";
