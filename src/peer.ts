@@ -167,7 +167,7 @@ export class Peer implements AsyncDisposable {
   /**
    * Opens a peer: it listens, answers those who look for it, and can look for others.
    *
-   * @throws {RangeError} when the name is too long. @throws {TransportError} when a port asked for is taken.
+   * @throws {RangeError} when the name is too long, or a port is none. @throws {TransportError} when a port asked for is taken.
    * @throws {UnsupportedError} when a permission or `--unstable-net` is missing; the text names it.
    */
   static async open(options: PeerOptions = {}): Promise<Peer> {

@@ -77,6 +77,7 @@ export async function openParts(
       `Name must have at most ${MAX_NAME_CHARS} characters: it has ${name.length}`,
     );
   }
+  assertPorts(options);
   requireCipher();
   const network = networkOf(options.network);
   const trust = new Trust({ home, clock, log });
@@ -151,6 +152,19 @@ export async function openParts(
     },
   };
   return { parts, stack: stack.move() };
+}
+
+/** @throws {RangeError} for what is no port; 0, any, is none that questions could be sent to. */
+function assertPorts(options: PeerOptions): void {
+  const { port = 0, udpPort = 0, httpPort = 0, discoveryPort = 1 } = options;
+  const least = { port: 0, udpPort: 0, httpPort: 0, discoveryPort: 1 };
+  for (const [name, value] of Object.entries({ port, udpPort, httpPort, discoveryPort })) {
+    const min = least[name as keyof typeof least];
+    if (Number.isInteger(value) && value >= min && value <= 65_535) continue;
+    throw new RangeError(
+      `${name} must be a whole number, ${min}..65535: current value is ${value}`,
+    );
+  }
 }
 
 function networkOf(network: string | Network = ""): Network {

@@ -413,3 +413,13 @@ async function freeUdpPort(): Promise<number> {
   socket.close();
   return socket.address.port;
 }
+
+Deno.test("Peer.open refuses what is no port", async () => {
+  for (
+    const ports of [{ port: -1 }, { udpPort: 1.5 }, { httpPort: 65_536 }, { discoveryPort: 0 }]
+  ) {
+    const [name = ""] = Object.keys(ports);
+    await assertRejects(() => Peer.open({ clientOnly: true, ...ports }), RangeError, name);
+  }
+  await assertRejects(() => Peer.open({ discoveryPort: NaN }), RangeError, "NaN");
+});

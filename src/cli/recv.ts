@@ -27,7 +27,10 @@ export async function run(invocation: Invocation): Promise<void> {
   const receiving = receiverOptions(invocation);
   await using peer = await openPeer(invocation, { clientOnly: false });
   const receiver = peer.receive(receiving);
-  const stop = () => receiver.close();
+  const stop = () => {
+    noteKept(receiver, output);
+    receiver.close();
+  };
   signal.addEventListener("abort", stop, { once: true });
   if (signal.aborted) stop();
   announce(peer, receiving.dir, output, toStdout);
@@ -92,6 +95,15 @@ function everyTransfer(receiver: Receiver): Pausable {
     pause: () => receiver.progress.forEach((transfer) => transfer.pause()),
     resume: () => receiver.progress.forEach((transfer) => transfer.resume()),
   };
+}
+
+/** Says what is kept of what is under way. */
+function noteKept({ progress }: Receiver, output: Output): void {
+  for (const { from, bytes, totalBytes } of progress) {
+    const who = printable(from.name || from.peerId, 64);
+    const kept = `${formatBytes(bytes)} of ${formatBytes(totalBytes)} from ${who}`;
+    output.note(`interrupted; ${kept} are kept for a week: the same send goes on from there`);
+  }
 }
 
 /** Prints what happened to a transfer. */
