@@ -129,6 +129,42 @@ Deno.test("sync runs with the permissions that its help states", async () => {
   assertEquals([ended.code, ended.stderr], [130, ""]);
 });
 
+Deno.test("all other verbs run with the permissions that their help states", async () => {
+  await using scratch = await Scratch.make();
+  const network = loopback();
+  const [home, dir, path] = [scratch.path("home"), scratch.path("inbox"), scratch.path("photos")];
+  await scratch.write("photos/a.txt", "hello");
+  const up = ["up", "--dir", dir, "--yes", "--topic", "news", "--json", "--name", "bob"];
+  await using bob = Kith.start([
+    ...up,
+    "--port",
+    "0",
+    "--http-port",
+    "0",
+    "--ephemeral",
+    ...network,
+  ]);
+  const { tcp } = await bob.event("ready");
+  const there = ["--peer", `127.0.0.1:${tcp}`, ...network];
+  const lines = [
+    ["pub", "news", "tea", ...there],
+    // What this home has published itself it is not given.
+    ["sub", "news", "--since=all", "--count", "1", "--ephemeral", ...there],
+    ["dht", "put", "greeting", "hello", ...there],
+    ["rumor", "hello", ...there],
+    ["broadcast", path, "--to", "bob", ...there],
+    ["doctor", "--timeout", "0.2", ...there],
+    ["config", "set", "name", "alice"],
+    ["completions", "bash"],
+    ["sim", "gossip", "--nodes", "10"],
+  ];
+  for (const line of lines) {
+    const permissions = needsOf(line[0] ?? "", { HOME: home, DIR: dir, PATH: path });
+    const { code, stderr } = await run(line, { permissions, env: { KITH_HOME: home } });
+    assertEquals([code, stderr.includes("--allow-")], [0, false], `${line.join(" ")}: ${stderr}`);
+  }
+});
+
 Deno.test("a permission that is missing is named", async () => {
   await using scratch = await Scratch.make();
   const network = loopback();
