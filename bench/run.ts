@@ -82,7 +82,10 @@ function readOptions(args: string[]): Options {
   const asked = questions(uplinkMb)
     .filter(({ name }) => name.includes(given.only ?? ""))
     .filter((question) => !given.check || targetOf(question) !== "-");
-  if (asked.length === 0) throw new TypeError(`--only ${given.only}: no question is called that`);
+  if (asked.length === 0) {
+    const names = questions(uplinkMb).map(({ name }) => `  ${name}`).join("\n");
+    throw new TypeError(`--only ${given.only}: no question is called that; there are\n${names}`);
+  }
   return {
     asked,
     rounds: wholeNumber("rounds", given.rounds ?? DEFAULT_ROUNDS, MAX_ROUNDS),

@@ -43,6 +43,7 @@ interface RunningPeer {
 }
 
 // Run from npm, the import map stands in for JSR; the processes started here need the same.
+const helpText = "The main job, end to end, on 127.0.0.1: npm run demo [-- --chaos]\n";
 const chaos = Deno.args.includes("--chaos");
 const importMap = Deno.args.find((arg) => arg.startsWith("--import-map="));
 
@@ -50,6 +51,10 @@ const importMap = Deno.args.find((arg) => arg.startsWith("--import-map="));
 const discoveryPort = String(20_000 + Math.floor(Math.random() * 20_000));
 const loopback = ["--host", "127.0.0.1", "--discovery-port", discoveryPort, "--json"];
 
+if (Deno.args.includes("--help")) {
+  console.log(helpText);
+  Deno.exit();
+}
 Deno.exit(await main());
 
 async function main(): Promise<number> {

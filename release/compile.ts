@@ -54,9 +54,14 @@ async function main(args: readonly string[]): Promise<number> {
     say(error.message);
     return 1;
   } finally {
+    removeIfEmpty(out);
     if (bundled !== undefined) Deno.removeSync(bundled, { recursive: true });
   }
   return 0;
+}
+
+function removeIfEmpty(dir: string): void {
+  if (Deno.readDirSync(dir)[Symbol.iterator]().next().done) Deno.removeSync(dir);
 }
 
 /** Puts the program into one file. @returns how to compile that. */
@@ -92,8 +97,15 @@ function writeChecksums(dir: string, files: readonly string[]): void {
 class Failed extends Error {}
 
 async function deno(args: readonly string[]): Promise<void> {
-  const { success } = await new Deno.Command(Deno.execPath(), { args: [...args] }).spawn().status;
-  if (!success) throw new Failed(`deno ${args[0]} has failed`);
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), { args: [...args] }).output();
+  const said = new TextDecoder().decode(stderr).trim();
+  if (success) return void (said === "" || say(said));
+  const host = /error sending request for url \(https:\/\/([^/]+)\//.exec(said)?.[1];
+  if (host === undefined) throw new Failed(`${said}\ndeno ${args[0]} has failed`);
+  throw new Failed(
+    `Cannot compile: the base binary comes from ${host}, which cannot be reached. ` +
+      "DENORT_BIN=FILE names one that is here, of the same version of Deno",
+  );
 }
 
 function say(text: string): void {

@@ -83,9 +83,8 @@ function importMap(): string[] {
 async function deno(...args: string[]): Promise<void> {
   const { success, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
   if (success) return;
-  const lines = new TextDecoder().decode(stderr).split("\n").map((line) => line.trim());
-  const why = lines.find((line) => /error sending request|DENORT/.test(line)) ?? lines[0] ?? "";
-  throw new Unavailable(`no binary can be made here: ${why.slice(0, 200)}`);
+  const lines = new TextDecoder().decode(stderr).trim().split("\n");
+  throw new Unavailable(lines.at(-1)?.slice(0, 300) ?? "no binary can be made here");
 }
 
 async function startsPerSecond([program, ...args]: Command): Promise<number> {

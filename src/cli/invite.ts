@@ -52,10 +52,10 @@ function make(invocation: Invocation): void {
 }
 
 function hintFor({ id, kind, scopes, expires, to }: IssuedCredential): string {
-  const who = to === undefined ? "Whoever has it" : `Peer ${to}`;
+  const who = to === undefined ? "whoever has it" : `peer ${to} alone`;
   const until = expires === undefined ? "until it is revoked" : `until ${formatTime(expires)}`;
   const what = kind === "invite" ? "invite" : "API key";
-  return `${who} may ${scopes.join(", ")} ${until}; show this ${what} to nobody else. ` +
+  return `This ${what} grants ${scopes.join(", ")} to ${who}, ${until}; show it to nobody else. ` +
     `To end it: kith invite revoke ${id.slice(0, 8)}`;
 }
 

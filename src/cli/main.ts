@@ -36,6 +36,10 @@ export async function main(line: readonly string[]): Promise<number> {
   if (name === undefined || name === "help") return overview(name === undefined ? 2 : 0);
   const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
   if (verb === undefined) {
+    if (name.startsWith("-")) {
+      complain(`Options come behind a verb: kith VERB ${printable(name, 40)}`, "bad");
+      return 2;
+    }
     const hint = didYouMean(name, Object.keys(VERBS), "kith ");
     complain(`Unknown verb ${printable(name, 40)}${hint || '; "kith help" lists them'}`, "bad");
     return 2;

@@ -93,7 +93,10 @@ export const SERVE_OPTIONS: OptionSpecs = {
     value: "PORT",
     help: "port for HTTP and WebSocket (default: 3488 or the next free)",
   },
-  dialect: { value: "LIST", help: "also speak peerconnect, witch, peerpy, or all (default: none)" },
+  dialect: {
+    value: "LIST",
+    help: "also speak peerconnect, witch, peerpy, kademlia, or all (default: none)",
+  },
 };
 
 /** Options of verbs that serve the status page. */

@@ -188,7 +188,9 @@ export class Options {
     const text = this.text(name);
     if (text === undefined) return undefined;
     if (/^\d{1,5}$/.test(text) && Number(text) <= 65535) return Number(text);
-    throw new UsageError(`Option --${name} must be 0..65535: it is ${printable(text, 20)}`);
+    throw new UsageError(
+      `Option --${name} must be a whole number, 0..65535: it is ${printable(text, 20)}`,
+    );
   }
 
   /** A whole number from 1. @throws {UsageError} when it is not one. */

@@ -100,7 +100,12 @@ export function formatBytes(bytes: number): string {
 
 /** `1 file`, `2 files`. */
 export function formatFiles(count: number): string {
-  return `${count} ${count === 1 ? "file" : "files"}`;
+  return counted(count, "file");
+}
+
+/** `1 peer`, `2 peers`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** The bar, rate and time left of a transfer: `[#####     ] 50 %  1.2 GB  610.0 MB/s  0:02 left`. */

@@ -14,7 +14,7 @@ import { resolveHome } from "../state/home.ts";
 import { formatAddress } from "../transport/transport.ts";
 import { VERSION } from "../version.ts";
 import type { Host } from "./control/host.ts";
-import { formatBytes, type Output, roundMs } from "./output.ts";
+import { counted, formatBytes, type Output, roundMs } from "./output.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** Rows of a list for people; in JSON all are shown. */
@@ -129,13 +129,15 @@ function textOf(status: Status): string {
     }),
     ...list("topics", topics, (topic) => {
       const { neighbors: { length }, kept, keptBytes } = topic;
-      return `${printable(topic.topic, 64)}  ${length} neighbours, ${kept} kept (${
+      return `${printable(topic.topic, 64)}  ${counted(length, "neighbour")}, ${kept} kept (${
         formatBytes(keptBytes)
       })`;
     }),
     row(
       "dht",
-      dht === null ? "off" : `${dht.mode}, ${dht.nodes} nodes known, ${dht.records} values`,
+      dht === null
+        ? "off"
+        : `${dht.mode}, ${counted(dht.nodes, "node")} known, ${counted(dht.records, "value")}`,
     ),
     ...list("transfers", transfers, ({ direction, peer, what, bytes, totalBytes, paused }) => {
       const way = direction === "out" ? "to" : "from";

@@ -52,7 +52,7 @@ export function writeMetrics(
 }
 
 function addCounter(families: Map<string, Family>, counter: string, value: number): void {
-  const name = `${PREFIX}${wordOf(counter)}_total`;
+  const name = `${PREFIX}${wordOf(counter).replace(/_total$/, "")}_total`;
   const help = `Counter ${counter} of kith`;
   const { samples } = families.get(name) ?? { samples: new Map<string, number>() };
   samples.set("", (samples.get("") ?? 0) + value);

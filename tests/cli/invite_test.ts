@@ -33,7 +33,10 @@ Deno.test("kith invite prints the token alone, and what it is good for beside it
   assert(Math.abs(lifeOf(ran) - HOUR) < 60_000);
   assertEquals(verb.scopesOf(token), ["call:echo", "folder:*"]);
   assertEquals(ran.notes.length, 1);
-  assertStringIncludes(ran.notes[0] ?? "", "Whoever has it may call:echo, folder:* until 20");
+  assertStringIncludes(
+    ran.notes[0] ?? "",
+    "This invite grants call:echo, folder:* to whoever has it, until 20",
+  );
   assertStringIncludes(ran.notes[0] ?? "", `kith invite revoke ${String(id).slice(0, 8)}`);
   assert(!ran.notes.join().includes(String(token)));
 });
@@ -45,7 +48,7 @@ Deno.test("kith invite lasts a day unless told otherwise, an API key for ever", 
   const [facts = {}] = key.facts;
   assertMatch(String(facts.token), /^kithkey1\./);
   assert(!("expires" in facts) && key.lines[0] === facts.token);
-  assertStringIncludes(key.notes[0] ?? "", "until it is revoked; show this API key to nobody else");
+  assertStringIncludes(key.notes[0] ?? "", "until it is revoked; show it to nobody else");
   assertEquals(verb.scopesOf(facts.token), ["send"]);
   assert(
     Math.abs(lifeOf(await verb.run("--scope send --api-key --expires 10m")) - HOUR / 6) < 60_000,

@@ -83,7 +83,7 @@ Deno.test("Options.port takes 0..65535 in digits and nothing else", () => {
     assertThrows(
       () => read(`--port=${text}`).port("port"),
       UsageError,
-      "Option --port must be 0..65535",
+      "Option --port must be a whole number, 0..65535",
     );
   }
 });
