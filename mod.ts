@@ -459,6 +459,7 @@ export {
   PUBLIC_KEY_BYTES,
   type ReadEnv,
   type RefusalReason,
+  type RefusedName,
   type Scope,
   type SealedPort,
   SealedSocket,

@@ -22,6 +22,9 @@ const HEAD_START_MS = 1_000;
 /** Peers that an error names at most. */
 const MAX_NAMED = 8;
 
+/** Ways of looking that an error's text names at most; its details have all. */
+const MAX_TRIED = 3;
+
 /** Why our own deadline aborts, to tell it from a caller's signal. */
 export const LATE: Error = new Error("the time is over");
 
@@ -161,13 +164,23 @@ export function notFound(
   tried: readonly string[],
   found: readonly string[],
 ): NotFoundError {
-  const where = tried.length > 0 ? `tried ${tried.join("; ")}` : "there was no way to look";
-  const others = found.length > 0 ? `; others answered: ${found.join(", ")}` : "";
+  const where = tried.length > 0 ? describeTried(tried) : "there was no way to look";
+  const others = found.length > 0
+    ? `nobody called that answered, these did: ${found.join(", ")}; `
+    : "";
   return new NotFoundError(
     "no-peer",
-    `Cannot reach peer "${printable(target, 80)}": ${where}${others}`,
+    `Cannot reach peer "${printable(target, 80)}": ${others}${where}`,
     { details: { tried, found } },
   );
+}
+
+/** What was tried, for people: the first three ways, and how many more there are. */
+export function describeTried(tried: readonly string[]): string {
+  const shown = `tried ${tried.slice(0, MAX_TRIED).join("; ")}`;
+  const more = tried.length - MAX_TRIED;
+  if (more <= 0) return shown;
+  return `${shown} and ${more} more ${more === 1 ? "way" : "ways"} (--log info lists them)`;
 }
 
 function ambiguous(target: string, peerIds: readonly string[]): NotFoundError {

@@ -1,8 +1,15 @@
-import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { Discovery } from "../src/discovery/discovery.ts";
 import { ClosedError, NotFoundError } from "../src/errors.ts";
 import { silentLogger } from "../src/log.ts";
 import {
+  describeTried,
   fits,
   type Found,
   LATE,
@@ -205,7 +212,7 @@ Deno.test("ReachSearch fails with what discovery says when nobody is found, and 
   const error = await failure(looking);
   assertInstanceOf(error, NotFoundError);
   assertEquals(error.details.found, ["bob"]);
-  assertStringIncludes(error.message, "others answered: bob");
+  assertStringIncludes(error.message, "these did: bob; tried");
 });
 
 Deno.test("ReachSearch fails with the reason of who gives up, also while a name waits its second", async () => {
@@ -248,7 +255,16 @@ Deno.test("notFound says where was looked, and shows what others say safely", ()
     tried: ["here", "there"],
     found: ["bob"],
   }]);
-  assertStringIncludes(error.message, "tried here; there; others answered: bob");
+  assertStringIncludes(
+    error.message,
+    "nobody called that answered, these did: bob; tried here; there",
+  );
   assert(!error.message.includes("\u001b"));
   assertStringIncludes(notFound("x", [], []).message, "there was no way to look");
+  const ways = ["a", "b", "c", "d"];
+  assertEquals(describeTried(ways.slice(0, 3)), "tried a; b; c");
+  assertEquals(describeTried(ways), "tried a; b; c and 1 more way (--log info lists them)");
+  const { message, details } = notFound("x", [...ways, "e"], []);
+  assertMatch(message, /tried a; b; c and 2 more ways/);
+  assertEquals((details.tried as string[]).length, 5);
 });

@@ -6,7 +6,8 @@
 
 import { NotFoundError } from "../errors.ts";
 import { printable } from "../log.ts";
-import { UsageError } from "./options.ts";
+import { type ReadEnv, readEnv } from "../secure/secret_file.ts";
+import { type Options, UsageError } from "./options.ts";
 
 /** How deep the causes of an error are looked at. */
 const MAX_CAUSES = 5;
@@ -54,7 +55,7 @@ const ADVICE: readonly Advice[] = [
       "Who serves it makes one by: kith invite --scope folder:NAME; show it with --invite-file",
   },
   {
-    when: (error) => error instanceof NotFoundError && error.code === "no-peer",
+    when: isNobody,
     text: () => "kith doctor says what may be in the way",
   },
 ];
@@ -65,6 +66,33 @@ export function adviceFor(error: unknown, verb: string): string | undefined {
   const advice = ADVICE.find(({ when }) => errors.some(when))?.text(verb);
   const isSaid = /make room|kith doctor/.test(errors[0]?.message ?? "");
   return isSaid ? undefined : advice;
+}
+
+/**
+ * In which network somebody was looked for in vain, where that is said by the environment or the configuration and not on
+ * the command line; empty where there is nothing to say.
+ */
+export function networkNote(error: unknown, options: Options, env: ReadEnv = readEnv): string {
+  if (!isNobody(error)) return "";
+  const name = options.text("network");
+  const from = options.from("network");
+  if (name !== undefined) return from === undefined ? "" : inNetwork(name, from);
+  const other = env("KITH_NETWORK");
+  return other ? inNetwork(other, "KITH_NETWORK") : "";
+}
+
+/** The ways in which somebody was looked for in vain, as its error lists them. */
+export function waysTried(error: unknown): readonly string[] {
+  const tried = isNobody(error) ? error.details.tried : undefined;
+  return Array.isArray(tried) ? tried.map(String) : [];
+}
+
+function isNobody(error: unknown): error is NotFoundError {
+  return error instanceof NotFoundError && error.code === "no-peer";
+}
+
+function inNetwork(name: string, from: string): string {
+  return `; looked in the network "${printable(name, 64)}" (from ${from})`;
 }
 
 /** Where an error was thrown, and those underneath. */

@@ -8,6 +8,7 @@ import { sleep, systemClock } from "../clock.ts";
 import { NotFoundError, TimeoutError } from "../errors.ts";
 import { printable } from "../log.ts";
 import type { Peer } from "../peer.ts";
+import { describeTried } from "../reach_search.ts";
 import { OwnPeerWanted } from "./control/host.ts";
 import { type UsedPeer, usePeer } from "./open_peer.ts";
 import { interrupted, isHomeHeld } from "./running.ts";
@@ -85,7 +86,7 @@ export function knownNodes(nodes: number): string {
 export function noNode(tried: readonly string[], hint: string): NotFoundError {
   const where = tried.length === 0
     ? "nobody could be asked"
-    : `tried ${tried.map((way) => printable(way, 80)).join(", ")}`;
+    : describeTried(tried.map((way) => printable(way, 80)));
   return new NotFoundError("no-peer", `No node of the DHT was found: ${where}${hint}`, {
     details: { tried },
   });

@@ -6,7 +6,7 @@
 
 import { exitStatus, PeerError } from "../errors.ts";
 import { printable } from "../log.ts";
-import { adviceFor, traceOf } from "./advice.ts";
+import { adviceFor, networkNote, traceOf, waysTried } from "./advice.ts";
 import { settingsOf } from "./config_settings.ts";
 import { overviewOf, usageOf } from "./help.ts";
 import { parseLogLevels } from "./log_levels.ts";
@@ -103,7 +103,8 @@ function overview(status: number): number {
 /** Says what failed, why, and what to try; where it failed only to those who look for a fault in kith. */
 function report(error: unknown, verb: string, output: Output, options: Options | undefined): void {
   const message = (error instanceof Error ? error.message : String(error)) +
-    originOf(error, options);
+    originOf(error, options) + (options === undefined ? "" : networkNote(error, options));
+  for (const way of waysTried(error)) output.log.info("tried", { way });
   // Where nobody reads results any more, there is nobody to tell either.
   if (output.json && !(error instanceof Deno.errors.BrokenPipe)) {
     const { code, details } = factsOf(error);

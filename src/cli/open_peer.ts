@@ -11,7 +11,7 @@ import { localInterfaces } from "../discovery/interfaces.ts";
 import { ACCESS_LEVELS } from "../endpoint/access_levels.ts";
 import { loadLimits } from "../endpoint/limits_file.ts";
 import type { RequestOptions } from "../endpoint/outgoing.ts";
-import { NotFoundError } from "../errors.ts";
+import { NotFoundError, UnsupportedError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { type Dialect, DIALECTS, Peer } from "../peer.ts";
 import type { ReachOptions } from "../reach.ts";
@@ -105,8 +105,28 @@ export async function openPeer(invocation: Invocation, more: PeerWanted): Promis
     log: output.log,
   });
   if (keyFile !== undefined) watchKeys(peer, network, keyFile, output);
+  if (onlyInterfaces.length > 0) noteUnfit(onlyInterfaces, output);
   if (!more.clientOnly) noteUnreachable(output);
   return peer;
+}
+
+/** Says so where no interface is one of those that shall be used: a mistake, or one that comes up later. */
+function noteUnfit(patterns: readonly string[], output: Output): void {
+  const passes = interfaceFilter(patterns);
+  const names = interfaceNames();
+  if (names.length === 0 || names.some(passes)) return;
+  const wanted = printable(patterns.join(","), 100);
+  output.note(`No interface fits --interface ${wanted}: there are ${names.join(", ")}`);
+}
+
+/** The interfaces that there are, each once; none where they may not be listed, which whoever looks around says. */
+function interfaceNames(): string[] {
+  try {
+    return [...new Set(localInterfaces().map(({ name }) => printable(name, 40)))];
+  } catch (error) {
+    if (error instanceof UnsupportedError) return [];
+    throw error;
+  }
 }
 
 /** Who waits for others should know that nobody can come. An interface that comes up later is used. */

@@ -10,6 +10,7 @@ import type { Published } from "../gossip/gossip_options.ts";
 import { MAX_MESSAGE_BYTES } from "../gossip/topic.ts";
 import { printable } from "../log.ts";
 import type { Peer } from "../peer.ts";
+import { describeTried } from "../reach_search.ts";
 import { readData } from "./data_form.ts";
 import { usePeer } from "./open_peer.ts";
 import { asUsage, UsageError } from "./options.ts";
@@ -64,7 +65,7 @@ async function publish(
 function nobody(topic: string, tried: readonly string[], invocation: Invocation): NotFoundError {
   const where = tried.length === 0
     ? "nobody could be asked"
-    : `tried ${tried.map((way) => printable(way, 80)).join(", ")}`;
+    : describeTried(tried.map((way) => printable(way, 80)));
   const isOurs = invocation.options.text("access") === "invited"
     ? "; with --access invited only those are welcome who show an invite of this home, or are pinned"
     : "";

@@ -14,6 +14,7 @@ import { formatBytes, formatFiles, formatProgress, type Output } from "./output.
 import { openPeer } from "./open_peer.ts";
 import { UsageError } from "./options.ts";
 import { type Pausable, toggleOnSignal } from "./pause_signal.ts";
+import { announceClosed, holdHome } from "./running.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** Between two lines of progress on a terminal. */
@@ -25,6 +26,7 @@ export async function run(invocation: Invocation): Promise<void> {
   const toStdout = options.has("stdout");
   const once = options.has("once") || toStdout;
   const receiving = receiverOptions(invocation);
+  using _held = holdHome(invocation);
   await using peer = await openPeer(invocation, { clientOnly: false });
   const receiver = peer.receive(receiving);
   const stop = () => {
@@ -50,10 +52,7 @@ export async function run(invocation: Invocation): Promise<void> {
     signal.removeEventListener("abort", stop);
   }
   await peer.close();
-  const counters = peer.metrics.snapshot();
-  const counted = Object.entries(counters).map(([name, value]) => `${name} ${value}`).join(", ");
-  if (output.json) output.result({ event: "closed", counters }, "");
-  else output.note(`closed (${counted || "nothing happened"})`);
+  announceClosed(peer, output);
   if (failure !== undefined) throw failure;
 }
 

@@ -9,9 +9,11 @@ import { type FoundPeer, SEARCH_MS } from "../gossip/rumor_search.ts";
 import { printable } from "../log.ts";
 import type { Peer } from "../peer.ts";
 import type { RumorDialect } from "../peer_rumors.ts";
+import { describeTried } from "../reach_search.ts";
 import { formatAddress } from "../transport/transport.ts";
 import { idToDecimal } from "../wire/remote_peer.ts";
-import { openPeer } from "./open_peer.ts";
+import { type Host, selfAddress } from "./control/host.ts";
+import { usePeer } from "./open_peer.ts";
 import { UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
 import { holdHome } from "./running.ts";
@@ -31,8 +33,9 @@ export async function run(invocation: Invocation): Promise<void> {
   const timeoutMs = options.milliseconds("timeout") ?? SEARCH_MS;
   const dialect = options.choice("dialect", RUMOR_DIALECTS) ?? "native";
   using _held = holdHome(invocation); // a peer does not hear itself
-  await using peer = await openPeer(invocation, { clientOnly: false, seeds: true });
-  const way = { dialect, output, signal, timeoutMs };
+  await using used = await usePeer(invocation, { clientOnly: false, seeds: true });
+  const { peer } = used;
+  const way = { dialect, output, signal, timeoutMs, host: invocation.host };
   await (name === undefined ? tell(peer, text, way) : search(peer, name, way));
 }
 
@@ -42,12 +45,14 @@ interface Way {
   readonly output: Output;
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
+  /** The running peer, where it is that one that asks. */
+  readonly host: Host | undefined;
 }
 
 async function tell(peer: Peer, text: string, way: Way): Promise<void> {
   const { dialect, output, signal, timeoutMs } = way;
   const told = await peer.rumors(dialect).tell(text, { signal, timeoutMs });
-  if (told === 0) throw nobody("Nobody was told", peer, dialect);
+  if (told === 0) throw nobody("Nobody was told", peer, way);
   output.result(
     { told, dialect },
     `told ${told === 1 ? "1 peer, which tells" : `${told} peers, which tell`} others`,
@@ -55,8 +60,12 @@ async function tell(peer: Peer, text: string, way: Way): Promise<void> {
 }
 
 async function search(peer: Peer, name: string, way: Way): Promise<void> {
-  const { dialect, output, signal, timeoutMs } = way;
+  const { dialect, host, output, signal, timeoutMs } = way;
   let found = 0;
+  if (host !== undefined && peer.name.includes(name)) {
+    found++; // it is up like the others, and not asked
+    print({ peerId: peer.peerId }, peer.name, selfAddress(peer), output);
+  }
   for await (const one of peer.rumors(dialect).search(name, { signal, timeoutMs })) {
     found++;
     show(one, dialect, output);
@@ -64,23 +73,32 @@ async function search(peer: Peer, name: string, way: Way): Promise<void> {
   if (found > 0 || signal.aborted) return;
   const seconds = timeoutMs / 1_000;
   const what = `Nobody whose name contains "${printable(name, 64)}" answered in ${seconds} s`;
-  throw nobody(what, peer, dialect);
+  throw nobody(what, peer, way);
 }
 
 /** What a peer says of itself; natively its id is proven, in a dialect nothing is. */
 function show({ peerId, peer }: FoundPeer, dialect: RumorDialect, output: Output): void {
   const { id, ip, tcpPort, username } = peer;
-  const name = username ?? "";
-  const address = formatAddress({ hostname: ip, port: tcpPort });
   const facts = dialect === "native" ? { peerId } : { dialect, id: idToDecimal(id) };
+  print(facts, username ?? "", formatAddress({ hostname: ip, port: tcpPort }), output);
+}
+
+function print(
+  facts: { readonly peerId: string } | { readonly dialect: RumorDialect; readonly id: string },
+  name: string,
+  address: string,
+  output: Output,
+): void {
+  const id = "id" in facts ? facts.id : facts.peerId;
   output.result(
     { ...facts, name, addresses: [address] },
-    `${facts.peerId ?? facts.id}  ${printable(name, 64).padEnd(16)}  ${printable(address, 100)}`,
+    `${id}  ${printable(name, 64).padEnd(16)}  ${printable(address, 100)}`,
   );
 }
 
-function nobody(what: string, { discovery }: Peer, dialect: RumorDialect): NotFoundError {
+function nobody(what: string, { discovery }: Peer, { dialect, host }: Way): NotFoundError {
   const tried = dialect === "native" ? discovery.asked : ["PeerConnect's finds"];
-  const where = tried.length > 0 ? `tried ${tried.join("; ")}` : "there was no way to look";
+  const nowhere = host === undefined ? "there was no way to look" : "nobody else is known here";
+  const where = tried.length > 0 ? describeTried(tried) : nowhere;
   return new NotFoundError("no-peer", `${what}: ${where}`, { details: { tried } });
 }

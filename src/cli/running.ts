@@ -19,6 +19,8 @@ const MAX_SHOWN_CHARS = 2_000;
 export interface HeldHome extends Disposable {
   /** The home; `undefined` where nothing is kept. */
   readonly home: Home | undefined;
+  /** Whether another peer runs with it, which was said. @default {false} */
+  readonly isShared?: boolean;
 }
 
 /** Holds the home, and says so when another peer runs with it, and so as the same peer. */
@@ -28,13 +30,14 @@ export function holdHome(invocation: Invocation): HeldHome {
   if (options.has("ephemeral")) return { home: undefined, [Symbol.dispose]: () => {} };
   const home = homeOf(invocation);
   const file = openLock(home);
-  if (!file.tryLockSync(true)) {
+  const isShared = !file.tryLockSync(true);
+  if (isShared) {
     output.note(
       "Another kith runs with this home, as the same peer: each will be taken for the other. " +
         "With --home DIR or --ephemeral this one is another peer",
     );
   }
-  return { home, [Symbol.dispose]: () => file.close() };
+  return { home, isShared, [Symbol.dispose]: () => file.close() };
 }
 
 /** Whether another peer runs with this home. */
@@ -78,10 +81,9 @@ export function showData(
   }
 }
 
-/** Prints the last line: what was counted. */
+/** Says what was counted: to programs as the last line, to people where they ask for it by `--log info`. */
 export function announceClosed(peer: Peer, output: Output): void {
   const counters = peer.metrics.snapshot();
-  const counted = Object.entries(counters).map(([name, value]) => `${name} ${value}`).join(", ");
   if (output.json) output.result({ event: "closed", counters }, "");
-  else output.note(`closed (${counted || "nothing happened"})`);
+  else output.log.info("closed", counters);
 }

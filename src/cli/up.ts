@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { PeerEvent, PeerTable } from "../endpoint/peer_table.ts";
-import { NotFoundError, PeerError } from "../errors.ts";
+import type { PeerEvent } from "../endpoint/peer_table.ts";
+import { LimitError, NotFoundError, PeerError } from "../errors.ts";
 import { describeEvent } from "../membership/description.ts";
 import type { PeerConnectRumor } from "../gossip/dialects/peerconnect_gossip.ts";
 import type { GossipMessage } from "../gossip/gossip_options.ts";
@@ -16,6 +16,7 @@ import { type Page, PAGE_PATH } from "../page/page.ts";
 import type { Peer } from "../peer.ts";
 import type { MeshEvent } from "../rpc/mesh.ts";
 import { countCalls, logCalls } from "../rpc/middleware.ts";
+import type { RefusedName } from "../secure/trust.ts";
 import type { Session } from "../session/session.ts";
 import type { Sessions } from "../session/sessions.ts";
 import type { Offer } from "../transfer/offer.ts";
@@ -78,7 +79,8 @@ export async function run(invocation: Invocation): Promise<void> {
   announce(peer, page, shownTo, output);
   const work = Promise.all([
     each(membership.watch({ signal }), (event) => showMember(event, output)),
-    each(withoutChecks(peer.endpoint.peers, signal), (event) => showPeer(event, output)),
+    each(withoutChecks(peer, signal), (event) => showPeer(event, output)),
+    each(peer.trust.refusedNames({ signal }), (refused) => noteRefused(refused, output)),
     showSessions(sessions, page, output),
     ...(receiver === undefined
       ? []
@@ -108,7 +110,7 @@ export async function run(invocation: Invocation): Promise<void> {
 /** Does what command lines of the same home ask for, where it can; without that each of them opens a peer of its own. */
 async function takeCommands(
   peer: Peer,
-  { home }: HeldHome,
+  { home, isShared }: HeldHome,
   { options, output, startedMs }: Invocation & { readonly startedMs: number },
 ): Promise<ControlServer | undefined> {
   if (home === undefined) return undefined;
@@ -116,6 +118,7 @@ async function takeCommands(
     const { log } = output;
     return await ControlServer.open({ peer, home, options, startedMs, verbs: VERBS }, { log });
   } catch (error) {
+    if (isShared && error instanceof LimitError) return undefined; // as was said already
     const why = error instanceof Error ? error.message : String(error);
     output.note(`Other commands open peers of their own: ${printable(why, 400)}`);
     return undefined;
@@ -160,11 +163,13 @@ function whoOf({ name, peerId }: { name: string; peerId?: string | undefined }):
   return name === "" ? peerId : `${printable(name, 64)} (${peerId.slice(0, 8)})`;
 }
 
-/** Connections that come and go, but for those in which members compare what they know. */
-async function* withoutChecks(peers: PeerTable, signal: AbortSignal): AsyncGenerator<PeerEvent> {
+/** Connections that come and go, but for our own commands' and those in which members compare what they know. */
+async function* withoutChecks(peer: Peer, signal: AbortSignal): AsyncGenerator<PeerEvent> {
+  const { peers } = peer.endpoint;
   const unseen = new Set<string>();
   for await (const event of peers.watch({ signal })) {
     const { peerId } = event.peer;
+    if (peerId === peer.peerId) continue;
     if (event.type === "added" && peers.statusOf(peerId)?.state === "alive") unseen.add(peerId);
     else if (event.type !== "removed" || !unseen.delete(peerId)) yield event;
   }
@@ -177,6 +182,11 @@ function showPeer({ type, peer, why }: PeerEvent, output: Output): void {
     { added: "connected", removed: "disconnected", "slow-consumer": "does not read" }[type];
   const text = `${whoOf(peer)} ${said}${why ? `: ${printable(why, 200)}` : ""}`;
   output.result({ event: type, peerId, name, ...reason }, text);
+}
+
+/** Says who was not let in, for a person to judge: it may be the same program, started anew. */
+function noteRefused({ name, why }: RefusedName, output: Output): void {
+  output.note(`refused ${printable(name, 64)}: ${why}`);
 }
 
 /** What happened to a member of the group, or to what is seen of it. */

@@ -37,5 +37,11 @@ export { covers, isScope, parseScope, type Scope } from "./scope.ts";
 export { type ReadEnv } from "./secret_file.ts";
 export { SealedSocket, sealTransport } from "./sealed_socket.ts";
 export { type SealedPort, Sealer, type SealerOptions } from "./sealer.ts";
-export { type ProvenPeer, Trust, type TrustAddOptions, type TrustOptions } from "./trust.ts";
+export {
+  type ProvenPeer,
+  type RefusedName,
+  Trust,
+  type TrustAddOptions,
+  type TrustOptions,
+} from "./trust.ts";
 export { TRUST_POLICIES, type TrustEntry, type TrustPolicy } from "./trust_entry.ts";

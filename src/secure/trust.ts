@@ -12,6 +12,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import { AuthError, NotFoundError, PeerError } from "../errors.ts";
 import { layerLog, type Logger, printable, silentLogger } from "../log.ts";
 import type { Home } from "../state/home.ts";
+import { Watchers } from "../watchers.ts";
 import { fingerprintOf } from "./identity.ts";
 import { RecordFile } from "./record_file.ts";
 import {
@@ -26,6 +27,9 @@ import {
 } from "./trust_entry.ts";
 
 const FILE = "trust.json";
+
+/** How long nothing more is said of a name that was refused, in milliseconds: who has it tries again every few seconds. */
+const REFUSED_AGAIN_MS = 600_000;
 
 /** A peer that has proven its key. */
 export interface ProvenPeer {
@@ -47,6 +51,14 @@ export interface TrustOptions {
   log?: Logger;
 }
 
+/** A peer that did not pass because its name belongs to another one. */
+export interface RefusedName {
+  /** What it calls itself: its own words. */
+  readonly name: string;
+  /** Whose the name is, who came, and what to do. */
+  readonly why: string;
+}
+
 /** What to say of a peer. */
 export interface TrustAddOptions {
   /** A name that belongs to it from now on. @default those it has */
@@ -63,6 +75,9 @@ export class Trust {
   readonly #file: RecordFile<TrustEntry>;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #refusals = new Watchers<RefusedName>();
+  /** When each name was refused that was told of; only names that are known are in it. */
+  readonly #refusedMs = new Map<string, number>();
   #fault: unknown;
 
   /** Reads nothing yet. */
@@ -88,8 +103,20 @@ export class Trust {
     const hasAllowList = entries.some((entry) => entry.policy === "allow");
     if (hasAllowList && policy !== "allow") throw notOnList(peer);
     const entity = toEntity(peer);
-    refuseTaken(entries, peer.name, entity);
+    const taken = takenError(entries, peer.name, entity);
+    if (taken !== undefined) {
+      this.#tellRefused(peer.name, taken.why);
+      throw taken.error;
+    }
     this.#learnKey(entries, entity);
+  }
+
+  /**
+   * Peers that do not pass because their name belongs to another one, from now on until the signal aborts or the loop is
+   * left. Each name is told of once in ten minutes. Overflow policy: the oldest are dropped.
+   */
+  refusedNames(options: { signal?: AbortSignal } = {}): AsyncGenerator<RefusedName, void, void> {
+    return this.#refusals.watch(options);
   }
 
   /**
@@ -199,6 +226,13 @@ export class Trust {
     }
   }
 
+  #tellRefused(name: string, why: string): void {
+    const nowMs = this.#clock.now();
+    if (nowMs - (this.#refusedMs.get(name) ?? -Infinity) < REFUSED_AGAIN_MS) return;
+    this.#refusedMs.set(name, nowMs);
+    this.#refusals.push({ name, why });
+  }
+
   #learnKey(entries: readonly TrustEntry[], { peerId, key }: Entity): void {
     const lacksKey = (entry: TrustEntry) => entry.peerId === peerId && entry.key === undefined;
     if (key === undefined || !entries.some(lacksKey)) return;
@@ -276,19 +310,26 @@ function findByName(entries: readonly TrustEntry[], name: string): TrustEntry {
 }
 
 function refuseTaken(entries: readonly TrustEntry[], name: string, peer: Entity): void {
+  const taken = takenError(entries, name, peer);
+  if (taken !== undefined) throw taken.error;
+}
+
+/** The error for a name that belongs to somebody else, and the part of its text that says so. */
+function takenError(
+  entries: readonly TrustEntry[],
+  name: string,
+  peer: Entity,
+): { readonly error: AuthError; readonly why: string } | undefined {
   const holder = holderOf(entries, name);
-  if (holder === undefined || holder.peerId === peer.peerId) return;
+  if (holder === undefined || holder.peerId === peer.peerId) return undefined;
   // Safe to paste into a shell, whatever somebody calls himself.
   const plain = /^[A-Za-z0-9._-]+$/.test(name) && !name.startsWith("-");
   const [known, got] = [describe(holder), describe(peer)];
-  throw new AuthError(
-    "key-changed",
-    `Cannot trust "${printable(name, MAX_NAME_CHARS)}": that name belongs to ${known.text}, ` +
-      `and this is ${got.text}; if you know why, run: kith trust rm ${
-        plain ? name : holder.peerId
-      }`,
-    { details: { name, known: known.facts, got: got.facts } },
-  );
+  const why = `that name belongs to ${known.text}, and this is ${got.text}; ` +
+    `if you know why, run: kith trust rm ${plain ? name : holder.peerId}`;
+  const text = `Cannot trust "${printable(name, MAX_NAME_CHARS)}": ${why}`;
+  const details = { name, known: known.facts, got: got.facts };
+  return { error: new AuthError("key-changed", text, { details }), why };
 }
 
 /** A peer by its fingerprint, or by its id where the key is not known. */

@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { adviceFor, traceOf } from "../../src/cli/advice.ts";
-import { UsageError } from "../../src/cli/options.ts";
+import { adviceFor, networkNote, traceOf, waysTried } from "../../src/cli/advice.ts";
+import { Options, UsageError } from "../../src/cli/options.ts";
 import { NotFoundError, TransportError, UnsupportedError } from "../../src/errors.ts";
 
 Deno.test("adviceFor says what to try, by the error or by what caused it", () => {
@@ -22,6 +22,34 @@ Deno.test("adviceFor says what to try, by the error or by what caused it", () =>
     const said = adviceFor(error, "up");
     if (advice === undefined) assertEquals(said, undefined, String(error));
     else assertMatch(said ?? "", advice, String(error));
+  }
+});
+
+Deno.test("networkNote names a network that nobody has typed, where nobody was found", () => {
+  const specs = { network: { value: "NAME", help: "" } };
+  const typed = new Options(["--network", "home"], specs);
+  const settings = new Map([["network", { value: "attic", from: "line 2 of config.toml" }]]);
+  const set = new Options([], specs, settings);
+  const none = new Options([], specs);
+  const nobody = new NotFoundError("no-peer", "no");
+  const unset = () => undefined;
+  assertEquals(networkNote(nobody, typed, unset), "");
+  assertEquals(networkNote(nobody, none, unset), "");
+  assertEquals(networkNote(new Error("no"), set, unset), "");
+  assertEquals(
+    networkNote(nobody, set, unset),
+    '; looked in the network "attic" (from line 2 of config.toml)',
+  );
+  const env = (name: string) => name === "KITH_NETWORK" ? "shed" : undefined;
+  assertEquals(networkNote(nobody, typed, env), "");
+  assertMatch(networkNote(nobody, none, env), /"shed" \(from KITH_NETWORK\)$/);
+});
+
+Deno.test("waysTried lists the ways of an error where nobody was found", () => {
+  const details = { tried: ["a", "b"] };
+  assertEquals(waysTried(new NotFoundError("no-peer", "no", { details })), ["a", "b"]);
+  for (const error of [new NotFoundError("no-key", "no", { details }), new Error("no"), "no"]) {
+    assertEquals(waysTried(error), []);
   }
 });
 

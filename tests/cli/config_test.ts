@@ -44,7 +44,10 @@ Deno.test("parseConfig names the line and what is wrong in it", () => {
     ['{\n"prot": 1}', 'line 2: Unknown setting "prot"; did you mean port?'],
     ['{\n\n"dir": "/x"}', 'line 3: Unknown setting "dir"; it is of single verbs: up.dir'],
     ['{"up": {\n"dri": "/x"}}', 'line 2: Unknown setting "dri" of up; did you mean dir?'],
-    ['{"up":\n{"port": 1,\n"port": 70000}}', 'line 3: "port" must be a whole number, 0..65535: it is 70000'],
+    [
+      '{"up":\n{"port": 1,\n"port": 70000}}',
+      'line 3: "port" must be a whole number, 0..65535: it is 70000',
+    ],
     ['{"up": {"dir": "x"}}', 'line 1: "dir" must be a whole path: it is x'],
     ['{"up": 5}', 'line 1: "up" is a verb: its settings are an object'],
     ['{"port": "x"}', '"port" must be a whole number, 0..65535: it is x'],

@@ -39,6 +39,24 @@ async function join(bob: Peer, alice: Peer): Promise<void> {
   }
 }
 
+Deno.test("rumor is told and searched by the running peer, which finds itself, too", async () => {
+  const discoveryPort = 20_000 + Math.floor(Math.random() * 12_000);
+  const local = { hostname: "127.0.0.1", port: 0, discoveryPort } as const;
+  await using bob = await Peer.open({ name: "bob", ...local });
+  const seeds = bob.address === undefined ? [] : [bob.address];
+  await using running = await RunningPeer.start({ peer: { name: "rob", seeds, discoveryPort } });
+  const heard = bob.rumors().watch();
+  await join(bob, running.peer);
+  const told = await running.run(["rumor", "tea", "is", "ready"]);
+  assertEquals(told.printed, ["told 1 peer, which tells others"]);
+  const { author, message } = (await heard.next()).value ?? {};
+  assertEquals([author, message], [running.peer.peerId, "tea is ready"]);
+  const { printed } = await running.run(["rumor", "--search", "ob", "--timeout", "0.7"]);
+  const found = printed.map((line) => line.split(" ", 1)[0]);
+  assertEquals(found, [running.peer.peerId, bob.peerId]);
+  await heard.return();
+});
+
 Deno.test("call, ping and msg go through the running peer, and reach others and itself", async () => {
   await using scene = await meet();
   const { bob, running, at } = scene;

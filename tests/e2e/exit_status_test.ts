@@ -37,12 +37,12 @@ const BAD_USAGE: readonly Row[] = [
   {
     line: "recv --ephemeral --port 65536",
     code: 2,
-    says: /--port must be 0\.\.65535: it is 65536/,
+    says: /--port must be a whole number, 0\.\.65535: it is 65536/,
   },
   {
     line: "recv --ephemeral --udp-port x",
     code: 2,
-    says: /--udp-port must be 0\.\.65535: it is x/,
+    says: /--udp-port must be a whole number, 0\.\.65535: it is x/,
   },
   { line: "discover --timeout soon", code: 2, says: /--timeout must be seconds, .*: it is soon/ },
   { line: "discover --timeout -1", code: 2, says: /needs SECONDS|Unknown option -1/ },

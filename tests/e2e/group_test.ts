@@ -113,7 +113,7 @@ Deno.test("peers says that nobody is there, and names what is wrong with its arg
     [["--timeout", "0.3"], 0, nobody],
     [["--timeout", "0.3", "--peer", `127.0.0.1:${tcp}`], 0, nobody],
     [[`127.0.0.1:${tcp}`], 5, /members\.list/],
-    [["nobody", "--timeout", "0.3"], 5, /Cannot reach peer "nobody": tried /],
+    [["nobody", "--timeout", "0.3"], 5, /Cannot reach peer "nobody": .*tried /],
     [["127.0.0.1:9"], 5, /Cannot reach peer "127\.0\.0\.1:9"/],
     [["ann", "bob"], 2, /At most one PEER is wanted/],
     [["--peer", "nowhere"], 2, /Option --peer must be HOST:PORT/],

@@ -163,7 +163,7 @@ Deno.test("recv and send speak plain text to people who have no terminal", async
   assertEquals([sent.code, got.code], [0, 0]);
   assertMatch(got.stdout, /^bob is ready for files into \S+ \(tcp \d+, udp \d+\), \^C ends\n/);
   assertStringIncludes(got.stdout, "\nnotes.txt  5 B  from ann\n");
-  assertMatch(got.stderr, /^received 1 file, 5 B, from ann \(\S+ .?B\/s\), verified\nclosed \(/);
+  assertMatch(got.stderr, /^received 1 file, 5 B, from ann \(\S+ .?B\/s\), verified\n$/);
   for (const text of [sent.stdout, sent.stderr, got.stdout, got.stderr]) {
     assert(!ESCAPES.test(text), JSON.stringify(text));
   }

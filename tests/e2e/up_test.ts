@@ -85,8 +85,8 @@ Deno.test("up ends with 1 at a port that is taken, with 2 for bad options, and n
   const rows: readonly (readonly [options: readonly string[], code: number, says: RegExp])[] = [
     [["--port", `${taken.tcp}`], 1, /Cannot listen on 127\.0\.0\.1:\d+: Address already in use/],
     [["--http-port", `${taken.tcp}`], 1, /Cannot serve HTTP on 127.*: Address already in use/],
-    [["--udp-port", "x"], 2, /--udp-port must be 0\.\.65535: it is x/],
-    [["--http-port", "70000"], 2, /--http-port must be 0\.\.65535: it is 70000/],
+    [["--udp-port", "x"], 2, /--udp-port must be a whole number, 0\.\.65535: it is x/],
+    [["--http-port", "70000"], 2, /--http-port must be a whole number, 0\.\.65535: it is 70000/],
     [
       ["--dialect", "nonsense"],
       2,
@@ -203,10 +203,7 @@ Deno.test("up shows people names and messages of any type, and nothing raw", asy
       `${who} left the mesh`,
     ]
   ) assertStringIncludes(stdout, `${line}\n`);
-  assertMatch(
-    stderr,
-    /to all: .*nesting exceeds MAX_JSON_DEPTH 64\nclosed \(accept\.established \d+, /,
-  );
+  assertMatch(stderr, /to all: .*nesting exceeds MAX_JSON_DEPTH 64\n$/);
   await session.close();
 });
 

@@ -56,6 +56,27 @@ Deno.test("Trust does not remember a peer without a name, nor one that takes an 
   });
 });
 
+Deno.test("Trust.refusedNames tells of a name that belongs to another once in ten minutes", async () => {
+  const clock = new ManualClock();
+  const trust = new Trust({ clock });
+  const refused = trust.refusedNames();
+  const pass = () => assertThrows(() => trust.check(eve), AuthError, "that name belongs to");
+  trust.meet(bob);
+  for (const waitMs of [0, 599_999, 1, 0]) {
+    await clock.advance(waitMs);
+    pass();
+  }
+  const other = { ...stranger("zoe"), name: "ann" };
+  trust.meet(ann);
+  assertThrows(() => trust.check(other), AuthError);
+  for (const name of ["bob", "bob", "ann"]) {
+    const told = (await refused.next()).value;
+    assertEquals(told?.name, name);
+    assertStringIncludes(told?.why ?? "", `run: kith trust rm ${name}`);
+  }
+  await refused.return();
+});
+
 Deno.test("Trust.check refuses a changed key with both fingerprints and what to do", () => {
   each((trust) => {
     trust.meet(bob);

@@ -162,6 +162,7 @@ export const SHARE_VERBS: Verbs = {
     permissions: REACH_PERMISSIONS,
     options: {
       ...COMMON_OPTIONS,
+      ...DAEMON_OPTIONS,
       search: { value: "NAME", help: "tell nothing, list who has NAME in its name" },
       timeout: {
         value: "SECONDS",
@@ -172,6 +173,7 @@ export const SHARE_VERBS: Verbs = {
       ...FIND_OPTIONS,
       ...NETWORK_OPTIONS,
     },
+    hosted: ["search", "timeout"],
     load: () => import("../rumor.ts"),
   },
 };

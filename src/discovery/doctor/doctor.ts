@@ -31,6 +31,7 @@ import {
   checkHome,
   checkPermissions,
   checkUdp,
+  type HomeFindings,
   type PermissionState,
 } from "./doctor_machine.ts";
 import {
@@ -105,7 +106,7 @@ export async function* examine(options: DoctorOptions = {}): AsyncGenerator<Chec
   const { transport = netTransport, clock = systemClock, os = Deno.build.os, hostname } = options;
   const { signal = new AbortController().signal, port = DISCOVERY_PORT } = options;
   const tools: NetworkTools = { transport, clock, platform: platformOf(os), signal };
-  const remembered = yield* examineMachine(options, tools);
+  const { remembered, self } = yield* examineMachine(options, tools);
   const found = listInterfaces(options);
   if ("failure" in found) {
     yield found.failure;
@@ -128,6 +129,7 @@ export async function* examine(options: DoctorOptions = {}): AsyncGenerator<Chec
     loops,
     hostname,
     ownAddresses: new Set(all.map(({ address }) => address)),
+    self,
     known,
     platform: tools.platform,
     ports: { tcp: DEFAULT_TCP_PORT, udp: port },
@@ -144,7 +146,7 @@ export async function* examine(options: DoctorOptions = {}): AsyncGenerator<Chec
 async function* examineMachine(
   options: DoctorOptions,
   { transport, clock }: NetworkTools,
-): AsyncGenerator<Check, readonly Address[]> {
+): AsyncGenerator<Check, Pick<HomeFindings, "remembered" | "self">> {
   const { permissions = permissionState, home, hostname } = options;
   // Not named directly: touching it is an error where the flag is missing, and only the transport may.
   const { nativeUdp = "listenDatagram" in Deno } = options;
@@ -154,11 +156,11 @@ async function* examineMachine(
   yield checkClock(clock);
   if (dir === undefined) {
     yield failure ?? skipped("home", "none is used");
-    return [];
+    return { remembered: [] };
   }
-  const { check, remembered } = checkHome(dir);
+  const { check, ...findings } = checkHome(dir);
   yield check;
-  return remembered;
+  return findings;
 }
 
 /** Asks those who are known, all at once, since those that are off take long. */

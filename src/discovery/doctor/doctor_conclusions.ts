@@ -18,6 +18,8 @@ export interface Evidence {
   readonly hostname: string | undefined;
   /** The machine's own addresses: peers that answer from there are on it. */
   readonly ownAddresses: ReadonlySet<string>;
+  /** The peer of this home, which may be up and then answers, too. @default nobody is told apart */
+  readonly self?: string | undefined;
   /** What became of connecting to peers that are known. */
   readonly known: readonly KnownPeer[];
   /** The system. */
@@ -83,13 +85,17 @@ export function concludeDiscovery(evidence: Evidence): Check {
 
 /** Who answered and, where nobody did, why that may be. */
 export function concludeOthers(evidence: Evidence): Check {
-  const { loops, ownAddresses } = evidence;
+  const { loops, ownAddresses, self } = evidence;
   const answered = new Map(loops.flatMap(({ answers }) => [...answers]));
+  const isUp = self !== undefined && answered.delete(self);
   const others = [...answered.values()].filter((from) => !ownAddresses.has(withoutZone(from)));
   const facts = { peers: answered.size, onOtherMachines: others.length };
   if (others.length === 0) {
-    const who = answered.size === 0 ? "nobody" : `only ${counted(answered.size, "peer")} here`;
-    return { ...guess(`${who} answered`, evidence), facts };
+    if (answered.size > 0) {
+      return { ...guess(`only ${counted(answered.size, "peer")} here answered`, evidence), facts };
+    }
+    const seen = isUp ? "nobody else is here (this home's peer answers)" : "nobody answered";
+    return { ...guess(seen, evidence), facts };
   }
   const asked = relevant(evidence).filter(works);
   const heard = pathsOf(asked.filter(({ answers }) => answers.size > 0));
@@ -101,11 +107,12 @@ export function concludeOthers(evidence: Evidence): Check {
 
 /** Why nobody on another machine answers: as far as connecting to peers that are known tells. */
 function guess(seen: string, evidence: Evidence): Check {
-  const { known, platform, ports } = evidence;
+  const { platform, ports } = evidence;
+  const known = evidence.known.filter((peer) => isTelling(peer, evidence));
   const [asking] = relevant(evidence).filter(works);
   if (asking === undefined) return skipped("others", `${seen}, as no way of asking works`);
   if (known.length === 0) {
-    return skipped("others", `${seen}; perhaps nobody else is there`, {
+    return skipped("others", seen, {
       fix: "if somebody should be: kith doctor --peer HOST:PORT tells what is between you",
     });
   }
@@ -130,6 +137,13 @@ function guess(seen: string, evidence: Evidence): Check {
   const fix = "see that they are on, on the same network and on no guest Wi-Fi; " +
     `then let kith in there:\n${open}`;
   return missing("others", why, { fix });
+}
+
+/** Whether a known peer tells something of the way to others: who can be reached on this machine does not. */
+function isTelling({ address, given, reached }: KnownPeer, { ownAddresses }: Evidence): boolean {
+  const hostname = withoutZone(address.hostname);
+  const isHere = isLoopback(hostname) || ownAddresses.has(hostname);
+  return !isHere || (given && reached !== "answers");
 }
 
 /** The ways that lead to other machines; those of this machine alone where nothing else is asked for. */

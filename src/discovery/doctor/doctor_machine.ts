@@ -7,6 +7,7 @@
 import type { Clock } from "../../clock.ts";
 import { UnsupportedError } from "../../errors.ts";
 import { type Logger, silentLogger } from "../../log.ts";
+import { Identity } from "../../secure/identity.ts";
 import { Home } from "../../state/home.ts";
 import { type Address, parseAddress, type Transport } from "../../transport/transport.ts";
 import { reasonOf } from "../attempts.ts";
@@ -98,6 +99,8 @@ export interface HomeFindings {
   readonly check: Check;
   /** Where the peers were that were found last, one address each. */
   readonly remembered: readonly Address[];
+  /** Who the home's own peer is, where there is one yet. */
+  readonly self?: string | undefined;
 }
 
 /** Looks at the home folder, where there is one; it is not made. */
@@ -116,22 +119,25 @@ function lookInto(home: Home): HomeFindings {
   const problems: string[] = [];
   const warn: Logger["warn"] = (message, { why } = {}) => void problems.push(`${message}: ${why}`);
   using memory = new RememberedPeers({ home, log: { ...silentLogger, warn } });
-  const peers = memory.all; // may set the file aside, which is to be told, too
+  const self = exists(home.path("identity.pem")) ? Identity.load(home).peerId : undefined;
+  // May set the file aside, which is to be told, too. A peer may have found itself, on another port or before.
+  const peers = memory.all.filter(({ peerId }) => peerId !== self);
   const remembered = peers.flatMap(({ addresses: [first = ""] }) => parseAddress(first) ?? []);
   const setAside = [...Deno.readDirSync(home.dir)].map(({ name }) => name)
     .filter((name) => /\.corrupt-\d+$/.test(name)).sort();
   const facts = { remembered: peers.length, setAside: setAside.slice(0, MAX_LISTED) };
   const known = `${counted(peers.length, "peer")} remembered`;
   if (problems.length > 0) {
-    return { check: failed("home", listed(problems), { facts }), remembered };
+    return { check: failed("home", listed(problems), { facts }), remembered, self };
   }
   if (setAside.length === 0) {
-    return { check: passed("home", `it can be read and written, ${known}`, { facts }), remembered };
+    const check = passed("home", `it can be read and written, ${known}`, { facts });
+    return { check, remembered, self };
   }
   const files = `${counted(setAside.length, "file")} that could not be understood`;
   const fix = "see whether anything in them is still needed, then delete them";
   const check = failed("home", `${known}, ${files}: ${listed(facts.setAside)}`, { facts, fix });
-  return { check, remembered };
+  return { check, remembered, self };
 }
 
 function participle(name: "read" | "write"): string {

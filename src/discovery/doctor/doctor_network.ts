@@ -24,6 +24,9 @@ export const CONNECT_MS = 2_000;
 /** Most bytes that whoever holds a port is listened to. */
 const MAX_SAID_BYTES = 1_024;
 
+/** Where no peer has anything, which it says in its own name; the page at `/` is for browsers. */
+const NOTHING_PATH = "/doctor";
+
 /** What the checks of the network work with. */
 export interface NetworkTools {
   /** The network. */
@@ -165,6 +168,8 @@ export type Reached = "answers" | "refuses" | "silent";
 
 /** A peer that is known, and what became of connecting to it. */
 export interface KnownPeer {
+  /** Where it should be. */
+  readonly address: Address;
   /** Whether it was named now, and so should be there; else it was found some time ago. */
   readonly given: boolean;
   /** What became of it. */
@@ -188,15 +193,15 @@ export async function checkPeer(
     const tookMs = await connectWithin(tools, address, CONNECT_MS);
     if (tookMs === undefined) {
       const why = `no answer in ${CONNECT_MS / 1_000} s`;
-      return { given, reached: "silent", check: missing(check, why, details) };
+      return { address, given, reached: "silent", check: missing(check, why, details) };
     }
     const why = `it accepts connections, after ${Math.ceil(tookMs)} ms`;
-    return { given, reached: "answers", check: passed(check, why, details) };
+    return { address, given, reached: "answers", check: passed(check, why, details) };
   } catch (error) {
     tools.signal.throwIfAborted();
     const refused = error instanceof Error && error.cause instanceof Deno.errors.ConnectionRefused;
     const reached = refused ? "refuses" : "silent";
-    return { given, reached, check: missing(check, reasonOf(error), details) };
+    return { address, given, reached, check: missing(check, reasonOf(error), details) };
   }
 }
 
@@ -221,7 +226,7 @@ async function listenTo(tools: NetworkTools, to: Address): Promise<string> {
       const connection = await tools.transport.connect(to, { signal });
       signal.addEventListener("abort", () => connection.close(), { once: true });
       try {
-        await connection.write(new TextEncoder().encode("GET / HTTP/1.0\r\n\r\n"));
+        await connection.write(new TextEncoder().encode(`GET ${NOTHING_PATH} HTTP/1.0\r\n\r\n`));
         return await readText(connection.read.bind(connection));
       } finally {
         connection.close();

@@ -32,9 +32,13 @@ class Practice implements AsyncDisposable {
   }
 
   /** A peer on a host, found by discovery and accepting connections. */
-  async peer(host: string, transport = this.network.host(host)): Promise<void> {
+  async peer(
+    host: string,
+    transport = this.network.host(host),
+    identity = Identity.generate(),
+  ): Promise<void> {
     const { clock } = this;
-    const announce = { identity: Identity.generate(), name: "", tcpPort: 3485 };
+    const announce = { identity, name: "", tcpPort: 3485 };
     const interfaces = () => [interfaceOf(host)];
     this.#parts.use(await Discovery.open({ transport, clock, announce, interfaces }));
     await this.listen(host, 3485);
@@ -102,6 +106,32 @@ Deno.test("examine counts who answers, on other machines and on this one", async
   await practice.peer("bob");
   const { ok, why } = (await practice.examine()).get("others") ?? {};
   assertEquals([ok, why], [true, "1 peer on other machines answered"]);
+});
+
+Deno.test("examine counts neither the home's own peer nor who is on this machine for others", async () => {
+  await using practice = new Practice();
+  const dir = await Deno.makeTempDir({ prefix: "kith-doctor-" });
+  try {
+    const home = Home.open(dir);
+    const identity = Identity.load(home);
+    const records = [identity.peerId, "ab".repeat(20)].map((peerId, nth) => {
+      return { peerId, name: "", addresses: [`home:${3485 + 10 * nth}`], lastSeen: 1 };
+    });
+    await practice.peer("home", practice.host, identity);
+    await practice.listen("home", 3495);
+    home.writeAtomic(
+      "peers.json",
+      new TextEncoder().encode(JSON.stringify({ version: 1, records })),
+    );
+    const checks = await practice.examine({ home: () => dir });
+    assertEquals(checks.has("remembered peer home:3485"), false);
+    assertEquals(checks.get("remembered peer home:3495")?.ok, true);
+    const { ok, why, facts } = checks.get("others") ?? {};
+    assertEquals([ok, why], [null, "nobody else is here (this home's peer answers)"]);
+    assertEquals(facts, { peers: 0, onOtherMachines: 0 });
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });
 
 Deno.test("examine names the way that is broken, and the one that works", async () => {
@@ -215,16 +245,30 @@ Deno.test("examine tells who has the ports", async () => {
       one.close();
     }
   })();
-  await practice.listen("home", 3488);
+  const web = await host.listen({ port: 3488 });
+  const showing = (async () => {
+    for (let one = await web.accept(); one !== undefined; one = await web.accept()) {
+      const asked = new Uint8Array(64);
+      const isPage = new TextDecoder().decode(asked.subarray(0, await one.read(asked) ?? 0))
+        .startsWith("GET / ");
+      const said = isPage ? "403 x\r\n\r\nThe page" : "404 x\r\n\r\nHere something speaks kith";
+      await one.write(new TextEncoder().encode(`HTTP/1.1 ${said}`));
+      one.close();
+    }
+  })();
   const alone = await host.datagram({ port: DISCOVERY_PORT });
   const checks = await practice.examine();
   assertStringIncludes(checks.get("tcp port 3485")?.why ?? "", "a kith peer");
-  assertStringIncludes(checks.get("tcp port 3488")?.why ?? "", "another program");
+  assertStringIncludes(checks.get("tcp port 3488")?.why ?? "", "a kith peer");
   assertEquals(checks.get("udp port 3486")?.ok, false);
   assertStringIncludes(checks.get("udp port 3486")?.fix ?? "", "--discovery-port");
   alone.close();
   listener.close();
-  await serving;
+  web.close();
+  await Promise.all([serving, showing]);
+  await practice.listen("home", 3488);
+  const { why } = (await practice.examine()).get("tcp port 3488") ?? {};
+  assertStringIncludes(why ?? "", "another program");
 });
 
 Deno.test("examine says when the clock is wrong", async () => {
