@@ -7,13 +7,22 @@
 
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { MAX_SEGMENT_BYTES } from "../transfer/safe_path.ts";
+import { InvalidPacketError } from "../errors.ts";
+import { checkReceivedPath, MAX_SEGMENT_BYTES } from "../transfer/safe_path.ts";
 import { sameContents, type SyncEntry } from "./entry.ts";
 import { parentOf } from "./path.ts";
 import { liveAt, type StoredEntry, type SyncIndex } from "./index.ts";
 
 /** Hexadecimal digits of a hash in a name, shortest first: more where a name is taken. */
 const MARK_DIGITS: readonly number[] = [8, 16, 32, 64];
+
+/** A name of a conflict has so much room at least: a mark of all digits, and the ending. */
+const MIN_CONFLICT_BYTES = 160;
+
+const MAX_PATH_BYTES = 4_096;
+
+/** What is kept is called so when its name does not fit. */
+const NO_NAME = "file";
 
 /** Folders of one name that are kept beside each other. */
 const MAX_FOLDERS = 1_000;
@@ -28,14 +37,32 @@ const MARK = / \(conflict [0-9a-f]{8,64}\)$/;
  * @param digits How much of it. @default {8}
  */
 export function conflictPath(path: string, mark: string, digits = 8): string {
-  const folder = parentOf(path);
+  let folder = parentOf(path);
   const name = folder === "" ? path : path.slice(folder.length + 1);
   // A name that begins with its only dot has no ending: ".profile".
   const dot = name.lastIndexOf(".");
   const [stem, ending] = dot > 0 ? [name.slice(0, dot), name.slice(dot)] : [name, ""];
   const added = ` (conflict ${mark.slice(0, digits)})${shortened(ending, 64)}`;
-  const kept = shortened(stem.replace(MARK, ""), MAX_SEGMENT_BYTES - Buffer.byteLength(added));
-  return (folder === "" ? "" : folder + "/") + kept + added;
+  // Where the path of the folder is so long that nothing more has room in it, another one is near.
+  while (folder !== "" && roomIn(folder) < MIN_CONFLICT_BYTES) folder = parentOf(folder);
+  const way = folder === "" ? "" : folder + "/";
+  const room = roomIn(folder) - Buffer.byteLength(added);
+  const kept = [shortened(stem.replace(MARK, ""), room), NO_NAME].map((one) => way + one + added);
+  return kept.find(isAccepted) ?? `${way}${NO_NAME} (conflict ${mark.slice(0, digits)})`;
+}
+
+/** Bytes of a name in a folder. */
+function roomIn(folder: string): number {
+  return Math.min(MAX_SEGMENT_BYTES, MAX_PATH_BYTES - Buffer.byteLength(folder) - 1);
+}
+
+function isAccepted(path: string): boolean {
+  try {
+    return checkReceivedPath(path) === path;
+  } catch (error) {
+    if (error instanceof InvalidPacketError) return false;
+    throw error;
+  }
 }
 
 /**
@@ -66,15 +93,15 @@ function* candidatesFor({ path, kind, sha256 }: SyncEntry): Generator<string> {
   }
 }
 
-/** A name of so many bytes of UTF-8 at most, without half a character at its end. */
+/** A name of so many bytes of UTF-8 at most, without half of what is seen as one character at its end. */
 function shortened(name: string, maxBytes: number): string {
   if (Buffer.byteLength(name) <= maxBytes) return name;
   let kept = "";
   let bytes = 0;
-  for (const char of name) {
-    bytes += Buffer.byteLength(char);
+  for (const { segment } of new Intl.Segmenter().segment(name)) {
+    bytes += Buffer.byteLength(segment);
     if (bytes > maxBytes) break;
-    kept += char;
+    kept += segment;
   }
   return kept.trimEnd();
 }

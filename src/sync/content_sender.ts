@@ -17,7 +17,7 @@ import {
   type WantFrame,
   WINDOW_BYTES,
 } from "./content_frames.ts";
-import type { Slots } from "./slots.ts";
+import { Slots } from "./slots.ts";
 
 /** Most that one asks for at once; who asks for more has not read what he may. */
 const MAX_SENDINGS = 64;
@@ -34,12 +34,18 @@ const BUFFER_BYTES = HEAD_BYTES + WINDOW_BYTES;
 /** A smaller file is not worth one. */
 const MIN_BUFFERED_BYTES = 64 * 1024;
 
-/** Nothing was granted for so long: the other side has forgotten us. */
+/** Files that are read at once for one connection, whatever it asks for. */
+const MAX_READING = 32;
+
+/** Too little was granted for so long: the other side has forgotten us. */
 const STALL_MS = 60_000;
+
+/** After so long without a grant a file is closed, and its slot is another connection's. */
+const REST_MS = 1_000;
 
 /** What a sender needs. */
 export interface ContentSenderOptions {
-  /** For files that are open. */
+  /** For files that are open, on all connections. */
   readonly slots: Slots;
   /** Where time comes from. */
   readonly clock: Clock;
@@ -63,6 +69,7 @@ interface Sending {
 export class ContentSender {
   readonly #options: ContentSenderOptions;
   readonly #sendings = new Map<number, Sending>();
+  readonly #reading = new Slots(MAX_READING);
   readonly #buffers: Uint8Array[] = [];
   #signsBytes = 0;
   /** Bytes of contents that were sent. */
@@ -120,7 +127,7 @@ export class ContentSender {
 
   #begin(sending: Sending): void {
     const { id } = sending.want;
-    this.#options.slots.use(() => this.#run(sending)).catch(async (error) => {
+    this.#reading.use(() => this.#run(sending)).catch(async (error) => {
       if (error instanceof ClosedError) return;
       await this.#options.send(encodeContent({ type: "none", id })).catch(() => {}); // cut: asked anew
     }).finally(() => this.#end(sending));
@@ -137,20 +144,21 @@ export class ContentSender {
 
   async #run(sending: Sending): Promise<void> {
     const { want } = sending;
-    const { id, sha256, offset } = want;
+    const { sha256, offset } = want;
     if (sending.isEnded) return;
-    using file = this.#options.open(sha256);
-    if (file === undefined) return await this.#options.send(encodeContent({ type: "none", id }));
-    file.seekSync(offset, Deno.SeekMode.Start);
-    if (want.signsBytes > 0) return await this.#sendMatches(sending, file);
-    if (want.size - offset < MIN_BUFFERED_BYTES) return await this.#sendPlain(sending, file);
+    const { slots, open } = this.#options;
+    using reader = new Reader(slots, () => open(sha256), offset);
+    if (!await reader.resume()) return await this.#sendNone(sending);
+    if (sending.isEnded) return;
+    if (want.signsBytes > 0) return await this.#sendMatches(sending, reader);
+    if (want.size - offset < MIN_BUFFERED_BYTES) return await this.#sendPlain(sending, reader);
     const buffer = this.#buffers.pop() ?? new Uint8Array(BUFFER_BYTES);
-    await this.#sendPlain(sending, file, buffer);
+    await this.#sendPlain(sending, reader, buffer);
     // What was sent has been copied.
     if (this.#buffers.length < MAX_KEPT_BUFFERS) this.#buffers.push(buffer);
   }
 
-  async #sendPlain(sending: Sending, file: Deno.FsFile, buffer?: Uint8Array): Promise<void> {
+  async #sendPlain(sending: Sending, reader: Reader, buffer?: Uint8Array): Promise<void> {
     const { id, size, offset } = sending.want;
     let left = size - offset;
     do {
@@ -158,52 +166,115 @@ export class ContentSender {
       const code = left === length ? ContentCode.END : ContentCode.DATA;
       const bytes = framed(code, id, length, buffer);
       for (let at = HEAD_BYTES; at < bytes.length;) {
-        const count = file.readSync(bytes.subarray(at));
+        const count = reader.read(bytes.subarray(at));
         // Shorter by now than it was: these contents are not here any more.
-        if (count === null) return await this.#options.send(encodeContent({ type: "none", id }));
+        if (count === 0) return await this.#sendNone(sending);
         at += count;
       }
-      if (!await this.#send(sending, bytes)) return;
+      if (!await this.#send(sending, reader, bytes)) return;
       left -= length;
     } while (left > 0);
   }
 
-  async #sendMatches(sending: Sending, file: Deno.FsFile): Promise<void> {
+  async #sendMatches(sending: Sending, reader: Reader): Promise<void> {
     const { want, signs } = sending;
     const { id, size } = want;
     let left = size - want.offset;
     const read = (into: Uint8Array) => {
-      const count = left === 0 ? 0 : file.readSync(into.subarray(0, left)) ?? 0;
+      const count = left === 0 ? 0 : reader.read(into.subarray(0, left));
       left -= count;
       return count;
     };
     for (const match of matchBlocks(blocksOf(want, signs), read)) {
       if (match.type === "copy") {
         const { from, length } = match;
-        if (!await this.#send(sending, encodeContent({ type: "copy", id, from, length }))) return;
+        const copy = encodeContent({ type: "copy", id, from, length });
+        if (!await this.#send(sending, reader, copy)) return;
         continue;
       }
       for (let at = 0; at < match.data.length; at += PAYLOAD_BYTES) {
         const data = match.data.subarray(at, at + PAYLOAD_BYTES);
-        if (!await this.#send(sending, encodeContent({ type: "data", id, data }))) return;
+        if (!await this.#send(sending, reader, encodeContent({ type: "data", id, data }))) return;
       }
     }
-    await this.#send(sending, encodeContent({ type: "end", id, data: new Uint8Array() }));
+    await this.#send(sending, reader, encodeContent({ type: "end", id, data: new Uint8Array() }));
+  }
+
+  async #sendNone({ want: { id } }: Sending): Promise<void> {
+    await this.#options.send(encodeContent({ type: "none", id }));
+  }
+
+  /** Waits until more may be sent, or it is ended; what was read already is sent then. */
+  async #waitForCredit(sending: Sending, reader: Reader): Promise<void> {
+    const { clock } = this.#options;
+    // However often a little is granted: that alone keeps nothing open.
+    const timers = [
+      clock.after(REST_MS, () => reader.rest()),
+      clock.after(STALL_MS, () => this.#end(sending)),
+    ];
+    while (sending.credit <= 0 && !sending.isEnded) {
+      sending.granted = Promise.withResolvers();
+      await sending.granted.promise;
+    }
+    for (const timer of timers) timer.cancel();
+    if (!sending.isEnded && !await reader.resume()) throw new Error("The contents are gone");
   }
 
   /** @returns whether more is to be sent. */
-  async #send(sending: Sending, bytes: Uint8Array): Promise<boolean> {
-    while (sending.credit <= 0 && !sending.isEnded) {
-      sending.granted = Promise.withResolvers();
-      const timer = this.#options.clock.after(STALL_MS, () => this.#end(sending));
-      await sending.granted.promise;
-      timer.cancel();
-    }
+  async #send(sending: Sending, reader: Reader, bytes: Uint8Array): Promise<boolean> {
+    if (sending.credit <= 0) await this.#waitForCredit(sending, reader);
     if (sending.isEnded) return false;
     sending.credit -= bytes.length - HEAD_BYTES;
     this.sentBytes += bytes.length - HEAD_BYTES;
     await this.#options.send(bytes);
     return !sending.isEnded;
+  }
+}
+
+/** Reads contents, in a slot as long as the file is open. */
+class Reader implements Disposable {
+  readonly #slots: Slots;
+  readonly #open: () => Deno.FsFile | undefined;
+  #at: number;
+  #file: Deno.FsFile | undefined;
+
+  /** Is at rest. @param at Where to begin. */
+  constructor(slots: Slots, open: () => Deno.FsFile | undefined, at: number) {
+    this.#slots = slots;
+    this.#open = open;
+    this.#at = at;
+  }
+
+  /** Goes on where it was, as soon as there is a slot. @returns whether the contents are there. */
+  async resume(): Promise<boolean> {
+    if (this.#file !== undefined) return true;
+    await this.#slots.take();
+    try {
+      this.#file = this.#open();
+      this.#file?.seekSync(this.#at, Deno.SeekMode.Start);
+    } finally {
+      if (this.#file === undefined) this.#slots.give();
+    }
+    return this.#file !== undefined;
+  }
+
+  /** @returns how many bytes; 0 at the end. */
+  read(into: Uint8Array): number {
+    const count = this.#file?.readSync(into) ?? 0;
+    this.#at += count;
+    return count;
+  }
+
+  /** Lets the file and the slot go for now. */
+  rest(): void {
+    if (this.#file === undefined) return;
+    this.#file.close();
+    this.#file = undefined;
+    this.#slots.give();
+  }
+
+  [Symbol.dispose](): void {
+    this.rest();
   }
 }
 

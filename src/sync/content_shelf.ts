@@ -56,7 +56,8 @@ export class ContentShelf implements Disposable {
   /** Hashes of whole parts, and those of them that are open. */
   readonly #whole = new Map<string, Part | undefined>();
   readonly #copies = new Map<string, Part[]>();
-  readonly #stash = new Map<string, string>();
+  /** Names of what was removed or replaced. */
+  readonly #stash = new Map<string, string[]>();
   readonly #growing = new Map<string, Getting>();
   // To look for a part that is not there takes longer than to make one.
   #left: Set<string> | undefined;
@@ -213,12 +214,14 @@ export class ContentShelf implements Disposable {
 
   /** Keeps what has been put under such a name. */
   keep(sha256: string, name: string): void {
-    this.#stash.set(sha256, name.slice(name.lastIndexOf("/") + 1));
+    const names = this.#stash.get(sha256) ?? [];
+    this.#stash.set(sha256, names);
+    names.push(name.slice(name.lastIndexOf("/") + 1));
   }
 
   /** Contents that a step of this batch has removed or replaced. */
   kept(sha256: string): Deno.FsFile | undefined {
-    const name = this.#stash.get(sha256);
+    const [name] = this.#stash.get(sha256) ?? [];
     if (name === undefined) return undefined;
     using tree = this.#root.hold();
     const partials = tree.find([PARTIAL_FOLDER]);
@@ -230,7 +233,9 @@ export class ContentShelf implements Disposable {
     using tree = this.#root.hold();
     const partials = tree.find([PARTIAL_FOLDER]);
     if (partials !== undefined) {
-      for (const name of this.#stash.values()) removeIfThere(partials.join(name));
+      for (const names of this.#stash.values()) {
+        for (const name of names) removeIfThere(partials.join(name));
+      }
     }
     this.#stash.clear();
     for (const sha256 of unwanted) {

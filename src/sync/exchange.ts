@@ -9,7 +9,14 @@
  */
 
 import { Channel } from "../channel.ts";
-import { ClosedError, LimitError, PeerError, UnsupportedError } from "../errors.ts";
+import {
+  ClosedError,
+  LimitError,
+  PeerError,
+  type RemoteError,
+  TimeoutError,
+  UnsupportedError,
+} from "../errors.ts";
 import { printable } from "../log.ts";
 import { encodeContent } from "./content_frames.ts";
 import { ContentLink } from "./content_link.ts";
@@ -18,25 +25,25 @@ import { errorData, errorFromData } from "./error_codes.ts";
 import { Answerer } from "./exchange_answer.ts";
 import { Changes } from "./exchange_changes.ts";
 import { messageFor } from "./exchange_messages.ts";
-import {
-  doRound,
-  type PlannedStep,
-  planRound,
-  type RoundOptions,
-  type RoundResult,
-} from "./exchange_round.ts";
+import { type PlannedStep, planRound } from "./exchange_plan.ts";
+import { doRound, type RoundOptions, type RoundResult } from "./exchange_round.ts";
 import { Rounds } from "./exchange_rounds.ts";
 import { Taker } from "./exchange_taker.ts";
 import type { FolderChange, SyncFolder } from "./folder.ts";
 import type { FileChanged, SyncRequest, SyncResponse, WebSocketMessage } from "./message_types.ts";
 import { errorMessage, syncRequestMessage, syncResponseMessage } from "./messages.ts";
 import type { SyncInput, SyncPort } from "./port.ts";
+import { Silence } from "./silence.ts";
+import { makeReplica } from "./version_vector.ts";
 
 /** More changes at once are not told one by one: a round says them in less. */
 const MAX_TOLD = 256;
 
 /** Answers of a hub that may wait to be read. */
 const MAX_ANSWERS = 64;
+
+/** Nothing came for so long: the hub does not answer the round any more. */
+const MAX_SILENCE_MS = 10 * 60_000;
 
 /** So long after something was done a round notes it. */
 const CONFIRM_MS = 2_000;
@@ -66,11 +73,18 @@ export class Exchange implements AsyncDisposable {
   readonly #contents: ContentLink;
   readonly #taker: Taker;
   readonly #answerer: Answerer;
-  readonly #listening: Disposable;
+  readonly #listening = new DisposableStack();
   readonly #changes: Changes;
+  /**
+   * What a hub's index says of what has come from this client: another name for each connection, as a client could say that
+   * it is another, which then would not be told of it.
+   */
+  readonly #source = makeReplica();
   #theirs: string | undefined;
   #tells = false;
   #answers: Channel<SyncResponse> | undefined;
+  #refused: Error | undefined;
+  #silence: Silence | undefined;
   readonly #rounds: Rounds;
   #round = 0;
   #isOver = false;
@@ -92,11 +106,12 @@ export class Exchange implements AsyncDisposable {
     this.#answerer = new Answerer({
       folder,
       send: (response) => this.#send(syncResponseMessage(port.author, response)),
-      take: (entries, source) => this.#taker.take(entries, source),
+      source: this.#source,
+      take: (entries) => this.#taker.take(entries, this.#source),
       mayTake: () => this.#mayTake,
-      onPlan: (replica) => this.#begin(replica),
+      onPlan: () => this.#begin(this.#source),
       onRound: (taken, told) => this.#noteRound(taken, told),
-      onFailure: (error) => this.#refuse(error),
+      onFailure: (error, round) => this.#refuse(error, round),
     });
     this.#changes = new Changes({
       take: (entries, source) => this.#taker.take(entries, source),
@@ -110,7 +125,8 @@ export class Exchange implements AsyncDisposable {
         if (!this.#isOver && !(error instanceof ClosedError)) this.#fail(error);
       });
     });
-    this.#listening = folder.onChange((changes) => this.#tell(changes));
+    this.#listening.use(folder.onChange((changes) => this.#tell(changes)));
+    this.#listening.use(folder.onRules(() => this.#tells && this.#ask()));
     this.closed = this.#run();
   }
 
@@ -182,6 +198,7 @@ export class Exchange implements AsyncDisposable {
   }
 
   #take(input: SyncInput): void {
+    this.#silence?.heard();
     switch (input.type) {
       case "content":
         return this.#contents.take(input.bytes);
@@ -207,12 +224,8 @@ export class Exchange implements AsyncDisposable {
         // What was cut off may still be answered.
         if (data.round === this.#round) this.#takeAnswer(data as SyncResponse);
         return;
-      case "error": {
-        const { code, message } = errorFromData(data);
-        // That of a goodbye is why the connection ends then, and no failure.
-        if (code !== "closed") this.#folder.tell({ type: "failed", reason: message });
-        return;
-      }
+      case "error":
+        return this.#takeError(errorFromData(data), data.round);
       default: // what a later version added
     }
   }
@@ -225,6 +238,16 @@ export class Exchange implements AsyncDisposable {
     });
   }
 
+  #takeError(error: RemoteError, round: unknown): void {
+    // That of a goodbye is why the connection ends then, and no failure.
+    if (error.code === "closed") return;
+    // What could not even be read is refused without its number.
+    const isOfRound = this.#answers !== undefined && (round ?? this.#round) === this.#round;
+    if (!isOfRound) return this.#folder.tell({ type: "failed", reason: error.message });
+    this.#refused = error;
+    this.#answers?.close();
+  }
+
   #takeRequest(request: SyncRequest): void {
     // The hub has more to say than it would say unasked.
     if (this.#isClient) return this.#schedule(0);
@@ -232,10 +255,11 @@ export class Exchange implements AsyncDisposable {
   }
 
   /** Something that was asked for could not be answered. */
-  #refuse(error: unknown): void {
+  #refuse(error: unknown, round: number | undefined): void {
     if (error instanceof ClosedError) return;
     this.#fail(error);
-    this.#port.send(errorMessage(this.#port.author, errorData(error)));
+    const answered = round === undefined ? {} : { round };
+    this.#port.send(errorMessage(this.#port.author, { ...errorData(error), ...answered }));
     if (error instanceof PeerError) this.#port.close(error);
   }
 
@@ -316,15 +340,23 @@ export class Exchange implements AsyncDisposable {
         throw new UnsupportedError("Cannot sync: the hub keeps no index");
       }
       this.#answers = new Channel(MAX_ANSWERS);
+      this.#refused = undefined;
       this.#round++;
+      // A hub that takes contents in asks for them.
+      using silence = new Silence(this.#folder.clock, MAX_SILENCE_MS, () => {
+        this.#refused = new TimeoutError("Cannot sync: the hub has not answered for 10 minutes");
+        this.#answers?.close();
+      });
+      this.#silence = silence;
       try {
         return await work();
       } catch (error) {
         this.#theirs = this.#changes.source = undefined; // maybe another by now
         this.#retry();
-        throw error;
+        throw this.#refused ?? error;
       } finally {
         this.#answers.close();
+        this.#answers = undefined;
       }
     });
   }

@@ -4,7 +4,7 @@
  * ```
  *   client                                hub
  *   sync_request { replica }         -->                        only the first time on a connection
- *                                    <--  sync_response { replica, index_seq }
+ *                                    <--  sync_response { replica, openings, heard }
  *   sync_request { entries, since }  -->                        in pages
  *                                    <--  sync_response { instructions }        in pages
  *   ... both get contents from each other, and take in what is new to them ...
@@ -21,8 +21,7 @@ import { Backlog } from "./backlog.ts";
 import { entryFromMessage, entryToMessage, type SyncEntry } from "./entry.ts";
 import { MAX_REQUEST_BYTES } from "./exchange_answer.ts";
 import type { SyncFolder } from "./folder.ts";
-import type { PlannedAction } from "./folder_events.ts";
-import { judge } from "./judge.ts";
+import { type StoredEntry, type SyncIndex, type SyncMark, wasAt } from "./index.ts";
 import type { SyncRequest, SyncResponse } from "./message_types.ts";
 import { pagesOf } from "./pages.ts";
 
@@ -54,29 +53,30 @@ export interface RoundResult {
   readonly isWhole: boolean;
 }
 
-/** What one side would do. */
-export interface PlannedStep {
-  /** What. */
-  readonly action: PlannedAction;
-  /** With which file or folder. */
-  readonly path: string;
-}
+/** What a hub says of itself. */
+export type Hub = SyncResponse & { readonly replica: string };
+
+/** A mark's `ours` when the hub is to be told of all, even of what came from it. */
+const TELL_ALL = -1;
+
+/** The hub's index is another than it was. */
+const VOID_MARK: SyncMark = { ours: TELL_ALL, theirs: 0 };
 
 /** Does a round. @throws {ClosedError} when it was cut off. @throws {UnsupportedError} when the hub keeps no index. */
 export async function doRound(options: RoundOptions): Promise<RoundResult> {
   const { folder: { index, readOnly, rulesNumber }, tells, take } = options;
-  const theirs = options.theirs ?? await ask(options);
+  const theirs = options.theirs ?? await meet(options);
   const mark = index.mark(theirs);
-  // What was left out by other rules is told again.
-  const hasSameRules = index.mark(rulesOf(theirs)).ours === rulesNumber;
-  const since = hasSameRules ? mark.theirs : 0;
+  const rules = index.mark(rulesOf(theirs));
+  const since = sinceOf(options.folder, theirs, mark);
   const ours = index.seq;
-  const entries = tells ? index.since(mark.ours, theirs) : [];
+  const entries = tells ? toldOf(index, theirs, mark) : [];
   const { takes, last } = await request(options, theirs, since, entries);
   const wanted = readOnly ? [] : takes;
   const failed = await take(wanted, theirs);
   const done = last.index_seq === undefined ? await answer(options, theirs) : last;
-  const { index_seq: seq = mark.theirs, taken = true } = done;
+  const { index_seq: seq = mark.theirs, taken = true, opening } = done;
+  const { rules: theirRules = 0 } = last;
   // What is not wanted now is told again, should it be wanted once.
   const isTaken = failed === 0 && wanted === takes;
   // Not what was told to us: only what we asked for.
@@ -84,64 +84,98 @@ export async function doRound(options: RoundOptions): Promise<RoundResult> {
   index.setMark(theirs, {
     ours: isTold ? ours : mark.ours,
     theirs: isTaken ? seq : mark.theirs,
+    opening,
   });
-  if (isTaken && !hasSameRules) {
-    index.setMark(rulesOf(theirs), { ours: rulesNumber, theirs: 0 });
+  const noted = {
+    ours: isTaken ? rulesNumber : rules.ours,
+    theirs: isTold ? theirRules : rules.theirs,
+  };
+  if (noted.ours !== rules.ours || noted.theirs !== rules.theirs) {
+    index.setMark(rulesOf(theirs), noted);
   }
-  return { taken: wanted.length, told: entries.length, isWhole: failed === 0 && (taken || !tells) };
+  const result = {
+    taken: wanted.length,
+    told: entries.length,
+    isWhole: failed === 0 && (taken || !tells),
+  };
+  const wasToldAll = mark.ours <= 0 || noted.theirs === rules.theirs;
+  if (wasToldAll || !isTold) return result;
+  // The hub has other rules by now, and may want what it left out by those from before.
+  index.setMark(theirs, { ...index.mark(theirs), ours: TELL_ALL });
+  const more = await doRound({ ...options, theirs });
+  return {
+    taken: result.taken + more.taken,
+    told: result.told + more.told,
+    isWhole: result.isWhole && more.isWhole,
+  };
 }
 
-/** What a round would do. Nothing is changed by it, here or there. @throws as {@linkcode doRound}. */
-export async function planRound(options: RoundOptions): Promise<PlannedStep[]> {
-  const { folder: { index, readOnly }, tells } = options;
-  const theirs = options.theirs ?? await ask(options);
-  const mark = index.mark(theirs);
-  const { takes } = await request(options, theirs, mark.theirs, []);
-  const told = new Map(takes.map((entry) => [entry.path, entry]));
-  const coming = readOnly ? [] : takes.flatMap((entry): PlannedStep[] => {
-    const { path, deleted } = entry;
-    const { verdict } = judge(index.get(path), entry);
-    if (verdict === "conflict") return [{ action: "conflict", path }];
-    if (verdict !== "take") return [];
-    return [{ action: deleted ? "delete" : "receive", path }];
-  });
-  const going = tells ? index.since(mark.ours, theirs) : [];
-  return [
-    ...coming,
-    ...going.flatMap((entry): PlannedStep[] => {
-      const { path, deleted } = entry;
-      const other = told.get(path);
-      const verdict = other === undefined ? "take" : judge(other, entry).verdict;
-      if (verdict === "conflict") return [{ action: "conflict", path }];
-      if (verdict !== "take") return [];
-      return [{ action: deleted ? "delete-there" : "send", path }];
-    }),
-  ];
+/** From where on a hub is to tell us: what was left out by other rules is told again. */
+export function sinceOf(folder: SyncFolder, theirs: string, mark: SyncMark): number {
+  return folder.index.mark(rulesOf(theirs)).ours === folder.rulesNumber ? mark.theirs : 0;
 }
 
-/** What the rules are noted under, by which all was taken in that a hub has. */
+/** The marks of the rules by which all was taken in that a hub has, and by which the hub was told of all. */
 function rulesOf(theirs: string): string {
   return `${theirs} rules`;
 }
 
-/** Who the hub is. */
-async function ask({ folder, send, next }: RoundOptions): Promise<string> {
-  await send({ replica: folder.index.replica });
-  const { replica } = await next() ?? interrupted();
-  if (replica === undefined) throw new UnsupportedError("Cannot sync: the hub keeps no index");
+/** What there is to tell a hub of. */
+export function toldOf(index: SyncIndex, theirs: string, { ours }: SyncMark): StoredEntry[] {
+  return ours === TELL_ALL ? index.since(0) : index.since(ours, theirs);
+}
+
+/**
+ * Learns who the hub is, and whether one of the two indexes was set back since both met last, as by a backup. Of a hub's,
+ * all that we know is void; if ours was, edits that others know by our name may be others than ours: we take a new one.
+ */
+async function meet(options: RoundOptions): Promise<string> {
+  const { folder: { index, log } } = options;
+  const hub = await ask(options);
+  const { heard, replica } = hub;
+  if (heard !== undefined && !wasAt(index.openings, index.seq, heard)) {
+    log.warn("index set back", { heard: heard.seq, seq: index.seq });
+    index.renew(Math.max(index.mark(replica).ours, 0));
+  }
+  const mark = soundMark(index, hub);
+  if (mark === VOID_MARK) {
+    log.warn("index of the hub set back");
+    index.setMark(replica, mark);
+  }
   return replica;
 }
 
-async function request(
+/** How far a hub's index and ours know each other, if its is still the one that we knew. */
+export function soundMark(index: SyncIndex, hub: Hub): SyncMark {
+  const { replica, openings, index_seq: seq = 0 } = hub;
+  const mark = index.mark(replica);
+  const isNew = mark.theirs === 0 && mark.ours <= 0;
+  const point = { opening: mark.opening ?? "", seq: mark.theirs };
+  return isNew || openings === undefined || wasAt(openings, seq, point) ? mark : VOID_MARK;
+}
+
+/** Who the hub is. */
+export async function ask({ folder, send, next }: RoundOptions): Promise<Hub> {
+  await send({ replica: folder.index.replica });
+  const hub = await next() ?? interrupted();
+  const { replica } = hub;
+  if (replica === undefined) throw new UnsupportedError("Cannot sync: the hub keeps no index");
+  return { ...hub, replica };
+}
+
+/** Tells a hub of entries. @returns what it tells us of, and its last answer. */
+export async function request(
   options: RoundOptions,
   theirs: string,
   since: number,
   entries: readonly SyncEntry[],
 ): Promise<{ takes: SyncEntry[]; last: SyncResponse }> {
-  const { replica } = options.folder.index;
+  const { replica, openings, seq } = options.folder.index;
+  const opening = openings.at(-1)?.name;
+  const at = opening === undefined ? {} : { at: { opening, seq } };
   options.onAsk(theirs);
   for (const { items, more } of pagesOf(entries.map(entryToMessage))) {
-    const page = { replica, of_replica: theirs, since, entries: items };
+    const page = { replica, of_replica: theirs, since, ...at, entries: items };
     await options.send(more ? { ...page, more } : page);
   }
   const takes: SyncEntry[] = [];

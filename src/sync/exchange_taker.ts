@@ -11,7 +11,7 @@ import type { SyncEntry } from "./entry.ts";
 import type { SyncFolder } from "./folder.ts";
 import type { SyncIndex } from "./index.ts";
 import { renamesIn } from "./intake.ts";
-import { judge } from "./judge.ts";
+import { judgeIn } from "./judge.ts";
 
 /** Files whose contents are got at once, and wait to be put into their places together. */
 const LANES = 64;
@@ -163,7 +163,7 @@ function filesToWrite(index: SyncIndex, entries: readonly SyncEntry[]): SyncEntr
   const live = entries.filter(({ deleted, kind }) => !deleted && kind === "file");
   const renamed = new Set(renamesIn(index, gone, live).map(([, entry]) => entry));
   return live.filter((entry) => {
-    const { verdict } = judge(index.get(entry.path), entry);
+    const { verdict } = judgeIn(index, entry);
     return (verdict === "take" || verdict === "conflict") && !renamed.has(entry);
   });
 }

@@ -12,6 +12,12 @@ export function isSame(a: Deno.FileInfo | undefined, b: Deno.FileInfo | undefine
   return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
 }
 
+/** Whether two are one file, with the same contents as far as its size and the time of its last change tell. */
+export function hasSameFacts(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
+  return isSame(a, b) && a.size === b.size && a.mode === b.mode &&
+    a.mtime?.getTime() === b.mtime?.getTime();
+}
+
 /** The hash of a file that is held to be so long; another one if it is longer. */
 export function hashOf(file: Deno.FsFile, size: number): string {
   const bytes = new Uint8Array(size + 1); // one more, to see the end

@@ -5,7 +5,7 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
-import { ClosedError, NotFoundError } from "../errors.ts";
+import { ClosedError, NotFoundError, PeerError } from "../errors.ts";
 import { type Logger, printable, silentLogger } from "../log.ts";
 import { ReceiveRoot } from "../transfer/receive_root.ts";
 import { Watchers } from "../watchers.ts";
@@ -16,7 +16,7 @@ import type { SyncEntry } from "./entry.ts";
 import { FolderDisk } from "./folder_disk.ts";
 import type { SyncEvent } from "./folder_events.ts";
 import { FolderLook } from "./folder_look.ts";
-import { isFolderThere, markFolder, partBelow } from "./folder_root.ts";
+import { FolderMark, isFolderThere, partBelow } from "./folder_root.ts";
 import { watchFolder, type WatchFolderOptions } from "./folder_watch.ts";
 import type { IgnoreRules } from "./ignore.ts";
 import { liveAt, type SyncIndex } from "./index.ts";
@@ -99,6 +99,8 @@ export class SyncFolder implements AsyncDisposable {
   readonly #events = new Watchers<SyncEvent>({ maxWaiting: MAX_WAITING_EVENTS });
   #untold: SyncEvent[] | undefined = [];
   readonly #listeners = new Set<(changes: readonly FolderChange[]) => void>();
+  readonly #onRules = new Set<() => void>();
+  readonly #mark: FolderMark;
   readonly #look: FolderLook;
   readonly #source: ContentSource;
   readonly #closing = new AbortController();
@@ -117,9 +119,11 @@ export class SyncFolder implements AsyncDisposable {
     this.shelf = new ContentShelf(root);
     const tell = (event: SyncEvent) => this.tell(event);
     const { signal } = this.#closing;
-    const mark = dryRun ? undefined : () => markFolder(root.dir, index.replica, { readOnly });
+    const mark = this.#mark = new FolderMark(root, index);
+    const marks = dryRun ? "never" : readOnly ? "if possible" : "always";
     const apart = partBelow(root.dir, options.homeDir);
-    this.#look = new FolderLook({ dir: root.dir, index, ignore, apart, clock, tell, signal, mark });
+    const parts = { dir: root.dir, index, ignore, apart, clock, tell, signal };
+    this.#look = new FolderLook({ ...parts, mark, marks });
     this.#source = new ContentSource({ root, index, clock, log });
     this.#disk = new FolderDisk(root, index, this.shelf, () => clock.wallMs());
   }
@@ -129,8 +133,9 @@ export class SyncFolder implements AsyncDisposable {
    *
    * @throws {NotFoundError} `no-path` when it is not there, and its index knows of files.
    * @throws {AuthError} `not-allowed` when we may not write into it, unless it is only read.
-   * @throws {UnsupportedError} when none of the files that its index knows is there: as when its disk is not mounted. Also
-   * for the root of all folders, and for where we keep our keys.
+   * @throws {UnsupportedError} when files that its index knows are not there, and the folder does not say that it is that of
+   * the index: as when its disk is not mounted. Also for the root of all folders, and for where we keep our keys.
+   * @throws {UnsupportedError} and {@linkcode InvalidPacketError} when its rules cannot be read or understood.
    */
   static async open(options: SyncFolderOptions): Promise<SyncFolder> {
     const { dir, index } = options;
@@ -145,10 +150,12 @@ export class SyncFolder implements AsyncDisposable {
     const folder = new SyncFolder(root, options);
     try {
       if (!folder.#dryRun) {
-        if (isNew) markFolder(root.dir, index.replica, { readOnly: folder.readOnly });
         root.forgetParts(KEEP_PARTS_MS);
+        // Others may know edits by our name that it does not.
+        if (folder.#mark.isNewer()) index.renew(index.seq);
       }
       await folder.scan();
+      folder.#noteOpening();
       return folder;
     } catch (error) {
       await folder.close();
@@ -182,7 +189,13 @@ export class SyncFolder implements AsyncDisposable {
 
   /** Another number for other rules of what is shared; 0 for none. */
   get rulesNumber(): number {
-    return this.#look.rulesNumber;
+    return this.#look.rules.number;
+  }
+
+  /** Calls somebody when the rules have become others, as soon as the index has what that makes of the folder. */
+  onRules(listener: () => void): Disposable {
+    this.#onRules.add(listener);
+    return { [Symbol.dispose]: () => void this.#onRules.delete(listener) };
   }
 
   /** Whether a file or folder is shared. */
@@ -193,7 +206,8 @@ export class SyncFolder implements AsyncDisposable {
   /**
    * Looks at the whole folder, and notes what was done to it.
    *
-   * @throws {UnsupportedError} when none of the files that are known is there. @throws {ClosedError} when closed.
+   * @throws {UnsupportedError} when files are missing, and the folder does not say that it is that of the index.
+   * @throws {ClosedError} when closed.
    */
   scan(): Promise<void> {
     return this.#inTurn(async () => {
@@ -224,7 +238,7 @@ export class SyncFolder implements AsyncDisposable {
    * them is left out.
    *
    * @param source The replica.
-   * @returns what was left out, or could not be done.
+   * @returns what was left out, or could not be done: all of it when the folder's disk is not there.
    */
   takeIn(entries: readonly SyncEntry[], source: string): Promise<SyncEntry[]> {
     const shared = entries.filter(({ path, kind }) => this.shares(path, kind));
@@ -234,6 +248,7 @@ export class SyncFolder implements AsyncDisposable {
       const missing = new Set(wantedContents(index, elsewhere));
       const there = shared.filter((entry) => !missing.has(entry));
       try {
+        if (!await this.#isThere()) return shared;
         return [...missing, ...await this.#takeAll(there, source)];
       } finally {
         shelf.clear(there.map(({ sha256 }) => sha256));
@@ -267,6 +282,13 @@ export class SyncFolder implements AsyncDisposable {
     return this.close();
   }
 
+  /** Has the folder say when its index was open last. */
+  #noteOpening(): void {
+    const mark = this.#mark;
+    if (this.#dryRun || !mark.isThere()) return;
+    if (!this.readOnly || mark.canBePut()) mark.put();
+  }
+
   /** Carries work out when all that was asked for before is done. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const { signal } = this.#closing;
@@ -278,7 +300,27 @@ export class SyncFolder implements AsyncDisposable {
     return done;
   }
 
+  /** Whether this is the folder that the index is of: a disk may be gone, and what is put into its place is hidden later. */
+  async #isThere(): Promise<boolean> {
+    try {
+      // Without its mark, it is the one if everything is there.
+      if (!this.#mark.isThere()) await this.#scan();
+      return true;
+    } catch (error) {
+      if (!(error instanceof PeerError) || error instanceof ClosedError) throw error;
+      this.#fail(error);
+      return false;
+    }
+  }
+
   async #scan(): Promise<void> {
+    const { rulesNumber } = this;
+    await this.#noteAll();
+    if (rulesNumber === this.rulesNumber) return;
+    for (const listener of this.#onRules) listener();
+  }
+
+  async #noteAll(): Promise<void> {
     let reason = "it changes all the time";
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const found = await this.#look.look();
@@ -382,7 +424,9 @@ export class SyncFolder implements AsyncDisposable {
     const changes = changesOf(index, step, "");
     const visible = changes.filter((change) => isVisible(index, change));
     const sources = new Map(step.writes.map(({ entry, source = "" }) => [entry.path, source]));
-    commitStep(index, step, (path) => stat ?? this.#disk.statOf(path));
+    // What was moved has what it had, unless it was looked at again: somebody may have written to it.
+    const statNow = (path: string) => step.disk.do === "move" ? undefined : this.#disk.statOf(path);
+    commitStep(index, step, (path) => stat ?? statNow(path));
     if (step.disk.do === "copy") {
       this.tell({ type: "conflict", path: step.disk.from, keptAs: step.disk.to });
     }

@@ -17,10 +17,12 @@ import type { Part, ReceiveRoot } from "../transfer/receive_root.ts";
 import { conflictPath } from "./conflict.ts";
 import type { ContentShelf } from "./content_shelf.ts";
 import type { SyncEntry } from "./entry.ts";
-import { hashOf, hasMode, isSame, momentOf, setFacts } from "./file_facts.ts";
+import { hashOf, hasMode, hasSameFacts, isSame, momentOf, setFacts } from "./file_facts.ts";
 import { liveAt, type StoredEntry, type SyncIndex } from "./index.ts";
+import { folderStat, otherDisk } from "./mounts.ts";
+import { parentOf } from "./path.ts";
 import { piecesOf } from "./pieces.ts";
-import { statOf } from "./rescan.ts";
+import { hasFacts, isYoung, statOf } from "./rescan.ts";
 import { type Conditions, conditionsOf, type DiskAction } from "./steps.ts";
 
 /** Larger files are read before, so that others get their turn. */
@@ -31,6 +33,9 @@ interface Place {
   readonly folder: HeldFolder;
   readonly name: string;
 }
+
+/** A file that is known: of the index, or what was found just now. */
+type KnownFile = Pick<StoredEntry, "kind" | "size" | "sha256"> & { readonly stat?: string };
 
 /** What an action needs that may have to be waited for. */
 interface AtHand {
@@ -78,7 +83,7 @@ export class FolderDisk implements Disposable {
    */
   async carryOut(action: DiskAction, commit: Commit): Promise<Outcome> {
     try {
-      const read = await this.#readLarge(conditionsOf(this.#index, action).unchanged);
+      const read = await this.#readLarge(this.#toBeAsKnown(action));
       const part = await this.#contentsFor(action);
       if (part === "missing") return failed("its contents are not here");
       return this.#carryOut(action, { part, read }, commit);
@@ -94,8 +99,8 @@ export class FolderDisk implements Disposable {
    */
   carryOutNow(action: DiskAction, commit: Commit): Outcome | undefined {
     try {
-      const { unchanged } = conditionsOf(this.#index, action);
-      if (action.do === "copy" || unchanged.some((path) => this.#isLarge(path))) return undefined;
+      const isLarge = this.#toBeAsKnown(action).some(([, { size }]) => size > MAX_READ_AT_ONCE);
+      if (action.do === "copy" || isLarge) return undefined;
       const part = action.do === "write" ? this.#shelf.take(action.entry.sha256) : undefined;
       if (action.do === "write" && part === undefined) return undefined;
       return this.#carryOut(action, { part, read: NOTHING_READ }, commit);
@@ -107,7 +112,8 @@ export class FolderDisk implements Disposable {
   /** What the disk says of a path; empty when it is to be looked into again. */
   statOf(path: string): string {
     const info = this.#lstat(path);
-    return info === undefined ? "" : statOf(info, this.#wallMs());
+    if (info?.isDirectory) return folderStat(info.dev, this.#held().root.device);
+    return info === undefined || isYoung(info, this.#wallMs()) ? "" : statOf(info);
   }
 
   /** Looks folders up anew from here on. */
@@ -148,7 +154,7 @@ export class FolderDisk implements Disposable {
       case "move":
         return this.#move(action.from, action.to);
       case "remove":
-        return this.#remove(action.path);
+        return this.#remove(action.path, action.found);
       case "touch":
         return this.#touch(action.path, action.entry);
       case "nothing":
@@ -189,6 +195,9 @@ export class FolderDisk implements Disposable {
       action.do === "write" && liveAt(this.#index, path) === undefined;
     const isAsKnown = (path: string) => isNew(path) || this.#isAsKnown(path, read);
     if (!unchanged.every(isAsKnown)) return CHANGED;
+    const found = action.do === "remove" ? action.found : undefined;
+    if (found !== undefined && !this.#isAsKnown(found.path, read, found)) return CHANGED;
+    if (!this.#isOnItsDisk(action)) return "its disk is not there";
     const isFree = absent.every((path) => {
       const there = this.#lstat(path);
       return there === undefined ||
@@ -197,49 +206,73 @@ export class FolderDisk implements Disposable {
     return isFree ? undefined : "something else has its name";
   }
 
-  #isAsKnown(path: string, read: AtHand["read"]): boolean {
-    const known = liveAt(this.#index, path);
+  /** Whether what comes into a folder is not put there instead of into a disk that was mounted there, or below one. */
+  #isOnItsDisk(action: DiskAction): boolean {
+    if (action.do === "nothing" || action.do === "remove" || action.do === "touch") return true;
+    const path = parentOf("to" in action ? action.to : action.path);
+    const { stat = "" } = path === "" ? {} : liveAt(this.#index, path) ?? {};
+    if (stat === "") return true;
+    const tree = this.#held();
+    const folder = tree.find(path.split("/"));
+    return folder === undefined ||
+      otherDisk(stat, folderStat(folder.device, tree.root.device)) === undefined;
+  }
+
+  #isAsKnown(
+    path: string,
+    read: AtHand["read"],
+    known: KnownFile | undefined = liveAt(this.#index, path),
+  ): boolean {
     const there = this.#lstat(path);
     if (known === undefined || there === undefined) return known === there;
     if (known.kind === "directory") return there.isDirectory;
     if (!there.isFile) return false;
     const open = () => this.#root.openFile(path, this.#held());
+    const { stat = "" } = known;
+    if (stat !== "") return stat === statOf(there);
     return this.#isFileAsKnown(known, there, open) ?? read.get(path) === momentOf(there);
   }
 
-  /** @returns `undefined` when only a look into a large file could tell. */
+  /**
+   * The same for a file that may have another name by now.
+   *
+   * @returns `undefined` when only a look into a large file could tell.
+   */
   #isFileAsKnown(
-    known: StoredEntry,
+    known: KnownFile,
     there: Deno.FileInfo,
     open: () => Deno.FsFile | undefined,
   ): boolean | undefined {
-    const stat = statOf(there, this.#wallMs());
-    if (stat !== "" && known.stat !== "") return stat === known.stat;
+    const { stat = "" } = known;
+    if (stat !== "") return hasFacts(there, stat);
     if (there.size !== known.size) return false;
     if (there.size > MAX_READ_AT_ONCE) return undefined;
     using file = open();
     return file !== undefined && hashOf(file, there.size) === known.sha256;
   }
 
-  #isLarge(path: string): boolean {
-    const known = liveAt(this.#index, path);
-    return known?.kind === "file" && known.size > MAX_READ_AT_ONCE;
+  /** Files that have to be as they are known, or were found. */
+  #toBeAsKnown(action: DiskAction): [path: string, KnownFile][] {
+    const { unchanged } = conditionsOf(this.#index, action);
+    const known = unchanged.map((path): [string, KnownFile | undefined] => {
+      return [path, liveAt(this.#index, path)];
+    });
+    if (action.do === "remove") known.push([action.path, action.found]);
+    return known.flatMap(([path, file]) => file?.kind === "file" ? [[path, file]] : []);
   }
 
   /** Looks into large files of which it cannot be said otherwise whether they are as known. */
-  async #readLarge(paths: readonly string[]): Promise<Map<string, string>> {
+  async #readLarge(files: readonly [path: string, KnownFile][]): Promise<Map<string, string>> {
     const read = new Map<string, string>();
-    for (const path of paths) {
-      const known = liveAt(this.#index, path);
-      if (known?.kind !== "file" || known.size <= MAX_READ_AT_ONCE) continue;
+    for (const [path, { size, sha256, stat = "" }] of files) {
+      if (size <= MAX_READ_AT_ONCE || stat !== "") continue;
       const there = this.#lstat(path);
-      if (!there?.isFile || there.size !== known.size) continue;
-      if (known.stat !== "" && statOf(there, this.#wallMs()) !== "") continue;
+      if (!there?.isFile || there.size !== size) continue;
       using file = this.#root.openFile(path, this.#held());
       if (file === undefined) continue;
       const hash = createHash("sha256");
       for await (const piece of piecesOf(file)) hash.update(piece);
-      if (hash.digest("hex") === known.sha256) read.set(path, momentOf(there));
+      if (hash.digest("hex") === sha256) read.set(path, momentOf(there));
     }
     return read;
   }
@@ -254,13 +287,20 @@ export class FolderDisk implements Disposable {
     const time = new Date(entry.mtimeMs);
     part.file.utimeSync(time, time);
     let info = part.file.statSync();
+    if (info.size !== entry.size) return failed("its contents are not of the size that was told");
     if (!hasMode(info, entry.mode)) {
       // Its own name is in the folder of partial files, where nobody but us makes any.
       setFacts(part.partPath, { mode: entry.mode });
       info = part.file.statSync();
     }
     this.#root.place(part, path, { replace, tree: this.#held() });
-    return { done: true, stat: statOf(info, this.#wallMs()) };
+    return { done: true, stat: isYoung(info, this.#wallMs()) ? "" : this.#statAt(path, info) };
+  }
+
+  /** What the disk says of a file in its new place; empty when it is not what was put there. */
+  #statAt(path: string, put: Deno.FileInfo): string {
+    const there = this.#lstat(path);
+    return there !== undefined && hasSameFacts(there, put) ? statOf(there) : "";
   }
 
   /** Nothing is replaced but what is known: another process may have made a file in this very moment. */
@@ -315,10 +355,12 @@ export class FolderDisk implements Disposable {
     // A folder takes no other's place unless that is empty; a file would.
     if (here.isDirectory || isSame(there, here)) Deno.renameSync(at(source), at(target));
     else if (!moveNew(at(source), at(target))) return failed("something else has its name");
-    return DONE;
+    const { kind, stat = "" } = liveAt(this.#index, from) ?? {};
+    if (kind !== "file" || stat !== statOf(here)) return DONE;
+    return { done: true, stat: this.#statAt(to, here) };
   }
 
-  #remove(path: string): Outcome {
+  #remove(path: string, looked: KnownFile | undefined): Outcome {
     const place = this.#placeOf(path);
     const found = place === undefined ? undefined : lstat(at(place));
     if (place === undefined || found === undefined) return DONE;
@@ -329,16 +371,16 @@ export class FolderDisk implements Disposable {
     const name = this.#shelf.newName(this.#held());
     if (name === undefined) return failed("there is no place to keep it");
     Deno.renameSync(at(place), name);
-    const known = liveAt(this.#index, path);
+    const known = liveAt(this.#index, path) ?? looked;
     const kept = lstat(name);
-    const isKnown = isSame(found, kept) && (kept === undefined || known?.kind !== "file" ||
-      this.#isFileAsKnown(known, kept, () => Deno.openSync(name)) !== false);
+    const isFound = kept !== undefined && hasSameFacts(kept, found);
+    const isKnown = known?.kind === "file" && isFound &&
+      this.#isFileAsKnown(known, kept, () => Deno.openSync(name)) !== false;
     if (!isKnown) {
       moveNew(name, at(place)); // somebody has put another there, or has written to it
       return failed(CHANGED);
     }
-    if (known?.kind === "file") this.#shelf.keep(known.sha256, name);
-    else Deno.removeSync(name);
+    this.#shelf.keep(known.sha256, name);
     return DONE;
   }
 

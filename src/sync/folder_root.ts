@@ -6,14 +6,22 @@
 
 import { createHash } from "node:crypto";
 import { isAbsolute, join, relative, resolve } from "node:path";
-import { InvalidPacketError, UnsupportedError } from "../errors.ts";
+import { PeerError, UnsupportedError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { openError } from "../transfer/disk.ts";
+import { type HeldFolder, lstat } from "../transfer/held_folder.ts";
+import type { ReceiveRoot } from "../transfer/receive_root.ts";
 import { PARTIAL_FOLDER } from "../transfer/safe_path.ts";
+import type { SyncIndex } from "./index.ts";
 import { IGNORE_FILE, IgnoreRules, MAX_IGNORE_CHARS } from "./ignore.ts";
+import { isReplica } from "./version_vector.ts";
 
-/** Names the index; in a folder that is never shared. */
+/** Names the indexes; in a folder that is never shared. */
 const MARKER = "index";
+const MAX_MARKER_BYTES = 4_096;
+
+/** Indexes that a folder belongs to, of which the last ones count. */
+const MAX_INDEXES = 32;
 
 /** Longest UTF-8 of a character is 4 bytes, of a UTF-16 unit 3. */
 const MAX_IGNORE_BYTES = MAX_IGNORE_CHARS * 3;
@@ -24,63 +32,110 @@ export function indexNameOf(dir: string): string {
   return `sync-${createHash("sha256").update(path).digest("hex").slice(0, 16)}.sqlite`;
 }
 
-/** The error for a folder that seems to be another one, or none: what is missing in it must not count as deleted. */
-export function notThatFolder(dir: string): UnsupportedError {
-  const shown = printable(dir, 400);
-  return new UnsupportedError(
-    `Cannot compare folder "${shown}": none of its files is there; is its disk mounted?`,
-    { details: { path: shown } },
-  );
-}
-
-/** Whether the folder says that it belongs to this index. */
-export function isMarked(dir: string, replica: string): boolean {
-  return readText(join(dir, PARTIAL_FOLDER, MARKER), 100) === replica;
-}
-
 /**
- * Says in the folder that it belongs to this index.
- *
- * @param readOnly Where it cannot be said, it is not.
- * @throws {AuthError} `not-allowed` when we may not write there.
+ * The file in a folder that says which indexes it belongs to: of each home that keeps it alike, one; and during which of its
+ * openings it said so last.
  */
-export function markFolder(
-  dir: string,
-  replica: string,
-  { readOnly = false }: { readOnly?: boolean } = {},
-): void {
-  try {
-    putMark(dir, replica);
-  } catch (cause) {
-    if (!readOnly) throw openError(dir, cause);
+export class FolderMark {
+  readonly #root: ReceiveRoot;
+  readonly #index: Pick<SyncIndex, "id" | "openings">;
+
+  /** Looks at nothing yet. */
+  constructor(root: ReceiveRoot, index: Pick<SyncIndex, "id" | "openings">) {
+    this.#root = root;
+    this.#index = index;
+  }
+
+  /** Whether the folder says that it belongs to the index. @throws {AuthError} when a link is in the way. */
+  isThere(): boolean {
+    using tree = this.#root.hold();
+    const partials = tree.find([PARTIAL_FOLDER]);
+    return partials !== undefined && indexesIn(partials).has(this.#index.id);
+  }
+
+  /** Whether the index is older than the folder, as from a backup: it was open when it knows nothing of. */
+  isNewer(): boolean {
+    using tree = this.#root.hold();
+    const partials = tree.find([PARTIAL_FOLDER]);
+    const opening = partials && indexesIn(partials).get(this.#index.id);
+    if (opening === undefined || opening === "") return false;
+    return !this.#index.openings.some(({ name }) => name === opening);
+  }
+
+  /** Has the folder say so. @throws {AuthError} `not-allowed` when we may not write there, or a link is in the way. */
+  put(): void {
+    try {
+      using tree = this.#root.hold();
+      const partials = tree.find([PARTIAL_FOLDER], 0o700);
+      if (partials === undefined) return;
+      const { id, openings } = this.#index;
+      const others = [...indexesIn(partials)].filter(([name]) => name !== id);
+      const lines = [...others.slice(1 - MAX_INDEXES), [id, openings.at(-1)?.name ?? ""]]
+        .map((names) => names.join(" ").trim());
+      const temp = partials.join(`${crypto.randomUUID()}.part`);
+      Deno.writeTextFileSync(temp, `${lines.join("\n")}\n`, { createNew: true, mode: 0o600 });
+      Deno.renameSync(temp, partials.join(MARKER));
+    } catch (cause) {
+      throw openError(this.#root.dir, cause);
+    }
+  }
+
+  /** Whether it could be said in this folder. */
+  canBePut(): boolean {
+    try {
+      using tree = this.#root.hold();
+      return tree.find([PARTIAL_FOLDER], 0o700) !== undefined;
+    } catch {
+      return false;
+    }
+  }
+
+  /** The error for a folder that does not say so, and wants files: it may be another one, or none. */
+  fault(missing: number): UnsupportedError {
+    const shown = printable(this.#root.dir, 400);
+    const way = `add the line ${this.#index.id} to ${PARTIAL_FOLDER}/${MARKER} in it`;
+    return new UnsupportedError(
+      `Cannot compare folder "${shown}": ${missing} of its files are not there, and its mark is not either; ` +
+        `is its disk mounted? If you have deleted them, ${way}`,
+      { details: { path: shown, missing } },
+    );
   }
 }
 
-function putMark(dir: string, replica: string): void {
-  const partials = join(dir, PARTIAL_FOLDER);
-  Deno.mkdirSync(partials, { recursive: true, mode: 0o700 });
-  const temp = join(partials, `${crypto.randomUUID()}.part`);
-  Deno.writeTextFileSync(temp, replica, { createNew: true, mode: 0o600 });
-  Deno.renameSync(temp, join(partials, MARKER));
+/** The indexes that the folder says it belongs to, and their openings; empty where it does not say. */
+function indexesIn(partials: HeldFolder): Map<string, string> {
+  const path = partials.join(MARKER);
+  const found = lstat(path);
+  if (!found?.isFile || found.size > MAX_MARKER_BYTES) return new Map();
+  const lines = Deno.readTextFileSync(path).split("\n").map((line) => line.trim().split(/\s+/));
+  return new Map(lines.flatMap(([id, opening = ""]) => isReplica(id) ? [[id, opening]] : []));
 }
 
-/** Rules, and a number that is another for other rules; 0 for none. */
-export interface FolderRules {
-  /** What is not shared. */
-  readonly rules: IgnoreRules;
-  /** Their number. */
-  readonly number: number;
+/**
+ * The folder's rules; none where there is no file of rules.
+ *
+ * @throws {InvalidPacketError} when they cannot be understood. @throws {UnsupportedError} when they cannot be read.
+ */
+export function readRules(dir: string): IgnoreRules {
+  const path = join(dir, IGNORE_FILE);
+  let found: Deno.FileInfo | undefined;
+  try {
+    found = lstat(path);
+    if (found === undefined) return IgnoreRules.none;
+    if (found.isFile && found.size <= MAX_IGNORE_BYTES) {
+      return IgnoreRules.parse(Deno.readTextFileSync(path));
+    }
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return IgnoreRules.none;
+    if (cause instanceof PeerError) throw cause;
+    throw unreadable("it may not be read", cause);
+  }
+  throw unreadable(found.isFile ? `it exceeds ${MAX_IGNORE_BYTES} bytes` : "it is no plain file");
 }
 
-/** No rules. */
-export const NO_RULES: FolderRules = { rules: IgnoreRules.none, number: 0 };
-
-/** The folder's rules. @throws {InvalidPacketError} when they cannot be understood. */
-export function readRules(dir: string): FolderRules {
-  const text = readText(join(dir, IGNORE_FILE), MAX_IGNORE_BYTES);
-  if (text === undefined) return NO_RULES;
-  const number = createHash("sha256").update(text).digest().readUIntBE(0, 6);
-  return { rules: IgnoreRules.parse(text), number };
+// What would be told without its rules may be what nobody is to see.
+function unreadable(why: string, cause?: unknown): UnsupportedError {
+  return new UnsupportedError(`Cannot read ${IGNORE_FILE}: ${why}`, { cause });
 }
 
 /**
@@ -110,22 +165,6 @@ function realPathOf(dir: string): string {
     return Deno.realPathSync(dir);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return resolve(dir);
-    throw error;
-  }
-}
-
-/** The text of a plain file; `undefined` when there is none. */
-function readText(path: string, maxBytes: number): string | undefined {
-  try {
-    const { isFile, size } = Deno.lstatSync(path);
-    if (!isFile) return undefined;
-    if (size <= maxBytes) return Deno.readTextFileSync(path);
-    const text = `Cannot read ${printable(path, 400)}: ${size} bytes exceed maxBytes ${maxBytes}`;
-    throw new InvalidPacketError("too-large", text, {
-      details: { limit: "maxBytes", max: maxBytes },
-    });
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
 }

@@ -12,7 +12,7 @@ import { SyncClient } from "./client.ts";
 import { folderLabel } from "./client_id.ts";
 import type { SyncClientOptions } from "./client_options.ts";
 import { Exchange } from "./exchange.ts";
-import type { PlannedStep } from "./exchange_round.ts";
+import type { PlannedStep } from "./exchange_plan.ts";
 import { type FolderChange, SyncFolder, type SyncFolderOptions } from "./folder.ts";
 import type { SyncEvent } from "./folder_events.ts";
 import type { WatchFolderOptions } from "./folder_watch.ts";

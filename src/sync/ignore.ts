@@ -22,6 +22,7 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { InvalidPacketError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { foldPath, PARTIAL_FOLDER } from "../transfer/safe_path.ts";
@@ -29,6 +30,8 @@ import { prefixesOf } from "./path.ts";
 
 /** Where a folder's rules are. */
 export const IGNORE_FILE = ".kithignore";
+
+const FOLDED_IGNORE_FILE = foldPath(IGNORE_FILE);
 
 /** Longest file of rules in characters. */
 export const MAX_IGNORE_CHARS: number = 64 * 1024;
@@ -57,14 +60,21 @@ interface IgnoreRule {
 /** The rules of one folder. */
 export class IgnoreRules {
   /** No rules but kith's own: the file of rules, and where unfinished files are. */
-  static readonly none: IgnoreRules = new IgnoreRules([]);
+  static readonly none: IgnoreRules = new IgnoreRules([], "");
 
+  /** Another number for other rules; 0 for none. */
+  readonly number: number;
   readonly #rules: readonly IgnoreRule[];
+  readonly #text: string;
   readonly #apart: string | undefined;
 
-  private constructor(rules: readonly IgnoreRule[], apart?: string) {
+  private constructor(rules: readonly IgnoreRule[], text: string, apart?: string) {
     this.#rules = rules;
+    this.#text = text;
     this.#apart = apart;
+    const says = JSON.stringify([text, apart]);
+    const isNone = rules.length === 0 && apart === undefined;
+    this.number = isNone ? 0 : createHash("sha256").update(says).digest().readUIntBE(0, 6);
   }
 
   /**
@@ -78,12 +88,12 @@ export class IgnoreRules {
       return parseRule(line.trimEnd(), at + 1) ?? [];
     });
     if (rules.length > MAX_IGNORE_RULES) throw tooLarge("maxIgnoreRules", MAX_IGNORE_RULES);
-    return new IgnoreRules(rules);
+    return new IgnoreRules(rules, text);
   }
 
   /** The same rules for a folder in which something is never shared, in no spelling and whatever its rules say. */
   apartFrom(path: string): IgnoreRules {
-    return new IgnoreRules(this.#rules, foldPath(path));
+    return new IgnoreRules(this.#rules, this.#text, foldPath(path));
   }
 
   /** Whether a file or folder is left out, because a rule says so or because a folder on the way is. */
@@ -96,7 +106,7 @@ export class IgnoreRules {
 
   /** Whether a rule leaves it out, the folders on the way apart: for who walks down from the top. */
   matches(path: string, kind: "file" | "directory"): boolean {
-    if (path === IGNORE_FILE || path === PARTIAL_FOLDER) return true;
+    if (path === PARTIAL_FOLDER || isIgnoreFile(path)) return true;
     if (this.#apart !== undefined && foldPath(path) === this.#apart) return true;
     if (this.#rules.length === 0) return false;
     const names = path.normalize("NFC").split("/");
@@ -105,6 +115,12 @@ export class IgnoreRules {
     });
     return rule !== undefined && !rule.shares;
   }
+}
+
+/** Whether a path is that of the rules on some system. */
+function isIgnoreFile(path: string): boolean {
+  if (path.length < IGNORE_FILE.length || path.includes("/")) return false;
+  return path === IGNORE_FILE || foldPath(path) === FOLDED_IGNORE_FILE;
 }
 
 function parseRule(line: string, at: number): IgnoreRule | undefined {

@@ -8,6 +8,7 @@
  */
 
 import type { SyncEntry } from "./entry.ts";
+import { nextVersion } from "./version_vector.ts";
 
 /** An entry and what this replica knows of it for itself. */
 export interface StoredEntry extends SyncEntry {
@@ -35,6 +36,24 @@ export interface SyncMark {
   readonly ours: number;
   /** We have acted on theirs up to this one. */
   readonly theirs: number;
+  /** During which opening of theirs. @default {""} */
+  readonly opening?: string | undefined;
+}
+
+/** A time during which an index is open. What it counts up to ends where the next one began. */
+export interface Opening {
+  /** A random name. */
+  readonly name: string;
+  /** The number of the last change before it. */
+  readonly began: number;
+}
+
+/** How far an index had counted, during which opening. */
+export interface IndexPoint {
+  /** The opening's name. */
+  readonly opening: string;
+  /** The number. */
+  readonly seq: number;
 }
 
 /** What to compare a file on the disk with. */
@@ -47,8 +66,15 @@ export interface KnownFile {
 
 /** An index. All that it gives is a copy, which later changes leave alone. */
 export interface SyncIndex {
-  /** This replica's name, as old as the index. */
+  /** The index' own name, as old as it is. */
+  readonly id: string;
+  /** This replica's name, which edits are signed with. */
   readonly replica: string;
+  /**
+   * When it was open, as far as is known, and since when now. One that comes back from a backup, or is used twice, does not
+   * know what was counted elsewhere: see {@linkcode wasAt}.
+   */
+  readonly openings: readonly Opening[];
   /** The number of the last change; 0 when there was none. */
   readonly seq: number;
   /** What is under a path. */
@@ -67,16 +93,46 @@ export interface SyncIndex {
   within(folder: string): StoredEntry[];
   /** What is there under other spellings of a path, which not every system tells apart. */
   alike(path: string): StoredEntry[];
-  /** Files that are there with these contents, in the order of their paths. */
-  withContents(sha256: string): StoredEntry[];
+  /** Some files that are there with these contents, in the order of their paths. @param limit How many. @default {16} */
+  withContents(sha256: string, limit?: number): StoredEntry[];
   /** How far this index and that of another replica know each other. */
   mark(replica: string): SyncMark;
   /** Notes it. */
   setMark(replica: string, mark: SyncMark): void;
+  /**
+   * Takes a new replica's name, because edits were signed with the old one that this index does not know. Its own edits
+   * after a number may have the names of such, and are signed anew: they are in conflict with what they may be mixed up with.
+   */
+  renew(after: number): void;
 }
 
 /** Nobody knows anything yet. */
 export const NO_MARK: SyncMark = { ours: 0, theirs: 0 };
+
+/** Openings that are remembered. Who knows an index from before them is told everything. */
+export const MAX_OPENINGS = 64;
+
+/** Files with the same contents that are looked for: the first one is as good as any, if it is still there. */
+export const MAX_SAME_CONTENTS = 16;
+
+/** Whether an index with these openings has ever been at a point. @param seq How far it is now. */
+export function wasAt(openings: readonly Opening[], seq: number, point: IndexPoint): boolean {
+  const at = openings.findIndex(({ name }) => name === point.opening);
+  return at >= 0 && point.seq <= (openings[at + 1]?.began ?? seq);
+}
+
+/** Entries of a replica's own, signed with another name; what they are edits of is not known any more. */
+export function signedAnew(
+  entries: readonly StoredEntry[],
+  from: string,
+  to: string,
+): IndexWrite[] {
+  return entries.filter(({ source }) => source === "").map((entry) => {
+    const version = new Map(nextVersion(entry.version, to));
+    version.delete(from);
+    return { entry: { ...entry, version }, stat: entry.stat };
+  });
+}
 
 /** What is there under a path; `undefined` when nothing is. */
 export function liveAt(index: SyncIndex, path: string): StoredEntry | undefined {

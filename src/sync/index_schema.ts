@@ -34,16 +34,19 @@ const TABLES = `
   CREATE TABLE marks (
     replica TEXT PRIMARY KEY,
     ours INTEGER NOT NULL,
-    theirs INTEGER NOT NULL
+    theirs INTEGER NOT NULL,
+    opening TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
-  CREATE TABLE self (replica TEXT NOT NULL) STRICT;
+  CREATE TABLE openings (number INTEGER PRIMARY KEY, name TEXT NOT NULL, began INTEGER NOT NULL) STRICT;
+  CREATE TABLE self (id TEXT NOT NULL, replica TEXT NOT NULL) STRICT;
 `;
 
 /** The tables of an index, under a replica's name of its own: an index that was lost never gets its name again. */
 export function indexSchema(): SqliteSchema {
+  const name = makeReplica();
   return {
-    version: 1,
-    tables: `${TABLES} INSERT INTO self VALUES ('${makeReplica()}');`,
+    version: 2,
+    tables: `${TABLES} INSERT INTO self VALUES ('${name}', '${name}');`,
     inUse: "another process keeps this folder alike",
   };
 }

@@ -14,7 +14,7 @@ import { freePath } from "./conflict.ts";
 import { sameContents, type SyncEntry, tombstoneOf } from "./entry.ts";
 import { prefixesOf } from "./path.ts";
 import { type IndexWrite, liveAt, type StoredEntry, type SyncIndex } from "./index.ts";
-import { judge, type Judgement } from "./judge.ts";
+import { judgeIn, type Judgement } from "./judge.ts";
 import { confirmation, creation, deletion, moveStep, noteStep, type Step } from "./steps.ts";
 import { compareVersions, mergeVersions, nextVersion } from "./version_vector.ts";
 
@@ -70,7 +70,7 @@ export function wantedContents(index: SyncIndex, entries: Iterable<SyncEntry>): 
   return [...entries].filter((entry) => {
     const comes = !entry.deleted && entry.kind === "file" &&
       ["take", "conflict"].includes(verdictOn(index, entry));
-    return comes && index.withContents(entry.sha256).length === 0;
+    return comes && index.withContents(entry.sha256, 1)[0]?.size !== entry.size;
   });
 }
 
@@ -84,14 +84,20 @@ export function renamesIn<G extends SyncEntry>(
   for (const entry of gone) {
     const ours = index.get(entry.path);
     if (ours === undefined || ours.deleted || ours.kind !== "file") continue;
-    byContents.set(ours.sha256, [...byContents.get(ours.sha256) ?? [], entry]);
+    const others = byContents.get(contentsOf(ours));
+    if (others === undefined) byContents.set(contentsOf(ours), [entry]);
+    else others.push(entry);
   }
   if (byContents.size === 0) return [];
   return live.flatMap((entry): [G, SyncEntry][] => {
     if (entry.kind !== "file" || !(index.get(entry.path)?.deleted ?? true)) return [];
-    const from = byContents.get(entry.sha256)?.shift();
+    const from = byContents.get(contentsOf(entry))?.shift();
     return from === undefined ? [] : [[from, entry]];
   });
+}
+
+function contentsOf({ sha256, size }: SyncEntry): string {
+  return `${sha256} ${size}`;
 }
 
 function* rename(
@@ -106,7 +112,7 @@ function* rename(
   if (from === undefined || others.length > 0) return;
   // The folders on the way may be wanting, or lead elsewhere.
   if ((yield* makeFolders(context, live)) !== live.path) return;
-  const [goes, comes] = [judge(index.get(gone.path), gone), judge(index.get(live.path), live)];
+  const [goes, comes] = [judgeIn(index, gone), judgeIn(index, live)];
   if (goes.verdict !== "take" || comes.verdict !== "take") return;
   moved.add(gone).add(live);
   yield {
@@ -121,7 +127,7 @@ function* rename(
 function* take(context: Intake, theirs: SyncEntry): Generator<Step> {
   const { index } = context;
   const ours = index.get(theirs.path);
-  const judgement = judge(ours, theirs);
+  const judgement = judgeIn(index, theirs);
   switch (judgement.verdict) {
     case "equal":
     case "ours":
@@ -172,7 +178,7 @@ function* place(context: Intake, theirs: SyncEntry): Generator<Step> {
   const way = yield* makeWay(context, theirs);
   if (way !== path) return yield* placeElsewhere(context, theirs, way);
   const ours = index.get(path);
-  const judgement = judge(ours, theirs); // making way may have changed it
+  const judgement = judgeIn(index, theirs); // making way may have changed it
   if (judgement.verdict !== "take" && judgement.verdict !== "conflict") {
     return yield* take(context, theirs);
   }
@@ -298,7 +304,7 @@ function edited(index: SyncIndex, entry: SyncEntry): SyncEntry {
 }
 
 function verdictOn(index: SyncIndex, theirs: SyncEntry): Judgement["verdict"] {
-  return judge(index.get(theirs.path), theirs).verdict;
+  return judgeIn(index, theirs).verdict;
 }
 
 function byPath(a: SyncEntry, b: SyncEntry): number {

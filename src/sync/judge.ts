@@ -9,6 +9,7 @@
  */
 
 import { sameContents, type SyncEntry } from "./entry.ts";
+import type { SyncIndex } from "./index.ts";
 import { compareEdits, compareVersions, leadingEdit, mergeVersions } from "./version_vector.ts";
 
 /** What to do about another side's version. */
@@ -26,13 +27,27 @@ export type Judgement =
   /** They have deleted what was changed here: ours stays, as a new edit on top of `entry.version`. */
   | { readonly verdict: "revive"; readonly entry: SyncEntry };
 
-/** Compares what is here under a path with what another replica has there. */
-export function judge(ours: SyncEntry | undefined, theirs: SyncEntry): Judgement {
+/** Compares what an index has under the path of another replica's entry with that. */
+export function judgeIn(index: SyncIndex, theirs: SyncEntry): Judgement {
+  return judge(index.get(theirs.path), theirs, index.replica);
+}
+
+/**
+ * Compares what is here under a path with what another replica has there.
+ *
+ * @param replica This replica, which may have forgotten edits of its own. @default unknown
+ */
+export function judge(
+  ours: SyncEntry | undefined,
+  theirs: SyncEntry,
+  replica?: string,
+): Judgement {
   if (ours === undefined) return { verdict: theirs.deleted ? "adopt" : "take", entry: theirs };
   const same = sameContents(ours, theirs);
   const order = compareVersions(ours.version, theirs.version);
   if (order === "after") return { verdict: "ours" };
-  if (order === "before") return { verdict: same ? "adopt" : "take", entry: theirs };
+  const isIncluded = order === "before" && !isForgetful(ours, theirs, replica);
+  if (isIncluded) return { verdict: same ? "adopt" : "take", entry: theirs };
   if (order === "equal" && same) return { verdict: "equal" };
   // An equal version of other contents is an edit that a replica forgot in a power cut, and made anew.
   const version = mergeVersions(ours.version, theirs.version);
@@ -42,6 +57,12 @@ export function judge(ours: SyncEntry | undefined, theirs: SyncEntry): Judgement
   if (ours.deleted) return { verdict: "take", entry: { ...theirs, version } };
   if (theirs.deleted) return { verdict: "revive", entry: { ...ours, version } };
   return { verdict: "conflict", entry: { ...theirs, version } };
+}
+
+/** Whether theirs has a later edit of ours than our own last one: as after a backup, ours is not what that was made on. */
+function isForgetful(ours: SyncEntry, theirs: SyncEntry, replica: string | undefined): boolean {
+  const last = leadingEdit(ours.version);
+  return last.replica === replica && (theirs.version.get(last.replica) ?? 0) > last.counter;
 }
 
 /** Whether, of two versions in conflict, the first is the one that every replica leaves in place. */

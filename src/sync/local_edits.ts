@@ -9,7 +9,8 @@ import { checkReceivedPath, foldPath } from "../transfer/safe_path.ts";
 import { compareCodePoints } from "../wire/code_point_order.ts";
 import { freePath } from "./conflict.ts";
 import type { SyncEntry } from "./entry.ts";
-import { prefixesOf } from "./path.ts";
+import { hiddenByDisks, type OtherDisk, otherDisk } from "./mounts.ts";
+import { isIn, prefixesOf } from "./path.ts";
 import { type IndexWrite, liveAt, type SyncIndex } from "./index.ts";
 import { renamesIn } from "./intake.ts";
 import { confirmation, creation, deletion, type Step } from "./steps.ts";
@@ -27,12 +28,16 @@ export interface FoundFile {
   readonly mode: number;
   /** Time of the last change in whole milliseconds since 1970. */
   readonly mtimeMs: number;
-  /** What changes when the file does; empty when that cannot be relied upon. */
+  /** What changes when the file does. */
   readonly stat: string;
+  /** Whether it may change at this moment and that stays the same. @default {false} */
+  readonly isUnsure?: boolean;
 }
 
 /** A file or folder that was looked into. */
 export interface ReadFile extends FoundFile {
+  /** What changes when the file does; empty when that cannot be relied upon. */
+  readonly stat: string;
   /** SHA-256 of the contents in hexadecimal; empty for a folder. */
   readonly sha256: string;
 }
@@ -45,20 +50,32 @@ export interface Unportable {
   readonly reason: string;
 }
 
+/** What the index notes of a file that is known and not shared any more: should that change, it is nobody's edit. */
+export const UNSHARED = "unshared";
+
+/** What is to be made of a path that was not found. */
+export type Absence = "gone" | "hidden" | "unshared";
+
 /** How the disk differs from the index. */
 export interface ScanDiff {
   /** What is new or may have changed, and has to be looked into. */
   readonly changed: readonly FoundFile[];
   /** What is there no more, by its path in the index. */
   readonly gone: readonly string[];
+  /** What is not shared any more, which is to be noted as {@linkcode UNSHARED}. */
+  readonly unshared: readonly string[];
+  /** What was not shared, is again, and is not there: others may have it. */
+  readonly lost: readonly string[];
+  /** Folders that were on another disk, and all of what was in them is hidden. */
+  readonly unmounted: readonly string[];
   /** What has a name that not every system can store; it stays where it is and nobody is told of it. */
   readonly unportable: readonly Unportable[];
 }
 
 /** How to compare. */
 export interface CompareOptions {
-  /** Whether a path that was not found is gone; not when it is ignored, or its folder could not be read. @default always */
-  readonly isGone?: (path: string, kind: "file" | "directory") => boolean;
+  /** What is to be made of a path that was not found. @default {"gone"} */
+  readonly absence?: (path: string, kind: "file" | "directory") => Absence;
 }
 
 /** Compares all that is on the disk with the index, without looking into any file. */
@@ -67,21 +84,33 @@ export function compareScan(
   found: Iterable<FoundFile>,
   options: CompareOptions = {},
 ): ScanDiff {
-  const { isGone = () => true } = options;
+  const { absence = () => "gone" } = options;
   const known = index.known();
   const seen = new Set<string>();
   const changed: FoundFile[] = [];
   const unportable: Unportable[] = [];
+  const onOtherDisks = new Map<string, OtherDisk>();
   for (const file of found) {
     const before = known.get(file.path);
     if (before !== undefined) seen.add(file.path);
     if (before?.stat === file.stat && file.stat !== "" && before.kind === file.kind) continue;
+    const other = otherDisk(before?.stat ?? "", file.stat);
+    if (other !== undefined) onOtherDisks.set(file.path, other);
     const reason = before === undefined ? faultOf(file.path) : undefined;
     if (reason === undefined) changed.push(file);
     else unportable.push({ path: file.path, reason });
   }
-  const gone = [...known].filter(([path, { kind }]) => !seen.has(path) && isGone(path, kind));
-  return { changed, gone: gone.map(([path]) => path), unportable };
+  const absent = [...known].filter(([path]) => !seen.has(path));
+  const unmounted = hiddenByDisks(onOtherDisks, absent.map(([path]) => path), seen);
+  const isUnmounted = (path: string) => unmounted.some((folder) => isIn(path, folder));
+  const lists = { gone: [] as string[], unshared: [] as string[], lost: [] as string[] };
+  for (const [path, { kind, stat }] of absent) {
+    const why = isUnmounted(path) ? "hidden" : absence(path, kind);
+    if (why === "unshared" && stat !== UNSHARED) lists.unshared.push(path);
+    if (why === "gone") (stat === UNSHARED ? lists.lost : lists.gone).push(path);
+  }
+  const counted = changed.filter(({ path }) => !isUnmounted(path));
+  return { changed: counted, ...lists, unmounted, unportable };
 }
 
 /**
@@ -164,7 +193,7 @@ function* renamed(index: SyncIndex, file: ReadFile): Generator<Step> {
   const to = isFree ? path : freePath(index, entryOf(file, path));
   if (typeof to !== "string") {
     yield confirmation(index, to);
-    yield { disk: { do: "remove", path: file.path }, writes: [] };
+    yield { disk: { do: "remove", path: file.path, found: entryOf(file, file.path) }, writes: [] };
   } else {
     const entry = creation(index, entryOf(file, to), to);
     yield { disk: { do: "move", from: file.path, to }, writes: [{ entry, stat: file.stat }] };

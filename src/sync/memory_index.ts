@@ -9,7 +9,10 @@ import { foldPath } from "../transfer/safe_path.ts";
 import {
   type IndexWrite,
   type KnownFile,
+  MAX_SAME_CONTENTS,
   NO_MARK,
+  type Opening,
+  signedAnew,
   type StoredEntry,
   type SyncIndex,
   type SyncMark,
@@ -18,16 +21,25 @@ import { makeReplica } from "./version_vector.ts";
 
 /** Keeps an index as long as the program runs; see {@linkcode SyncIndex}. */
 export class MemoryIndex implements SyncIndex {
-  /** This replica's name. */
-  readonly replica: string;
+  /** The index' own name. */
+  readonly id: string;
+  /** It is open once. */
+  readonly openings: readonly Opening[];
   readonly #entries = new Map<string, StoredEntry>();
   readonly #alike = new Map<string, Set<string>>();
   readonly #marks = new Map<string, SyncMark>();
+  #replica: string;
   #seq = 0;
 
   /** An empty index. @param replica Its name, where chance is not wanted. @default a new one */
   constructor(replica: string = makeReplica()) {
-    this.replica = replica;
+    this.id = this.#replica = replica;
+    this.openings = [{ name: makeReplica(), began: 0 }];
+  }
+
+  /** This replica's name. */
+  get replica(): string {
+    return this.#replica;
   }
 
   /** The number of the last change. */
@@ -92,9 +104,9 @@ export class MemoryIndex implements SyncIndex {
   }
 
   /** Files that are there with these contents. */
-  withContents(sha256: string): StoredEntry[] {
+  withContents(sha256: string, limit: number = MAX_SAME_CONTENTS): StoredEntry[] {
     return this.#live().filter((entry) => entry.kind === "file" && entry.sha256 === sha256)
-      .sort(byPath);
+      .sort(byPath).slice(0, limit);
   }
 
   /** How far this index and another know each other. */
@@ -105,6 +117,13 @@ export class MemoryIndex implements SyncIndex {
   /** Notes it. */
   setMark(replica: string, mark: SyncMark): void {
     this.#marks.set(replica, mark);
+  }
+
+  /** Takes a new replica's name. */
+  renew(after: number): void {
+    const [before, name] = [this.#replica, makeReplica()];
+    this.put(signedAnew(this.since(after), before, name));
+    this.#replica = name;
   }
 
   #live(): StoredEntry[] {

@@ -105,6 +105,8 @@ export interface HeartbeatMessage extends JsonObject {
 
 /** Something went wrong: the seed's form, which kith writes. */
 export interface ErrorMessage extends JsonObject {
+  /** Of a request that cannot be answered, its number. */
+  readonly round?: number;
   /** What, for programs; see `ERROR_CODES`. */
   readonly error_code: string;
   /** What, for people. */
@@ -160,6 +162,22 @@ export interface EntryMessage extends JsonObject {
   readonly version: Readonly<Record<string, number>>;
 }
 
+/** How far an index had counted, during which opening. */
+export interface IndexPointMessage extends JsonObject {
+  /** The opening's name. */
+  readonly opening: string;
+  /** The number. */
+  readonly seq: number;
+}
+
+/** A time during which an index was open. */
+export interface OpeningMessage extends JsonObject {
+  /** A random name. */
+  readonly name: string;
+  /** The number of the last change before it. */
+  readonly began: number;
+}
+
 /**
  * What the sender has that the receiver may not know. All is missing in a plain client's. With `replica` alone it asks who
  * the other side is; or, from a server, says that there is something to ask for.
@@ -171,6 +189,8 @@ export interface SyncRequest extends JsonObject {
   readonly of_replica?: string;
   /** How far the sender knows that index; 0 for not at all. */
   readonly since?: number;
+  /** How far the sender's own index is. */
+  readonly at?: IndexPointMessage;
   /** A number of the sender's choice, which all answers to this request have. */
   readonly round?: number;
   /** What changed in the sender's index, a page of it. */
@@ -209,6 +229,14 @@ export interface SyncResponse extends JsonObject {
   readonly replica?: string;
   /** How far the requester knows the responder's index once it has done all this. */
   readonly index_seq?: number;
+  /** During which opening of the responder's index. */
+  readonly opening?: string;
+  /** To who asks who is there: when the responder's index was open, and since when it is now. */
+  readonly openings?: readonly OpeningMessage[];
+  /** To the same: the last that the responder has heard of the requester's index. */
+  readonly heard?: IndexPointMessage;
+  /** Another number for other rules of what the responder shares: by new ones it may want what it was told of before. */
+  readonly rules?: number;
   /** Whether the responder has taken in all that the requester has. @default {true} */
   readonly taken?: boolean;
   /** Whether another page follows. */

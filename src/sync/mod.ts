@@ -18,7 +18,7 @@ export {
   type SyncErrorCode,
 } from "./error_codes.ts";
 export { Exchange, type ExchangeOptions } from "./exchange.ts";
-export type { PlannedStep } from "./exchange_round.ts";
+export type { PlannedStep } from "./exchange_plan.ts";
 export { type FolderChange, SyncFolder, type SyncFolderOptions } from "./folder.ts";
 export type { PlannedAction, SyncEvent } from "./folder_events.ts";
 export { indexNameOf } from "./folder_root.ts";
@@ -49,7 +49,7 @@ export {
   type SyncWeb,
 } from "./hub_options.ts";
 export { IGNORE_FILE, IgnoreRules } from "./ignore.ts";
-export type { IndexWrite, KnownFile, StoredEntry, SyncIndex, SyncMark } from "./index.ts";
+export type { IndexWrite, KnownFile, Opening, StoredEntry, SyncIndex, SyncMark } from "./index.ts";
 export { MemoryIndex } from "./memory_index.ts";
 export {
   type ClientData,
@@ -61,10 +61,12 @@ export {
   type FileChanged,
   type FileOperation,
   type HeartbeatMessage,
+  type IndexPointMessage,
   type InstructionMessage,
   type JsonObject,
   type KnownMessage,
   MessageType,
+  type OpeningMessage,
   type OtherMessage,
   type PlainErrorMessage,
   type ResumePoint,

@@ -7,14 +7,14 @@
 import { conflictPath } from "./conflict.ts";
 import { entryToMessage, type SyncEntry } from "./entry.ts";
 import type { SyncIndex } from "./index.ts";
-import { judge } from "./judge.ts";
+import { judgeIn } from "./judge.ts";
 import type { InstructionMessage } from "./message_types.ts";
 import { compareVersions } from "./version_vector.ts";
 
 /** What the other side has said of its index. */
 export interface SyncDelta {
-  /** Its replica. */
-  readonly replica: string;
+  /** What entries of ours are said to come from that came from it. */
+  readonly source: string;
   /** What changed in its index since we last acted on it. */
   readonly entries: readonly SyncEntry[];
   /** How far it knows our index. */
@@ -40,7 +40,7 @@ export function planSync(index: SyncIndex, delta: SyncDelta): SyncPlan {
   const takes: SyncEntry[] = [];
   for (const theirs of delta.entries) {
     const ours = index.get(theirs.path);
-    const { verdict } = judge(ours, theirs);
+    const { verdict } = judgeIn(index, theirs);
     if (verdict === "equal") continue;
     if (ours !== undefined && verdict === "ours") {
       instructions.push(offer(ours, theirs));
@@ -60,7 +60,7 @@ export function planSync(index: SyncIndex, delta: SyncDelta): SyncPlan {
     });
   }
   const said = new Set(delta.entries.map(({ path }) => path));
-  for (const ours of index.since(delta.since, delta.replica)) {
+  for (const ours of index.since(delta.since, delta.source)) {
     if (!said.has(ours.path)) instructions.push(offer(ours));
   }
   return { instructions, takes, indexSeq: index.seq };

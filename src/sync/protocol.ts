@@ -39,6 +39,7 @@ import type {
   Sender,
   WebSocketMessage,
 } from "./message_types.ts";
+import { MAX_OPENINGS } from "./index.ts";
 import { isReplica } from "./version_vector.ts";
 
 /** The versions of kith's additions that are spoken here, least and greatest. */
@@ -106,6 +107,13 @@ const ENVELOPE: Readonly<Record<Sender, Rules>> = {
   },
 };
 
+const point = objectOf({ opening: required(replica), seq: required(counter) });
+
+const openings = arrayOf(
+  objectOf({ name: required(replica), began: required(counter) }),
+  4 * MAX_OPENINGS,
+);
+
 const CONNECTION_REQUEST: Rules = {
   client_id: required(clientId),
   client_name: required(label),
@@ -142,6 +150,7 @@ const SYNC_REQUEST: Rules = {
   replica: optional(replica),
   of_replica: optional(replica),
   since: optional(counter),
+  at: optional(point),
   round: optional(counter),
   entries: optional(arrayOf(entryRule, MAX_MESSAGE_ITEMS)),
   more: optional(boolean),
@@ -161,6 +170,10 @@ const SYNC_RESPONSE: Rules = {
   round: optional(counter),
   replica: optional(replica),
   index_seq: optional(counter),
+  opening: optional(replica),
+  openings: optional(openings),
+  heard: optional(point),
+  rules: optional(counter),
   taken: optional(boolean),
   more: optional(boolean),
 };
@@ -172,6 +185,7 @@ const ERROR: Rule = (value, field, faults) => {
     error_code: required(text(MAX_TYPE_CHARS)),
     message: required(words),
     details: optional(words),
+    round: optional(counter),
   };
   objectOf(rules)(value, field, faults);
 };

@@ -1,8 +1,9 @@
 /**
  * Looks at a folder on the disk: at every name, and into the files that may have changed.
  *
- * What a file system says of changes is a hint at best; this is what counts. A file is looked into when its size, time,
- * permissions or number on the disk are not what they were, and once more when it was changed in the same moment.
+ * What a file system says of changes is a hint at best; this is what counts. A file is looked into when its size, times,
+ * permissions or number on the disk are not what they were, and once more when it was changed in the same moment. The time
+ * that nobody can set is among them: some programs give a file that they have changed its old time.
  *
  * @module
  */
@@ -12,13 +13,21 @@ import { join } from "node:path";
 import { NotFoundError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { MIN_ASIDE_BYTES, sha256Aside } from "./aside.ts";
+import { MAX_MTIME_MS } from "./entry.ts";
+import { isSame } from "./file_facts.ts";
 import { IgnoreRules } from "./ignore.ts";
 import type { SyncIndex } from "./index.ts";
 import { compareScan, type FoundFile, type ReadFile, type Unportable } from "./local_edits.ts";
+import { folderStat } from "./mounts.ts";
+import { isIn } from "./path.ts";
 import { piecesOf } from "./pieces.ts";
 
 /** The time of a file is that exact: FAT counts in steps of two seconds. What is younger may change and look the same. */
 const UNSURE_MS = 2_000;
+
+/** The time that nobody can set comes in whole seconds; and how far it may be ahead of ours while we look. */
+const UNSURE_CHANGE_MS = 1_100;
+const MAX_AHEAD_MS = 3_600_000;
 
 /** Names that are looked at before others get their turn, and bytes of a file that take as long as a name. */
 const NAMES_PER_TURN = 512;
@@ -46,6 +55,10 @@ export interface Rescan {
   readonly changed: readonly ReadFile[];
   /** What is gone: for `localEdits`. */
   readonly gone: readonly string[];
+  /** What is known, and not shared any more. */
+  readonly unshared: readonly string[];
+  /** What was not shared, is again, and is not there. */
+  readonly lost: readonly string[];
   /** What is there and is not shared: links, special files, names that not every system can store, unreadable ones. */
   readonly skipped: readonly Unportable[];
   /** How many files and folders there are. */
@@ -55,13 +68,13 @@ export interface Rescan {
 /** What a walk has found. */
 interface Walk {
   readonly root: string;
+  /** The number of the disk that the root is on. */
+  readonly device: number;
   readonly rules: IgnoreRules;
   readonly wallMs: number;
   readonly signal: AbortSignal | undefined;
   readonly found: FoundFile[];
   readonly skipped: Unportable[];
-  /** Folders that could not be read: what was in them is not gone. */
-  readonly unread: string[];
   names: number;
 }
 
@@ -76,22 +89,24 @@ export async function rescan(
   options: RescanOptions = {},
 ): Promise<Rescan> {
   const { rules = IgnoreRules.none, wallMs = Date.now(), signal } = options;
-  const lists = { found: [], skipped: [], unread: [] };
-  const walk: Walk = { root, rules, wallMs, signal, ...lists, names: 0 };
-  if (!isFolder(root)) {
+  const device = deviceOf(root);
+  if (device === undefined) {
     const shown = printable(root);
     throw new NotFoundError("no-path", `Cannot find folder "${shown}"`, {
       details: { path: shown },
     });
   }
+  const walk: Walk = { root, device, rules, wallMs, signal, found: [], skipped: [], names: 0 };
   await walkInto(walk, "");
   const skipped = [...walk.skipped];
-  const hidden = [...walk.unread, ...skipped.map(({ path }) => path)];
-  const isHidden = (path: string) =>
-    hidden.some((folder) => path === folder || path.startsWith(`${folder}/`));
+  const isHidden = (path: string) => walk.skipped.some((skipped) => isIn(path, skipped.path));
   const diff = compareScan(index, walk.found, {
-    isGone: (path, kind) => !rules.ignores(path, kind) && !isHidden(path),
+    absence: (path, kind) => {
+      return rules.ignores(path, kind) ? "unshared" : isHidden(path) ? "hidden" : "gone";
+    },
   });
+  const { gone, unshared, lost } = diff;
+  for (const path of diff.unmounted) skipped.push({ path, reason: "its disk is not there" });
   const changed: ReadFile[] = [];
   for (const [{ path }, read] of await readAll(walk, diff.changed)) {
     if (typeof read === "string") skipped.push({ path, reason: read });
@@ -100,18 +115,37 @@ export async function rescan(
   // What could not be looked into is there all the same, as it is known.
   return {
     changed,
-    gone: diff.gone,
+    gone,
+    unshared,
+    lost,
     skipped: [...skipped, ...diff.unportable],
     found: walk.found.length,
   };
 }
 
-/** What the disk says of a file; empty when a change at this moment would look the same. */
-export function statOf(info: Deno.FileInfo, wallMs: number): string {
-  if (info.isDirectory) return "d";
-  const mtimeMs = info.mtime?.getTime() ?? 0;
-  const isUnsure = Math.abs(wallMs - mtimeMs) < UNSURE_MS;
-  return isUnsure ? "" : [info.size, mtimeMs, modeOf(info), info.ino ?? 0].join(":");
+/** What the disk says of a file. */
+export function statOf(info: Deno.FileInfo): string {
+  return `${factsOf(info)}/${info.ctime?.getTime() ?? 0}`;
+}
+
+/** Whether the disk says that of a file, but for what changes when it gets another name or place. */
+export function hasFacts(info: Deno.FileInfo, stat: string): boolean {
+  return stat.startsWith(`${factsOf(info)}/`);
+}
+
+/** Whether a file was written to a moment ago: another change at this moment may look the same. */
+export function isYoung({ mtime }: Deno.FileInfo, wallMs: number): boolean {
+  return Math.abs(wallMs - (mtime?.getTime() ?? 0)) < UNSURE_MS;
+}
+
+/** The same for any change to it; `wallMs` may be some time ago. */
+function isJustChanged({ ctime }: Deno.FileInfo, wallMs: number): boolean {
+  const aheadMs = (ctime?.getTime() ?? -Infinity) - wallMs;
+  return aheadMs > -UNSURE_CHANGE_MS && aheadMs < MAX_AHEAD_MS;
+}
+
+function factsOf(info: Deno.FileInfo): string {
+  return [info.size, info.mtime?.getTime() ?? 0, modeOf(info), info.ino ?? 0].join(":");
 }
 
 async function walkInto(walk: Walk, folder: string): Promise<void> {
@@ -119,8 +153,7 @@ async function walkInto(walk: Walk, folder: string): Promise<void> {
   for (const name of names) {
     await turn(walk);
     const path = folder === "" ? name : `${folder}/${name}`;
-    const info = lstat(join(walk.root, path));
-    // Gone since, or not Unicode.
+    const info = look(walk, path);
     if (info === undefined) continue;
     const kind = info.isDirectory ? "directory" : "file";
     if (walk.rules.matches(path, kind)) continue;
@@ -129,10 +162,12 @@ async function walkInto(walk: Walk, folder: string): Promise<void> {
       walk.skipped.push({ path, reason });
       continue;
     }
-    const mtimeMs = info.isFile ? Math.max(0, Math.floor(info.mtime?.getTime() ?? 0)) : 0;
-    const stat = statOf(info, walk.wallMs);
+    const mtimeMs = info.isFile ? mtimeOf(info) : 0;
+    const stat = info.isFile ? statOf(info) : folderStat(info.dev, walk.device);
     const size = info.isFile ? info.size : 0;
-    walk.found.push({ path, kind, size, mode: modeOf(info), mtimeMs, stat });
+    const isUnsure = info.isFile &&
+      (isYoung(info, walk.wallMs) || isJustChanged(info, walk.wallMs));
+    walk.found.push({ path, kind, size, mode: modeOf(info), mtimeMs, stat, isUnsure });
     if (info.isDirectory) await walkInto(walk, path);
   }
 }
@@ -141,11 +176,31 @@ function namesIn(walk: Walk, folder: string): string[] {
   try {
     return Array.from(Deno.readDirSync(join(walk.root, folder)), ({ name }) => name).sort();
   } catch (error) {
-    if (folder === "" || !(error instanceof Deno.errors.NotFound || isDenied(error))) throw error;
-    walk.unread.push(folder);
-    if (isDenied(error)) walk.skipped.push({ path: folder, reason: "not readable" });
+    if (folder === "") throw error;
+    walk.skipped.push({ path: folder, reason: faultOf(error) });
     return [];
   }
+}
+
+/** What is at a path. @returns `undefined` when it is gone, has no Unicode name, or the disk does not say. */
+function look(walk: Walk, path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(join(walk.root, path));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) {
+      walk.skipped.push({ path, reason: faultOf(error) });
+    }
+    return undefined;
+  }
+}
+
+/** Why the disk does not tell of something, which is there all the same. @throws any error that it has no part in. */
+function faultOf(error: unknown): string {
+  const { NotADirectory, NotFound, PermissionDenied } = Deno.errors;
+  if (error instanceof NotFound || error instanceof NotADirectory) return "gone";
+  if (error instanceof PermissionDenied) return "not readable";
+  if (!(error instanceof Error && "code" in error)) throw error;
+  return error.code === "ENAMETOOLONG" ? "too long a path" : `not readable: ${error.code}`;
 }
 
 /** Looks into files. @returns each with its hash, or why there is none, in their order. */
@@ -177,20 +232,17 @@ async function readFile(
   const path = join(root, found.path);
   try {
     const before = Deno.lstatSync(path);
+    // A pipe that was put in its place would be waited for, and a link leads to somebody else's file.
+    if (!before.isFile) return "changed while it was read";
     using file = Deno.openSync(path);
     const info = file.statSync();
-    // A link that was put in its place leads to somebody else's file.
-    if (!before.isFile || info.ino !== before.ino || info.dev !== before.dev) {
-      return "changed while it was read";
-    }
+    if (!isSame(info, before)) return "changed while it was read";
     const { sha256, size } = await hashOf(file, info.size, buffer);
     const after = file.statSync();
-    const isSame = after.size === size && after.mtime?.getTime() === info.mtime?.getTime();
-    return { ...found, size, sha256, stat: isSame && found.size === size ? found.stat : "" };
+    const isStill = size === found.size && statOf(after) === found.stat && !found.isUnsure;
+    return { ...found, size, sha256, stat: isStill ? found.stat : "" };
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "gone";
-    if (isDenied(error)) return "not readable";
-    throw error;
+    return faultOf(error);
   }
 }
 
@@ -230,27 +282,23 @@ class WholeBuffer {
   }
 }
 
+/** A time that can be told to others. */
+function mtimeOf({ mtime }: Deno.FileInfo): number {
+  const mtimeMs = Math.floor(mtime?.getTime() ?? 0);
+  // Beyond what a date can say it is none.
+  return Number.isNaN(mtimeMs) ? MAX_MTIME_MS : Math.min(Math.max(0, mtimeMs), MAX_MTIME_MS);
+}
+
 function modeOf(info: Deno.FileInfo): number {
   // Windows has no such bits.
   return (info.mode ?? (info.isDirectory ? 0o755 : 0o644)) & MODE_BITS;
 }
 
-function isFolder(path: string): boolean {
+/** The number of the disk that a folder is on; `undefined` when it is none. */
+function deviceOf(path: string): number | undefined {
   try {
-    return Deno.statSync(path).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-function isDenied(error: unknown): boolean {
-  return error instanceof Deno.errors.PermissionDenied;
-}
-
-function lstat(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.lstatSync(path);
+    const { isDirectory, dev } = Deno.statSync(path);
+    return isDirectory ? dev : undefined;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;

@@ -14,13 +14,17 @@ import { foldPath } from "../transfer/safe_path.ts";
 import {
   type IndexWrite,
   type KnownFile,
+  MAX_OPENINGS,
+  MAX_SAME_CONTENTS,
   NO_MARK,
+  type Opening,
+  signedAnew,
   type StoredEntry,
   type SyncIndex,
   type SyncMark,
 } from "./index.ts";
 import { indexSchema } from "./index_schema.ts";
-import { versionFromJson, versionToJson } from "./version_vector.ts";
+import { makeReplica, versionFromJson, versionToJson } from "./version_vector.ts";
 
 const COLUMNS = "path, folder, deleted, size, mode, mtimeMs, sha256, version, seq, stat, source";
 
@@ -28,7 +32,11 @@ const STATEMENTS = {
   begin: "BEGIN IMMEDIATE",
   commit: "COMMIT",
   rollback: "ROLLBACK",
-  self: "SELECT replica FROM self",
+  self: "SELECT id, replica FROM self",
+  rename: "UPDATE self SET replica = ?",
+  openings: "SELECT name, began FROM openings ORDER BY number",
+  opened: "INSERT INTO openings (name, began) VALUES (?, ?)",
+  forgetOpenings: `DELETE FROM openings WHERE number <= (SELECT max(number) FROM openings) - ?`,
   seq: "SELECT coalesce(max(seq), 0) AS seq FROM entries",
   get: `SELECT ${COLUMNS} FROM entries WHERE path = ?`,
   // What the disk was known to say stays, unless it is said anew, or nothing is there.
@@ -46,9 +54,9 @@ const STATEMENTS = {
   alike:
     `SELECT ${COLUMNS} FROM entries WHERE fold = ? AND deleted = 0 AND path <> ? ORDER BY path`,
   withContents: `SELECT ${COLUMNS} FROM entries WHERE sha256 = ? AND deleted = 0 AND folder = 0
-    ORDER BY path`,
-  mark: "SELECT ours, theirs FROM marks WHERE replica = ?",
-  setMark: "INSERT OR REPLACE INTO marks VALUES (?, ?, ?)",
+    ORDER BY path LIMIT ?`,
+  mark: "SELECT ours, theirs, opening FROM marks WHERE replica = ?",
+  setMark: "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?)",
 } as const;
 
 /** Paths of which it is remembered for a while what is under them. */
@@ -59,20 +67,26 @@ const MAX_LATELY = 16;
  * fails, and {@linkcode ClosedError} after it was disposed of.
  */
 export class SqliteIndex implements SyncIndex {
-  /** This replica's name, as old as the file. */
-  readonly replica: string;
+  /** The index' own name, as old as the file. */
+  readonly id: string;
+  /** When it was open. */
+  readonly openings: readonly Opening[];
   readonly #db: DatabaseSync;
   readonly #path: string;
   readonly #statements = new Map<string, StatementSync>();
   /** What was asked for, and has not changed since. */
   readonly #lately = new Map<string, StoredEntry | undefined>();
   #seq: number;
+  #replica: string;
 
   private constructor(db: DatabaseSync, path: string) {
     this.#db = db;
     this.#path = path;
-    this.replica = String(this.#ask("self")[0]?.replica);
+    const [self] = this.#ask("self");
+    this.id = String(self?.id);
+    this.#replica = String(self?.replica);
     this.#seq = Number(this.#ask("seq")[0]?.seq);
+    this.openings = this.#open();
   }
 
   /**
@@ -92,14 +106,19 @@ export class SqliteIndex implements SyncIndex {
    */
   static openForLook(home: Home, name: string): SqliteIndex {
     if (!existsSync(home.path(name))) return SqliteIndex.inMemory();
-    const index = SqliteIndex.open(home, name);
-    index.#ask("begin"); // and never committed
-    return index;
+    const db = openSqliteFile(home, name, indexSchema());
+    db.exec(STATEMENTS.begin); // and never committed
+    return new SqliteIndex(db, home.path(name));
   }
 
   /** An index in memory, of the same kind. */
   static inMemory(): SqliteIndex {
     return new SqliteIndex(openSqliteMemory(indexSchema()), ":memory:");
+  }
+
+  /** This replica's name. */
+  get replica(): string {
+    return this.#replica;
   }
 
   /** The number of the last change. */
@@ -183,25 +202,47 @@ export class SqliteIndex implements SyncIndex {
   }
 
   /** Files that are there with these contents. */
-  withContents(sha256: string): StoredEntry[] {
-    return this.#entries("withContents", sha256);
+  withContents(sha256: string, limit: number = MAX_SAME_CONTENTS): StoredEntry[] {
+    return this.#entries("withContents", sha256, limit);
   }
 
   /** How far this index and another know each other. */
   mark(replica: string): SyncMark {
     const [row] = this.#ask("mark", replica);
-    return row === undefined ? NO_MARK : { ours: Number(row.ours), theirs: Number(row.theirs) };
+    if (row === undefined) return NO_MARK;
+    const mark = { ours: Number(row.ours), theirs: Number(row.theirs) };
+    return row.opening === "" ? mark : { ...mark, opening: String(row.opening) };
   }
 
   /** Notes it. */
-  setMark(replica: string, { ours, theirs }: SyncMark): void {
-    this.#ask("setMark", replica, ours, theirs);
+  setMark(replica: string, { ours, theirs, opening = "" }: SyncMark): void {
+    this.#ask("setMark", replica, ours, theirs, opening);
+  }
+
+  /** Takes a new replica's name. */
+  renew(after: number): void {
+    const [before, name] = [this.#replica, makeReplica()];
+    this.together(() => {
+      this.put(signedAnew(this.since(after), before, name));
+      this.#ask("rename", name);
+    });
+    this.#replica = name;
   }
 
   /** Closes the file. */
   [Symbol.dispose](): void {
     this.#lately.clear();
     if (this.#db.isOpen) this.#db.close();
+  }
+
+  #open(): Opening[] {
+    this.together(() => {
+      this.#ask("opened", makeReplica(), this.#seq);
+      this.#ask("forgetOpenings", MAX_OPENINGS);
+    });
+    return this.#ask("openings").map(({ name, began }) => {
+      return { name: String(name), began: Number(began) };
+    });
   }
 
   #entries(name: keyof typeof STATEMENTS, ...values: SQLInputValue[]): StoredEntry[] {

@@ -27,8 +27,8 @@ export type DiskAction =
   | { readonly do: "copy"; readonly from: string; readonly to: string }
   /** Rename a file, or a folder with all that is in it, to where nothing is but itself. */
   | { readonly do: "move"; readonly from: string; readonly to: string }
-  /** Remove a file, or a folder that is empty. */
-  | { readonly do: "remove"; readonly path: string }
+  /** Remove a file, or a folder that is empty. `found` is what was found there, where the index does not know of it. */
+  | { readonly do: "remove"; readonly path: string; readonly found?: SyncEntry }
   /** Set permissions and time. */
   | { readonly do: "touch"; readonly path: string; readonly entry: SyncEntry };
 
@@ -76,21 +76,22 @@ function known(index: SyncIndex, path: string): string[] {
 /**
  * Writes what a step says into the index.
  *
- * @param statOf What the disk says of a path now; it is asked of what the action has written.
+ * @param statOf What the disk says of a path now; it is asked of what the action has written. Of what was only moved it says
+ * nothing unless that is surely what the index knows.
  */
 export function commitStep(
   index: SyncIndex,
   { disk, writes }: Step,
-  statOf: (path: string) => string,
+  statOf: (path: string) => string | undefined,
 ): void {
-  const written = disk.do === "copy"
+  const written = disk.do === "copy" || disk.do === "move"
     ? disk.to
     : disk.do === "write" || disk.do === "touch" || disk.do === "folder"
     ? disk.path
     : undefined;
   index.put(
     writes.map((write) =>
-      write.entry.path === written ? { ...write, stat: statOf(written) } : write
+      write.entry.path === written ? { ...write, stat: statOf(written) ?? write.stat } : write
     ),
   );
 }

@@ -36,11 +36,14 @@ export class HeldFolder implements Disposable {
   readonly path: string;
   /** Whether names are looked up in the folder itself, and not along its path. */
   readonly isHeld: boolean;
+  /** The number of the disk that it is on. */
+  readonly device: number;
   readonly #descriptor: number;
   #isOpen: boolean;
 
-  private constructor(path: string, descriptor: number | undefined) {
+  private constructor(path: string, descriptor: number | undefined, device: number) {
     this.path = path;
+    this.device = device;
     this.isHeld = descriptor !== undefined;
     this.#descriptor = descriptor ?? -1;
     this.#isOpen = this.isHeld;
@@ -53,10 +56,10 @@ export class HeldFolder implements Disposable {
    * @throws {AuthError} `not-allowed` when a link leads there by now. @throws {Deno.errors.NotFound} when it is gone.
    */
   static open(path: string, options: { hold?: boolean } = {}): HeldFolder {
-    if (!(options.hold ?? true) || !canHold()) return new HeldFolder(path, undefined);
-    Deno.lstatSync(path); // says so when it is gone
+    const { dev } = Deno.lstatSync(path); // says so when it is gone
+    if (!(options.hold ?? true) || !canHold()) return new HeldFolder(path, undefined, dev);
     const descriptor = openFolder(path, ".");
-    if (pathOf(descriptor) === path) return new HeldFolder(path, descriptor);
+    if (pathOf(descriptor) === path) return new HeldFolder(path, descriptor, dev);
     closeSync(descriptor);
     throw notAllowed(".", "replaced by a link"); // where our folder is, is not for others to know
   }
@@ -86,7 +89,8 @@ export class HeldFolder implements Disposable {
     if (found === undefined) return undefined;
     if (found.isSymlink) throw notAllowed(way, "is a link");
     if (!found.isDirectory) throw notAllowed(way, "is not a folder");
-    return new HeldFolder(join(this.path, name), this.isHeld ? openFolder(at, way) : undefined);
+    const descriptor = this.isHeld ? openFolder(at, way) : undefined;
+    return new HeldFolder(join(this.path, name), descriptor, found.dev);
   }
 
   /** Whether its path leads to `root`, or below it, as the path is now. */

@@ -35,6 +35,11 @@ export class HeldTree implements Disposable {
     this.#options = options;
   }
 
+  /** The root. */
+  get root(): HeldFolder {
+    return this.#root ??= HeldFolder.open(this.#dir, this.#options);
+  }
+
   /**
    * A folder, which belongs to the tree: nobody else closes it.
    *
@@ -43,7 +48,7 @@ export class HeldTree implements Disposable {
    * @throws {AuthError} `not-allowed` when a link or a file is there.
    */
   find(segments: readonly string[], makeMode?: number): HeldFolder | undefined {
-    let folder = this.#root ??= HeldFolder.open(this.#dir, this.#options);
+    let folder = this.root;
     let way = "";
     for (const segment of segments) {
       way = way === "" ? segment : `${way}/${segment}`;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { rmdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { AuthError } from "../errors.ts";
@@ -13,6 +14,9 @@ import { firstName } from "./free_name.ts";
 import { type HeldFolder, lstat, notAllowed } from "./held_folder.ts";
 import { HeldTree } from "./held_tree.ts";
 import { checkReceivedPath, PARTIAL_FOLDER } from "./safe_path.ts";
+
+/** What a system takes as a path, in bytes: folders that are held would let one be made by which nobody gets at it. */
+const MAX_SYSTEM_PATH_BYTES = Deno.build.os === "darwin" ? 1_023 : 4_095;
 
 /** A file that is being received. */
 export interface Part {
@@ -127,7 +131,7 @@ export class ReceiveRoot {
    * Starts the file that is to become `path`: the path, and what exists of the way to it, is checked now.
    *
    * @throws {InvalidPacketError} when the path is refused.
-   * @throws {AuthError} `not-allowed` when a link or a file is where a folder must be.
+   * @throws {AuthError} `not-allowed` when a link or a file is where a folder must be, or the system takes no path so long.
    */
   createPart(path: string, options: PartOptions = {}): Part {
     return this.#createPart(this.#segments(path), options);
@@ -327,7 +331,10 @@ export class ReceiveRoot {
   }
 
   #segments(path: string): string[] {
-    return checkReceivedPath(path).split("/");
+    const name = checkReceivedPath(path);
+    const bytes = Buffer.byteLength(this.dir) + 1 + Buffer.byteLength(name);
+    if (bytes > MAX_SYSTEM_PATH_BYTES) throw notAllowed(path, "too long a path for this folder");
+    return name.split("/");
   }
 
   #createPart(segments: readonly string[], options: PartOptions): Part {

@@ -2,7 +2,12 @@ import { assert, assertEquals } from "@std/assert";
 import { conflictPath, freePath } from "../../src/sync/conflict.ts";
 import { parentOf, prefixesOf } from "../../src/sync/path.ts";
 import { MemoryIndex } from "../../src/sync/memory_index.ts";
-import { checkPath, findCollision, foldPath } from "../../src/transfer/safe_path.ts";
+import {
+  checkPath,
+  checkReceivedPath,
+  findCollision,
+  foldPath,
+} from "../../src/transfer/safe_path.ts";
 import { fileEntry, folderEntry } from "./index_contract.ts";
 
 const HASH = "0123456789abcdef".repeat(4);
@@ -76,4 +81,27 @@ Deno.test("parentOf and prefixesOf walk a path", () => {
   assertEquals([parentOf("a/b/c"), parentOf("a")], ["a/b", ""]);
   assertEquals([...prefixesOf("a/b/c")], ["a", "a/b", "a/b/c"]);
   assertEquals([...prefixesOf("a")], ["a"]);
+});
+
+Deno.test("conflictPath gives a name that everybody takes, whatever it is made of", () => {
+  const family = "\u{1f468}\u200d\u{1f469}\u200d\u{1f467}";
+  const names = [
+    ...Array.from({ length: 20 }, (_, n) => "a".repeat(n) + family.repeat(13)),
+    `a.${family.repeat(13)}`,
+    `${"a".repeat(200)}. ${"b".repeat(50)}`,
+    "a".repeat(229) + ". ." + "b".repeat(20),
+    `${"क\u094d\u200d".repeat(20)}क`,
+    // Cut behind what is between two letters only.
+    "\u0628\u200c".repeat(50) + "\u0628",
+  ];
+  const folder = Array(16).fill("d".repeat(253)).join("/");
+  const deep = [`${folder}/${"e".repeat(30)}`, `${folder.slice(0, -60)}/${"e".repeat(80)}.txt`];
+  for (const path of [...names, ...deep]) {
+    assertEquals(checkReceivedPath(path), path);
+    for (const digits of [8, 16, 32, 64]) {
+      const kept = conflictPath(path, "0123456789abcdef".repeat(4), digits);
+      assertEquals(checkReceivedPath(kept), kept);
+      assert(kept.includes(` (conflict ${"0123456789abcdef".repeat(4).slice(0, digits)})`), kept);
+    }
+  }
 });

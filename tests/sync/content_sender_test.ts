@@ -76,10 +76,21 @@ Deno.test("ContentSender gives up who grants nothing any more, and lets the next
   using desk = new Desk(1);
   desk.want(1);
   desk.want(2);
-  await desk.clock.advance(1_000);
-  assertEquals(desk.open, 1);
-  await desk.clock.advance(60_000);
+  await desk.clock.advance(900);
+  assertEquals([desk.open, desk.bytes], [1, WINDOW_BYTES]);
+  await desk.clock.advance(100);
   assertEquals([desk.open, desk.bytes], [2, 2 * WINDOW_BYTES]);
+  // A byte at a time gets nobody more time.
+  desk.sender.grant(1, 1);
+  await desk.clock.advance(2_000);
+  const before = desk.bytes;
+  for (let second = 0; second < 60; second++) {
+    desk.sender.grant(1, 1);
+    await desk.clock.advance(1_000);
+  }
+  desk.sender.grant(1, 2 * WINDOW_BYTES);
+  await desk.clock.advance(0);
+  assertEquals(desk.bytes, before);
   desk.sender.reset();
   await desk.clock.advance(0);
 });

@@ -195,6 +195,7 @@ Deno.test("Answerer keeps a bounded part of the requests that wait, and of the p
   const folder = await scratch.folder("hub");
   const failures: unknown[] = [];
   const answerer = new Answerer({
+    source: "r00000000000000cc",
     folder,
     send: () => Promise.resolve(),
     take: () => Promise.resolve(0),
@@ -221,6 +222,7 @@ Deno.test("Answerer lets somebody who asks again and again wait as long as each 
   const folder = await scratch.folder("hub", { clock });
   let answers = 0;
   const answerer = new Answerer({
+    source: "r00000000000000cc",
     folder,
     send: () => Promise.resolve(void answers++),
     take: () => Promise.resolve(0),

@@ -14,14 +14,16 @@ async function actWhileWritten(scratch: Scratch, doIt: DiskAction["do"], path: s
   write(folder.dir, "note.txt", "old", LONG_AGO);
   await folder.scan();
   const { index } = folder;
-  const root = ReceiveRoot.open(folder.dir);
-  const shelf = scratch.use(new ContentShelf(root));
   let looks = 0;
-  using disk = new FolderDisk(root, index, shelf, () => {
+  const lastLook = doIt === "remove" ? 2 : 5;
+  const root = ReceiveRoot.open(folder.dir, {
     // The disk was asked already, and nobody looks again before the step is done.
-    if (looks++ === 0 || path !== "note.txt") write(folder.dir, path, "edited");
-    return Date.now();
+    afterCheck: (at) => {
+      if (at === folder.dir && ++looks === lastLook) write(folder.dir, path, "edited");
+    },
   });
+  const shelf = scratch.use(new ContentShelf(root));
+  using disk = new FolderDisk(root, index, shelf, Date.now);
   const known = index.get("note.txt");
   if (known === undefined) throw new Error("nothing is known");
   const entry = { ...known, path };
@@ -42,6 +44,28 @@ Deno.test("FolderDisk does not remove a file that is written to in that moment",
   const { outcome, tree } = await actWhileWritten(scratch, "remove", "note.txt");
   assertEquals(outcome, { done: false, reason: "it was changed just now" });
   assertEquals(tree, ["note.txt = edited"]);
+});
+
+Deno.test("FolderDisk removes what no index knows only as it was found", async () => {
+  await using scratch = new Scratch();
+  const folder = await scratch.folder("ann");
+  const root = ReceiveRoot.open(folder.dir);
+  const shelf = scratch.use(new ContentShelf(root));
+  using disk = new FolderDisk(root, folder.index, shelf, Date.now);
+  for (const size of [4, 5 * 1024 * 1024]) {
+    const bytes = new Uint8Array(size).fill(1);
+    const found = fileEntry("note.txt", { sha256: await sha256Aside(bytes), size });
+    const remove = { do: "remove", path: "note.txt", found } as const;
+    write(folder.dir, "note.txt", bytes.with(1, 2), LONG_AGO);
+    const refused = { done: false, reason: "it was changed just now" };
+    assertEquals(await disk.carryOut(remove, () => {}), refused);
+    assertEquals(Deno.readFileSync(`${folder.dir}/note.txt`)[1], 2);
+    const unseen = { do: "remove", path: "note.txt" } as const;
+    assertEquals(await disk.carryOut(unseen, () => {}), refused);
+    write(folder.dir, "note.txt", bytes, LONG_AGO);
+    assertEquals(await disk.carryOut(remove, () => {}), { done: true });
+    assertEquals(treeOf(folder.dir), []);
+  }
 });
 
 Deno.test("FolderDisk leaves a file alone that it does not know, and keeps the contents that were to come", async () => {
@@ -65,6 +89,6 @@ Deno.test("FolderDisk leaves a file alone that it does not know, and keeps the c
   disk.carryOutNow(action, (stat) => void stats.push(stat));
   assertEquals(treeOf(folder.dir), ["note.txt = theirs"]);
   // What the disk says of it now is what it said of it before it had its name.
-  assertEquals(stats, [statOf(Deno.lstatSync(`${folder.dir}/note.txt`), Date.now())]);
+  assertEquals(stats, [statOf(Deno.lstatSync(`${folder.dir}/note.txt`))]);
   assertEquals(disk.carryOutNow(action, () => {}), undefined);
 });

@@ -219,15 +219,24 @@ Deno.test("SyncFolder takes nothing for deleted when its disk is not there", asy
 Deno.test("SyncFolder finds its mark again when only that was removed", async () => {
   await using scratch = new Scratch();
   const folder = await scratch.folder("f");
-  for (const name of ["a", "b"]) write(folder.dir, name, name);
+  const names = ["a", "b", "c"];
+  for (const name of names) write(folder.dir, name, name);
   await folder.scan();
-  Deno.removeSync(join(folder.dir, ".kith-partial"), { recursive: true });
+  const partials = join(folder.dir, ".kith-partial");
+  Deno.removeSync(partials, { recursive: true });
+  await folder.scan();
   Deno.removeSync(join(folder.dir, "a"));
   await folder.scan();
-  assertEquals([...folder.index.known().keys()], ["b"]);
+  assertEquals([...folder.index.known().keys()], ["b", "c"]);
+  Deno.removeSync(partials, { recursive: true });
   Deno.removeSync(join(folder.dir, "b"));
+  const why = `1 of its files are not there, and its mark is not either; is its disk mounted? If ` +
+    `you have deleted them, add the line ${folder.index.id} to .kith-partial/index in it`;
+  await assertRejects(() => folder.scan(), UnsupportedError, why);
+  assertEquals([...folder.index.known().keys()], ["b", "c"]);
+  write(folder.dir, ".kith-partial/index", `r0000000000000001\n${folder.index.id}\n`);
   await folder.scan();
-  assertEquals(folder.index.known().size, 0);
+  assertEquals([...folder.index.known().keys()], ["c"]);
 });
 
 Deno.test("indexNameOf is one for all ways to a folder", async () => {

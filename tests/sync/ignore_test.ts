@@ -50,7 +50,7 @@ Deno.test("?, classes, escapes, comments, spaces and normal form", () => {
 });
 
 Deno.test("what is kith's own is never shared", () => {
-  const own = [".kithignore", ".kith-partial/", ".kith-partial/x"];
+  const own = [".kithignore", ".KithIgnore", ".kith-partial/", ".kith-partial/x"];
   assertEquals(ignored("!*", ...own, "x/.kithignore"), own);
   assert(IgnoreRules.none.ignores(".kithignore", "file"));
 });

@@ -70,3 +70,14 @@ Deno.test("judge sees a conflict where a replica has made another edit under a n
   if (a === undefined || b === undefined) throw new Error("unreachable");
   assertEquals([judge(a, b).verdict, judge(b, a).verdict], ["conflict", "ours"]);
 });
+
+Deno.test("judge keeps an edit of a replica that has forgotten a later one of its own", () => {
+  const ours = fileEntry("a", { version: v(2, 1), sha256: one });
+  const theirs = fileEntry("a", { version: v(4, 1), sha256: other });
+  assertEquals(judge(ours, theirs, bob), { verdict: "take", entry: theirs });
+  assertEquals(judge(ours, theirs, ann).verdict, "conflict");
+  assertEquals(judge(ours, { ...theirs, sha256: one }, ann).verdict, "adopt");
+  assertEquals(judge(ours, tombstoneOf(theirs, v(4, 1)), ann).verdict, "revive");
+  // What another has made of it since is no edit that we have forgotten.
+  assertEquals(judge(ours, { ...theirs, version: v(2, 5) }, ann).verdict, "take");
+});

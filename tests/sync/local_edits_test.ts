@@ -105,11 +105,34 @@ Deno.test("compareScan says what has a name that not every system can store", ()
   ]);
 });
 
+Deno.test("compareScan takes for deleted nothing that is missing with a disk", () => {
+  const disk = (path: string, stat: string): ReadFile => ({ ...folder(path), stat });
+  const all = [disk("usb", "d:7"), disk("usb/sub", "d:7"), file("usb/sub/a"), file("usb/b")];
+  const found = (...now: ReadFile[]) => {
+    const index = new MemoryIndex(ours);
+    note(index, ...all);
+    const { changed, gone, unmounted } = compareScan(index, now);
+    return { changed: changed.map(({ path }) => path), gone, unmounted };
+  };
+  const [usb, sub] = [disk("usb", "d"), disk("usb/sub", "d")];
+  const away = { changed: [], gone: [], unmounted: ["usb"] };
+  assertEquals(found(usb), away);
+  assertEquals(found(usb, sub, file("usb/b"), file("usb/new")), away);
+  assertEquals(found(disk("usb", "d:9")), away);
+  // All of it was copied.
+  const copied = found(usb, sub, file("usb/sub/a"), file("usb/b"));
+  assertEquals(copied, { changed: ["usb", "usb/sub"], gone: [], unmounted: [] });
+  // The same disk under another number, and something was deleted.
+  const other = found(disk("usb", "d:9"), disk("usb/sub", "d:9"), file("usb/b"));
+  assertEquals(other, { changed: ["usb", "usb/sub"], gone: ["usb/sub/a"], unmounted: [] });
+  assertEquals(found().gone.length, 4);
+});
+
 Deno.test("compareScan looks again into what has no stat to rely upon, and spares what is hidden", () => {
   const index = new MemoryIndex(ours);
   note(index, file("a", "1", ""), file("b"), file("c"));
   const { changed, gone } = compareScan(index, [file("a", "1", "")], {
-    isGone: (path) => path !== "b",
+    absence: (path) => path === "b" ? "hidden" : "gone",
   });
   assertEquals([changed.map(({ path }) => path), gone], [["a"], ["c"]]);
 });

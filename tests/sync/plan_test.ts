@@ -16,7 +16,7 @@ function v(a: number, b: number): VersionVector {
 }
 
 function planned(index: MemoryIndex, since: number, ...entries: SyncEntry[]) {
-  const plan = planSync(index, { replica: theirs, entries, since });
+  const plan = planSync(index, { source: theirs, entries, since });
   const response = { instructions: plan.instructions, index_seq: plan.indexSeq };
   readMessage(syncResponseMessage({ wallMs: 0 }, response), "server");
   const rows = plan.instructions.map(({ action, file_path, winner = "", copy_path = "" }) => {
@@ -65,7 +65,7 @@ Deno.test("planSync has nothing to say of ten thousand files that are alike", ()
   const entries = Array.from({ length: 10_000 }, (_, n) => fileEntry(`f${n}`));
   index.put(entries.map((entry) => ({ entry })));
   const beforeMs = performance.now();
-  const plan = planSync(index, { replica: theirs, entries, since: 0 });
+  const plan = planSync(index, { source: theirs, entries, since: 0 });
   assertEquals([plan.instructions, plan.takes], [[], []]);
   assertEquals(performance.now() - beforeMs < 1_000, true);
 });

@@ -92,7 +92,9 @@ export class SimReplica {
     if (!this.#holds(step.disk)) return false;
     if (!this.#perform(step.disk, contents)) return false;
     onStep(this, "between");
-    commitStep(this.index, step, (path) => this.disk.find(path)?.stat ?? "");
+    // What was moved has what it had, should somebody have edited it since.
+    const stays = step.disk.do === "move";
+    commitStep(this.index, step, (path) => stays ? undefined : this.disk.find(path)?.stat ?? "");
     return true;
   }
 
@@ -164,7 +166,7 @@ export function exchange(client: SimReplica, hub: SimReplica, onStep: OnStep = (
   const ours = client.index.seq;
   const entries = client.index.since(mark.ours, hub.index.replica).map(throughMessage);
   const plan = planSync(hub.index, {
-    replica: client.index.replica,
+    source: client.index.replica,
     entries,
     since: mark.theirs,
   });
