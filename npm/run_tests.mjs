@@ -34,7 +34,8 @@ for (const outcome of outcomes) {
 }
 const skipped = total.skipped === 0 ? "" : `, ${total.skipped} skipped`;
 console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
-process.exit(exitCode);
+// Not `exit`: what waits in the pipe would be lost.
+process.exitCode = exitCode;
 
 function runsOfAll() {
   const files = readdirSync("tests", { recursive: true }).map((path) => path.replaceAll("\\", "/"))

@@ -14,7 +14,9 @@ import { fileEntry } from "./index_contract.ts";
 const LONG_AGO = new Date(Date.UTC(2026, 0, 2));
 
 /** When what was written by a test is no longer new. */
-const LATER = { wallMs: Date.now() + 60_000 };
+function later(): { wallMs: number } {
+  return { wallMs: Date.now() + 60_000 };
+}
 
 class Folder implements Disposable {
   readonly path = Deno.makeTempDirSync();
@@ -56,7 +58,7 @@ Deno.test("rescan reads what is new and changed, and tells what is gone", async 
   const index = new MemoryIndex();
   folder.write("docs/a.txt", "one");
   folder.write("b.txt", "two");
-  const first = await scan(folder, index, LATER);
+  const first = await scan(folder, index, later());
   assertEquals(namesOf(first), ["b.txt", "docs", "docs/a.txt"]);
   const sha256 = createHash("sha256").update("one").digest("hex");
   assertEquals(index.get("docs/a.txt")?.sha256, sha256);
@@ -84,14 +86,14 @@ Deno.test("rescan reads a file that was changed and got its old time", async () 
   using folder = new Folder();
   const index = new MemoryIndex();
   folder.write("a", "one");
-  await scan(folder, index, LATER);
+  await scan(folder, index, later());
   const { ctime } = Deno.lstatSync(`${folder.path}/a`);
   // That time comes in whole seconds.
   while (Deno.lstatSync(`${folder.path}/a`).ctime?.getTime() === ctime?.getTime()) {
     await new Promise((resolve) => setTimeout(resolve, 100));
     folder.write("a", "two");
   }
-  assertEquals(namesOf(await scan(folder, index, LATER)), ["a"]);
+  assertEquals(namesOf(await scan(folder, index, later())), ["a"]);
   assertEquals(index.get("a")?.sha256, createHash("sha256").update("two").digest("hex"));
   // What was changed in this second may be so again.
   const anew = new MemoryIndex();

@@ -102,7 +102,7 @@ Deno.test("T12 an id is nobody's name: who is called by its beginning is not mea
     const target = peerId.slice(0, digits);
     const mallory = await street.mallory(target);
     const looking = tell(alice, target, [], MISSED_MS);
-    await assertRejects(() => looking, NotFoundError, "others answered");
+    await assertRejects(() => looking, NotFoundError, "these did");
     await assertRejects(() => tell(alice, target, [mallory]), NotFoundError, "another peer");
     await mallory.close();
   }
