@@ -31,7 +31,7 @@ export class MemoryPort implements SyncPort {
   readonly #ended = Promise.withResolvers<Error | undefined>();
   #way: { input: SyncInput; done: () => void; cut: () => void }[] = [];
   #isOpen = true;
-  #isCarrying = false;
+  #carrying: ReturnType<typeof setTimeout> | undefined;
 
   constructor(from: "client" | "server", peer: SyncPeer, writable: boolean, clientId?: string) {
     this.#from = from;
@@ -82,6 +82,7 @@ export class MemoryPort implements SyncPort {
   close(why?: Error): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    clearTimeout(this.#carrying);
     for (const { cut } of this.#way) cut();
     this.#way = [];
     this.receive.close();
@@ -94,13 +95,12 @@ export class MemoryPort implements SyncPort {
     // Whether a message arrives is told by what comes after.
     const cut = input.type === "message" ? done : () => reject(new ClosedError("It was cut"));
     this.#way.push({ input, done, cut });
-    if (!this.#isCarrying) setTimeout(() => this.#arrive(), 0);
-    this.#isCarrying = true;
+    this.#carrying ??= setTimeout(() => this.#arrive(), 0);
     return promise;
   }
 
   #arrive(): void {
-    this.#isCarrying = false;
+    this.#carrying = undefined;
     const way = this.#way;
     this.#way = [];
     for (const { input, done } of way) {
