@@ -14,6 +14,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { HOME_ENV } from "../src/cli/permissions.ts";
 
 /** Where binaries are made for. */
 export const TARGETS = [
@@ -29,7 +30,7 @@ export const PERMISSIONS: readonly string[] = [
   "--allow-net",
   "--allow-read",
   "--allow-write",
-  "--allow-env",
+  `--allow-env=${HOME_ENV}`,
   "--allow-sys=networkInterfaces,statfs",
   "--no-prompt",
 ];
