@@ -7,8 +7,9 @@
  * $ deno task compile aarch64-apple-darwin
  * ```
  *
- * Deno downloads a base binary per target; `DENORT_BIN` names one that is there already. With `--import-map` the program is
- * bundled first, for machines that reach npm alone.
+ * The program is bundled first, a small file for each part that verbs load when they need it: one that is read whole, or
+ * that is looked up module by module, starts three times as slowly. Deno downloads a base binary per target; `DENORT_BIN`
+ * names one that is there already. `--import-map` is for machines that reach npm alone.
  *
  * @module
  */
@@ -45,10 +46,10 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   Deno.mkdirSync(out, { recursive: true });
-  const bundled = map === undefined ? undefined : Deno.makeTempDirSync();
+  const bundled = Deno.makeTempDirSync();
   try {
-    const source = bundled === undefined ? ["cli.ts"] : await bundle(bundled, map);
-    for (const target of targets) await compile(target, `${out}/${fileOf(target)}`, source);
+    const program = await bundle(bundled, map);
+    for (const target of targets) await compile(target, `${out}/${fileOf(target)}`, program);
     writeChecksums(out, targets.map(fileOf));
   } catch (error) {
     if (!(error instanceof Failed)) throw error;
@@ -56,7 +57,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 1;
   } finally {
     removeIfEmpty(out);
-    if (bundled !== undefined) Deno.removeSync(bundled, { recursive: true });
+    Deno.removeSync(bundled, { recursive: true });
   }
   return 0;
 }
@@ -65,18 +66,37 @@ function removeIfEmpty(dir: string): void {
   if (Deno.readDirSync(dir)[Symbol.iterator]().next().done) Deno.removeSync(dir);
 }
 
-/** Puts the program into one file. @returns how to compile that. */
-async function bundle(dir: string, map: string | undefined): Promise<string[]> {
-  const file = `${dir}/kith.js`;
+/** Puts the program into a few files. @returns the one that is run. */
+async function bundle(dir: string, map: string | undefined): Promise<string> {
   const given = map === undefined ? [] : [map];
-  await deno(["bundle", "--quiet", "--platform", "deno", ...given, "-o", file, "cli.ts"]);
-  return ["--no-config", file];
+  const small = ["--minify", "--code-splitting", "--outdir", dir];
+  await deno(["bundle", "--quiet", "--platform", "deno", ...small, ...given, "cli.ts"]);
+  return `${dir}/cli.js`;
 }
 
-async function compile(target: string, file: string, source: readonly string[]): Promise<void> {
+async function compile(target: string, file: string, program: string): Promise<void> {
   say(`${file} ...`);
-  const embedded = ["--exclude", "node_modules", "--no-check", "--unstable-net", ...PERMISSIONS];
-  await deno(["compile", "--quiet", "--target", target, "-o", file, ...embedded, ...source]);
+  const embedded = ["--no-config", "--no-check", "--unstable-net", ...PERMISSIONS];
+  await deno(["compile", "--quiet", "--target", target, "-o", file, ...embedded, program]);
+  if (target === Deno.build.target) await startOnce(file);
+}
+
+/** A base binary of another version of Deno makes a program that does not find itself. */
+async function startOnce(file: string): Promise<void> {
+  const command = new Deno.Command(Deno.realPathSync(file), {
+    args: ["version"],
+    env: { NO_COLOR: "1" },
+  });
+  const { success, stderr } = await command.output();
+  if (success) return;
+  const said = new TextDecoder().decode(stderr).split("\n", 1)[0] ?? "";
+  Deno.removeSync(file);
+  throw new Failed(
+    `The binary does not start: ${said}` +
+      (Deno.env.has("DENORT_BIN")
+        ? `\nThe base in DENORT_BIN has to be of Deno ${Deno.version.deno}, which compiles`
+        : ""),
+  );
 }
 
 /** What the binary for a target is called. */

@@ -107,6 +107,9 @@ export const INVISIBLE: string =
 // And C0 and C1 controls, line and paragraph separators: what moves the cursor or fakes a line.
 const UNSAFE = new RegExp(`[\\p{Cc}\\p{Zl}\\p{Zp}]|${INVISIBLE}`, "gu");
 
+/** What most texts are, told without the properties of characters. */
+const ASCII = /^[ -~]*$/;
+
 /**
  * Makes text from outside safe to print: control, direction and invisible characters become `\u{..}`, and the length is
  * bounded.
@@ -125,5 +128,6 @@ const UNSAFE = new RegExp(`[\\p{Cc}\\p{Zl}\\p{Zp}]|${INVISIBLE}`, "gu");
  */
 export function printable(text: string, maxChars = 200): string {
   const cut = text.length > maxChars ? text.slice(0, maxChars) + "…" : text;
+  if (ASCII.test(cut)) return cut;
   return cut.toWellFormed().replace(UNSAFE, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
 }
