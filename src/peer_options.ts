@@ -39,6 +39,8 @@ export const DIALECTS: readonly Dialect[] = ["peerconnect", "witch", "peerpy", "
 export interface PeerOptions {
   /** Who it is. @default a new identity for this run */
   identity?: Identity;
+  /** Whether its identity ends with it, so that nobody remembers whose its name is. @default {true} without `identity` */
+  ephemeral?: boolean;
   /** A label for people, at most 64 characters. @default {""} */
   name?: string;
   /**

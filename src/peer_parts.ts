@@ -17,7 +17,7 @@ import { type Logger, silentLogger } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { openDiscovery, openForeign } from "./peer_discovery.ts";
 import { AGENT, CAPABILITIES, type PeerOptions } from "./peer_options.ts";
-import { provenOf, Reach } from "./reach.ts";
+import { EPHEMERAL_CAPABILITY, provenOf, Reach } from "./reach.ts";
 import { Access } from "./secure/access.ts";
 import { requireCipher } from "./secure/aead.ts";
 import { Identity } from "./secure/identity.ts";
@@ -85,7 +85,11 @@ export async function openParts(
   const transport = transportOf(options, network, { clock, log, metrics });
   // Whoever can seal a packet belongs to the network, unless its name is all that it takes.
   const proveAddresses = !network.isSecret;
-  const self: SelfInfo = { name, capabilities: CAPABILITIES, agent: AGENT };
+  const { ephemeral = options.identity === undefined } = options;
+  const capabilities = ephemeral
+    ? [...CAPABILITIES, EPHEMERAL_CAPABILITY, EPHEMERAL_CAPABILITY]
+    : CAPABILITIES;
+  const self: SelfInfo = { name, capabilities, agent: AGENT };
   const common = { transport, clock, log, metrics, hostname };
   const states = new States(clock);
   const invited: PeerParts["isInvited"] = (...asked) => isInvited(trust, access, ...asked);

@@ -4,11 +4,13 @@
  * @module
  */
 
+import { isIP } from "node:net";
 import type { Discovery } from "./discovery/discovery.ts";
 import type { Endpoint } from "./endpoint/endpoint.ts";
 import type { PeerInfo } from "./endpoint/handshake.ts";
 import type { Link } from "./endpoint/link.ts";
 import type { RequestOptions } from "./endpoint/outgoing.ts";
+import { DEFAULT_TCP_PORT } from "./endpoint/listen.ts";
 import { UdpPort } from "./endpoint/udp_port.ts";
 import { connectWeb } from "./endpoint/web.ts";
 import { ClosedError, NotFoundError, PeerError } from "./errors.ts";
@@ -34,6 +36,9 @@ import type { MessageBody } from "./wire/message.ts";
 
 /** How long to look for a peer and connect to it unless told otherwise. */
 export const CONNECT_TIMEOUT_MS = 10_000;
+
+/** Said in handshakes by who will be somebody else the next time. */
+export const EPHEMERAL_CAPABILITY = "ephemeral";
 
 /** How to reach a peer. */
 export interface ReachOptions {
@@ -94,7 +99,8 @@ export class Reach implements AsyncDisposable {
   /**
    * Connects to a peer.
    *
-   * @param target A peer id or an unambiguous beginning of one, a name, `host:port`, or a `ws:` address.
+   * @param target A peer id or an unambiguous beginning of one, a name, `host:port`, the address of a host where a peer
+   * has its usual port, or a `ws:` address.
    * @throws {NotFoundError} `no-peer` when nobody fits, or more than one; `details.tried` says where we looked.
    * @throws {HandshakeError | LimitError | TimeoutError} when it is there and refuses, or answers too slowly.
    */
@@ -102,7 +108,9 @@ export class Reach implements AsyncDisposable {
     const { peers = [] } = options;
     return await this.#within(options, async (signal) => {
       if (/^wss?:\/\//.test(target)) return await this.#connectWeb(target, signal);
-      const address = parseAddress(target);
+      const address = isIP(target) > 0
+        ? { hostname: target, port: DEFAULT_TCP_PORT }
+        : parseAddress(target);
       if (address !== undefined) {
         return await this.#connectTo(target, [address], () => true, signal);
       }
@@ -232,7 +240,8 @@ export class Reach implements AsyncDisposable {
     for (const address of addresses) {
       try {
         const link = await this.#endpoint.connect(address, { signal, expect });
-        return link.peer.name === target ? await this.#remember(link) : link;
+        const isLasting = !link.peer.capabilities.includes(EPHEMERAL_CAPABILITY);
+        return isLasting && link.peer.name === target ? await this.#remember(link) : link;
       } catch (error) {
         throwUnlessLate(signal);
         if (error !== ANOTHER) lastError = error;

@@ -365,7 +365,7 @@ Deno.test("Peer says in its handshake who it is and what it can do", async () =>
   const alice = await town.open("alice", { name: "Alice" });
   const { peer } = await alice.link(town.at("bob"));
   assertEquals([peer.peerId, peer.name], [bob.peerId, "Bob"]);
-  assertEquals(peer.capabilities, ["transfer/2", "gossip/1"]);
+  assertEquals(peer.capabilities, ["transfer/2", "ephemeral", "gossip/1"]);
   assert(/^kith\/\d+\.\d+\.\d+$/.test(peer.agent), peer.agent);
   assertNotEquals(bob.peerId, alice.peerId);
   assertNotEquals(bob.peerId, infoOf("bob").peerId);

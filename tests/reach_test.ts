@@ -124,7 +124,7 @@ Deno.test("Reach remembers whose a name is that it reached, however it came ther
   };
   for (const [way, go] of Object.entries(ways)) {
     await using town = new Town();
-    const bob = await town.open("bob", { name: "Bob" });
+    const bob = await town.open("bob", { name: "Bob", identity: Identity.generate() });
     const alice = await town.open("alice");
     await go(town, alice);
     assertEquals(remembered(alice), [`Bob ${bob.peerId} seen`], way);
@@ -134,6 +134,29 @@ Deno.test("Reach remembers whose a name is that it reached, however it came ther
     assertEquals(error.code, "key-changed");
     await assertRejects(() => alice.link(town.at("mallory")), AuthError);
   }
+});
+
+Deno.test("Reach remembers no name of who will be somebody else the next time", async () => {
+  await using town = new Town();
+  const alice = await town.open("alice");
+  for (const ephemeral of [undefined, true]) {
+    const identity = ephemeral ? { identity: Identity.generate(), ephemeral } : {};
+    const bob = await town.open("bob", { name: "Bob", ...identity });
+    assertEquals(await visit(town, alice, "Bob"), bob.peerId);
+    assertEquals(remembered(alice), []);
+    await bob.close();
+  }
+});
+
+Deno.test("Reach tries the usual port where an address comes without one", async () => {
+  await using town = new Town();
+  const alice = await town.open("alice");
+  const tried = async (target: string) => {
+    const error = await assertRejects(() => alice.link(target), NotFoundError);
+    return error.message;
+  };
+  assertStringIncludes(await tried("10.9.9.9"), "tried 10.9.9.9:3485");
+  assertStringIncludes(await tried("fd00::9"), "tried [fd00::9]:3485");
 });
 
 Deno.test("Reach remembers nobody whom it did not call by name", async () => {
@@ -156,7 +179,7 @@ Deno.test("Reach leaves no connection to a peer that cannot be remembered", asyn
   });
   scratch.write("trust.json", JSON.stringify({ version: 1, records }));
   await using town = new Town();
-  const bob = await town.open("bob", { name: "Bob" });
+  const bob = await town.open("bob", { name: "Bob", identity: Identity.generate() });
   const alice = await town.open("alice", { home: scratch.home });
   const peers = [town.addressOf("bob")];
   await assertRejects(() => alice.link("Bob", { peers }), LimitError, "maxRecords");

@@ -102,11 +102,16 @@ function overview(status: number): number {
 
 /** Says what failed, why, and what to try; where it failed only to those who look for a fault in kith. */
 function report(error: unknown, verb: string, output: Output, options: Options | undefined): void {
+  if (error instanceof Deno.errors.BrokenPipe) {
+    // Who reads no more, as `| head`, has what it wanted. Of what would run on it is told that it does not.
+    const runsOn = "ready" in (VERBS[verb]?.prints ?? {});
+    if (runsOn) complain(`kith ${verb}: Nobody reads what it prints any more`, "bad");
+    return;
+  }
   const message = (error instanceof Error ? error.message : String(error)) +
     originOf(error, options) + (options === undefined ? "" : networkNote(error, options));
   for (const way of waysTried(error)) output.log.info("tried", { way });
-  // Where nobody reads results any more, there is nobody to tell either.
-  if (output.json && !(error instanceof Deno.errors.BrokenPipe)) {
+  if (output.json) {
     const { code, details } = factsOf(error);
     output.result({ event: "error", code, message, details: plain(details) }, "");
   }

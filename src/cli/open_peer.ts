@@ -82,6 +82,7 @@ export async function openPeer(invocation: Invocation, more: PeerWanted): Promis
   const peersFile = existing(options.text("peers-file"));
   const peer = await Peer.open({
     identity,
+    ephemeral: home === undefined,
     network,
     ...(home === undefined ? {} : { home, limits: loadLimits(home) }),
     access: options.choice("access", ACCESS_LEVELS) ?? "public",

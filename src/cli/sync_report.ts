@@ -7,7 +7,7 @@
 import { printable } from "../log.ts";
 import type { SyncEvent } from "../sync/folder_events.ts";
 import type { FolderSync, JoinedHub } from "../sync/folder_sync.ts";
-import { formatBytes, formatProgress, type Output } from "./output.ts";
+import { counted, formatBytes, formatProgress, type Output } from "./output.ts";
 
 /** Between two lines of progress in JSON. */
 const PROGRESS_EVERY_MS = 1_000;
@@ -159,7 +159,9 @@ function textOf(event: SyncEvent): string {
       return `${printable(event.path, 300)} was changed on both sides: one is kept as ` +
         printable(event.keptAs, 300);
     case "synced":
-      return `alike with ${whoOf(event.peer)} (${event.taken} in, ${event.told} out)`;
+      return `alike with ${whoOf(event.peer)} (${
+        counted(event.taken, "change")
+      } in, ${event.told} out)`;
     case "plan":
       return `${ACTIONS[event.action]} ${printable(event.path, 300)}`;
     case "skipped":

@@ -5,7 +5,7 @@
  */
 
 import { printable } from "../log.ts";
-import { fingerprintOf } from "../secure/identity.ts";
+import { fingerprintOf, Identity } from "../secure/identity.ts";
 import { Trust } from "../secure/trust.ts";
 import type { TrustEntry, TrustPolicy } from "../secure/trust_entry.ts";
 import { Home, resolveHome } from "../state/home.ts";
@@ -32,7 +32,11 @@ export function run(invocation: Invocation): Promise<void> {
   if (action === "ls" && target === undefined) {
     list(openTrust(invocation), output);
   } else if (action === "add" && target && more.length === 0) {
-    add(openTrust(invocation), target, invocation);
+    const home = openHome(invocation);
+    if (target.toLowerCase() === Identity.load(home).peerId) {
+      throw new UsageError("That is the id of this peer itself");
+    }
+    add(openTrust(invocation, home), target, invocation);
   } else if (action === "rm" && target && more.length === 0) {
     remove(openTrust(invocation), target, output);
   } else {
@@ -85,7 +89,10 @@ function policyOf(options: Options): TrustPolicy | undefined {
   throw new UsageError("Options --allow, --deny and --pin exclude each other");
 }
 
-function openTrust({ options, output }: Invocation): Trust {
-  const home = Home.open(options.text("home") ?? resolveHome(), { log: output.log });
-  return new Trust({ home, log: output.log });
+function openTrust(invocation: Invocation, home: Home = openHome(invocation)): Trust {
+  return new Trust({ home, log: invocation.output.log });
+}
+
+function openHome({ options, output }: Invocation): Home {
+  return Home.open(options.text("home") ?? resolveHome(), { log: output.log });
 }

@@ -22,6 +22,9 @@ const FOLDER_MODE = 0o700;
 /** Only the owner may read a file, unless the caller says otherwise. */
 const FILE_MODE = 0o600;
 
+/** What fails where there is no home folder and none can be made. */
+const USE = "use home folder";
+
 /** How many corrupt files of one name are kept; whoever has more has another problem. */
 const MAX_SET_ASIDE = 100;
 
@@ -126,7 +129,7 @@ export class Home {
       // Permission bits do not tell (root, read-only mounts, access lists): trying does.
       Deno.removeSync(Deno.makeTempFileSync({ dir, prefix: ".probe-" }));
     } catch (error) {
-      throw unusable("use home folder", dir, error);
+      throw unusable(USE, dir, error);
     }
     refuseOpen(dir);
     return new Home(dir, options.log ?? silentLogger);
@@ -311,7 +314,7 @@ function userState(user: string, os: typeof Deno.build.os): string {
 
 function unusable(doing: string, path: string, cause: unknown): PeerError {
   const shown = printable(path, 400);
-  if (cause instanceof Deno.errors.NotFound) {
+  if (cause instanceof Deno.errors.NotFound && doing !== USE) {
     return new NotFoundError("no-path", `Cannot ${doing} ${shown}: not found`, { cause });
   }
   const [why, remedy] = cause instanceof Deno.errors.NotCapable

@@ -31,6 +31,9 @@ const WARM_UP_MS = 5_000;
 
 const MEASURE_EVERY_MS = 2_000;
 
+/** Runs up to this long tell nothing of what a minute adds, in seconds. */
+const SHORT_S = 300;
+
 const args = parseArgs(Deno.args, { string: ["minutes", "seed"] });
 const minutes = Number(args.minutes ?? 20);
 const seed = Number(args.seed ?? 1);
@@ -294,19 +297,28 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 function show(): void {
-  for (const line of tally.lines((performance.now() - startedMs) / 1_000)) console.log(line);
+  const seconds = (performance.now() - startedMs) / 1_000;
+  for (const line of tally.lines(seconds)) console.log(line);
   const usage = members.at(-1)?.usage ?? [];
-  if (usage.length < 6) return;
-  const memory = trendOf(usage, ({ residentBytes }) => residentBytes / 1e6);
-  const handles = trendOf(usage, ({ handles }) => handles);
-  const [from, to, slope] = [memory.first, memory.last, memory.perMinute].map((n) => n.toFixed(1));
-  console.log(
-    `memory of the process that was never killed: ${from} MB, then ${to} MB, ${slope} MB a minute`,
-  );
-  const opened = [handles.first, handles.last].map((n) => Math.round(n));
-  console.log(
-    `its open handles: ${opened[0]}, then ${opened[1]}, ${handles.perMinute.toFixed(1)} a minute`,
-  );
+  if (usage.length > 0) {
+    // What a few minutes grow by is caches that fill, and would mislead as a rate.
+    const isTold = seconds > SHORT_S;
+    const memory = trendOf(usage, ({ residentBytes }) => residentBytes / 1e6);
+    const handles = trendOf(usage, ({ handles }) => handles);
+    console.log("of the process that was never killed, first third and last:");
+    console.log(`memory ${trendText(memory, "MB", isTold)}`);
+    console.log(`open handles ${trendText(handles, "", isTold)}`);
+  }
   for (const loss of tally.losses.slice(0, 20)) console.log(`lost: ${loss}`);
   if (tally.losses.length > 0) console.log(`what is left is in ${dir}`);
+  console.log(tally.losses.length === 0 ? "nothing was lost" : `${tally.losses.length} lost`);
+}
+
+function trendText(
+  { first, last, perMinute }: ReturnType<typeof trendOf>,
+  unit: string,
+  isTold: boolean,
+): string {
+  const [from, to] = [first, last].map((value) => `${Math.round(value)} ${unit}`.trim());
+  return `${from}, then ${to}` + (isTold ? `, ${perMinute.toFixed(1)} a minute` : "");
 }
