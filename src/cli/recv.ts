@@ -43,7 +43,7 @@ export async function run(invocation: Invocation): Promise<void> {
     for await (const event of receiver) {
       if (toStdout) reportToPeople(event, output);
       else reportTransfer(event, output);
-      if (!once || event.type === "received") continue;
+      if (!once || event.type === "received" || event.type === "refused") continue;
       if (event.type === "failed") failure = event.error;
       break;
     }
@@ -127,9 +127,12 @@ function reportToPeople(event: ReceiveEvent, output: Output): void {
   } else {
     const why = event.error instanceof Error ? event.error.message : String(event.error);
     const code = event.error instanceof PeerError ? event.error.code : "internal";
-    const facts = { event: "failed", code, message: why, from: event.from.peerId };
+    const facts = { event: event.type, code, message: why, from: event.from.peerId };
     if (output.json) output.result(facts, "");
-    output.note(`transfer from ${from} failed: ${printable(why, 300)}`);
+    const what = event.type === "refused"
+      ? `refused an offer from ${from}`
+      : `transfer from ${from} failed`;
+    output.note(`${what}: ${printable(why, 300)}`);
   }
 }
 

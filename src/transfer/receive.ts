@@ -51,6 +51,9 @@ import { badField, parseCopy, parseFiles, parsePiece, parseWhole, type Step } fr
 /** Transfers that come in at the same time; each has a file open. More are refused with `limit`. */
 export const MAX_TRANSFERS = 16;
 
+/** The limit that a full disk is. */
+const FREE_BYTES = "freeBytes";
+
 /** Events that wait to be read before the senders are slowed down. */
 const EVENT_CAPACITY = 256;
 
@@ -64,7 +67,9 @@ const KEPT_MS = 7 * 24 * 3_600_000;
 export type ReceiveEvent =
   | ({ readonly type: "received"; readonly from: PeerInfo } & ReceivedFile)
   | ({ readonly type: "done"; readonly from: PeerInfo; readonly seconds: number } & TransferSummary)
-  | { readonly type: "failed"; readonly from: PeerInfo; readonly error: unknown };
+  | { readonly type: "failed"; readonly from: PeerInfo; readonly error: unknown }
+  /** An offer that was not taken because the disk is too full for it. */
+  | { readonly type: "refused"; readonly from: PeerInfo; readonly error: LimitError };
 
 /** How to receive. */
 export interface ReceiverOptions {
@@ -211,7 +216,7 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     const on = (name: string, handler: Handler, options: HandlerOptions) => {
       this.#handlers.use(endpoint.handle(`transfer.${name}`, handler, options));
     };
-    on("offer", (body, call) => this.#offer(body, call), { scope: "send" });
+    on("offer", (body, call) => this.#offerOrTell(body, call), { scope: "send" });
     on("run", ({ id }, call) => this.#find(id, linkOf(call)).news(linkOf(call), call.signal), open);
     on("lane", ({ id }, call) => this.#join(id, call), open);
     on("held", ({ id, indexes }, call) => this.#held(id, indexes, linkOf(call)), open);
@@ -226,6 +231,18 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     };
     for (const [name, parse] of Object.entries(steps)) {
       on(name, (body, call) => this.#step(body, linkOf(call), parse), { ...open, inline: true });
+    }
+  }
+
+  /** Who has room to make should know of it; of other refusals it has decided itself. */
+  async #offerOrTell(body: MessageBody, call: RequestContext): Promise<unknown> {
+    try {
+      return await this.#offer(body, call);
+    } catch (error) {
+      if (error instanceof LimitError && error.details.limit === FREE_BYTES) {
+        await this.#events.push({ type: "refused", from: linkOf(call).peer, error });
+      }
+      throw error;
     }
   }
 
@@ -329,7 +346,7 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     const free = this.#free();
     if (bytes <= free) return;
     const text = `Not enough free space: ${bytes} bytes are offered, ${free} are free`;
-    throw new LimitError("limit", text, { details: { limit: "freeBytes", max: free } });
+    throw new LimitError("limit", text, { details: { limit: FREE_BYTES, max: free } });
   }
 
   /** Bytes that are free and not promised to anybody; as many as there can be where that cannot be found out. */

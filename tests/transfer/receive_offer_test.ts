@@ -84,6 +84,10 @@ Deno.test("Receiver names the limit that an offer breaks", async () => {
   const full = await assertRejects(() => offering, RemoteError, "Not enough free space");
   assertEquals([full.code, full.details.limit], ["limit", "freeBytes"]);
   assert(Number(full.details.max) < 2 ** 52);
+  for await (const event of wide.receiver) {
+    assertEquals(event.type, "refused");
+    break;
+  }
 });
 
 Deno.test("Receiver counts what it has promised to others as taken", async () => {

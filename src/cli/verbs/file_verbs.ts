@@ -116,6 +116,7 @@ export const FILE_VERBS: Verbs = {
       ready: "peerId, name, tcp: number?, udp: number?",
       received: RECEIVED_FIELDS,
       failed: FAILED_FIELDS,
+      refused: FAILED_FIELDS,
       closed: "counters: object",
     },
     permissions: RECEIVE_PERMISSIONS,

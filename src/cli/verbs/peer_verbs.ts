@@ -67,6 +67,7 @@ export const PEER_VERBS: Verbs = {
       "topic-message": TOPIC_FIELDS,
       received: RECEIVED_FIELDS,
       failed: FAILED_FIELDS,
+      refused: FAILED_FIELDS,
       "dht-joined": "mode, nodes: number",
       provided: "name, holders: number",
       "mesh-joined": "peerId, name",
