@@ -2,8 +2,8 @@
 
 // Runs the tests where dependencies come from npm, and closes with a line that counts them. Parts run side by side, on two
 // cores, and take about as long as each other: much of what starts processes is waiting. In a part all files share an
-// isolate (tests/together.ts). Types are checked where nothing else does it, in the examples of docs; `npm run check` has
-// all others. Arguments are passed on to `deno test`, which then runs once.
+// isolate (tests/together.ts), and so do the examples of the docs. Types are checked by `npm run check`. Arguments are
+// passed on to `deno test`, which then runs once.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 
@@ -44,7 +44,7 @@ function runsOfAll() {
   const shared = PARTS.map((_, index) => files.filter((path) => partOf(path) === index));
   return [
     ...shared.map((part) => ["--no-check", "tests/together.ts", "--", ...part]),
-    ["--doc", "--ignore=tests"], // the examples of docs
+    ["--no-check", "tests/doc_examples.ts"],
   ];
 }
 

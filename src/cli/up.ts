@@ -274,7 +274,7 @@ function showRumor(rumor: HeardRumor | PeerConnectRumor, output: Output): void {
 }
 
 function showTransfer(event: ReceiveEvent, page: Page | undefined, output: Output): void {
-  if (event.type !== "refused") page?.showTransfer(event);
+  page?.showTransfer(event);
   reportTransfer(event, output);
 }
 

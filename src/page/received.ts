@@ -6,7 +6,10 @@
 
 import { PeerError } from "../errors.ts";
 
-/** What a receiver says of files that come: of one that is there, of the end of a transfer, of its failure. */
+/**
+ * What a receiver says of files that come: of one that is there, of the end of a transfer, of its failure, of an offer that
+ * there is no room for.
+ */
 export type TransferNews =
   | {
     readonly type: "received";
@@ -18,7 +21,8 @@ export type TransferNews =
     readonly bytes: number;
   }
   | { readonly type: "done"; readonly from: TransferSource }
-  | { readonly type: "failed"; readonly from: TransferSource; readonly error: unknown };
+  | { readonly type: "failed"; readonly from: TransferSource; readonly error: unknown }
+  | { readonly type: "refused"; readonly from: TransferSource; readonly error: unknown };
 
 /** Who sends; the same object for all of one transfer, as it belongs to one connection. */
 export interface TransferSource {
@@ -46,7 +50,7 @@ export class ReceivedTransfers {
   /** The content of the message for it. */
   describe(news: TransferNews): Readonly<Record<string, unknown>> {
     const { from } = news;
-    const coming = this.#coming.get(from) ?? { id: this.#newId(), path: "", bytes: 0 };
+    const coming = this.#coming.get(from) ?? this.#make();
     switch (news.type) {
       case "received":
         this.#coming.set(from, coming);
@@ -59,9 +63,15 @@ export class ReceivedTransfers {
       case "failed":
         this.#coming.delete(from);
         return { ...stateOf(coming), cancelled: true, error: codeOf(news.error) };
+      case "refused": // and what comes meanwhile goes on
+        return { ...stateOf(this.#make()), cancelled: true, error: codeOf(news.error) };
       default:
         return news satisfies never;
     }
+  }
+
+  #make(): Coming {
+    return { id: this.#newId(), path: "", bytes: 0 };
   }
 }
 

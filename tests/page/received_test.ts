@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { IntegrityError } from "../../src/errors.ts";
+import { IntegrityError, LimitError } from "../../src/errors.ts";
 import { ReceivedTransfers } from "../../src/page/received.ts";
 
 Deno.test("ReceivedTransfers gives each transfer an id, until it ends", () => {
@@ -34,4 +34,22 @@ Deno.test("ReceivedTransfers gives each transfer an id, until it ends", () => {
   });
   const other = transfers.describe({ type: "failed", from: bob, error: new Error("/home/ann") });
   assertEquals(other.error, "internal");
+});
+
+Deno.test("ReceivedTransfers tells of an offer without room apart from what comes meanwhile", () => {
+  let count = 0;
+  const transfers = new ReceivedTransfers(() => String(count++));
+  const from = { peerId: "b" };
+  const received = { type: "received", path: "a", bytes: 5, from } as const;
+  transfers.describe(received);
+  const error = new LimitError("limit", "Not enough free space");
+  const refused = transfers.describe({ type: "refused", from, error });
+  assertEquals(refused, {
+    item_path: "",
+    received: 0,
+    transfer_id: "1",
+    cancelled: true,
+    error: "limit",
+  });
+  assertEquals(transfers.describe(received), { item_path: "a", received: 10, transfer_id: "0" });
 });
