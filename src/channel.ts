@@ -6,7 +6,7 @@
 
 /**
  * An async iterable that its owner pushes into. Overflow policy: nothing is dropped; whoever pushes into a full channel
- * is told to wait.
+ * is told to wait. Where it need not be read at all, the oldest are dropped until somebody begins to.
  *
  * @example
  * ```ts
@@ -24,15 +24,22 @@
  */
 export class Channel<T> implements AsyncIterable<T> {
   readonly #capacity: number;
+  /** Whether what is full waits for a reader; until there is one, it may not. */
+  #waits: boolean;
   #queue: T[] = [];
   #closed = false;
   // One promise for all who wait to push, and one for the reader.
   #room: PromiseWithResolvers<void> | undefined;
   #arrival: PromiseWithResolvers<void> | undefined;
 
-  /** Makes a channel that holds `capacity` values before those who push must wait. */
-  constructor(capacity: number) {
+  /**
+   * Makes a channel that holds `capacity` values before those who push must wait.
+   *
+   * @param options.unread What a full channel does that nobody has begun to read. @default {"wait"}
+   */
+  constructor(capacity: number, { unread = "wait" }: { unread?: "wait" | "drop-oldest" } = {}) {
     this.#capacity = capacity;
+    this.#waits = unread === "wait";
   }
 
   /** Adds a value; after `close` it is ignored. @returns what to wait for before pushing more, if the channel is full. */
@@ -41,6 +48,10 @@ export class Channel<T> implements AsyncIterable<T> {
     this.#queue.push(value);
     this.#arrival?.resolve();
     if (this.#queue.length < this.#capacity) return undefined;
+    if (!this.#waits) {
+      if (this.#queue.length > this.#capacity) this.#queue.shift();
+      return undefined;
+    }
     return (this.#room ??= Promise.withResolvers()).promise;
   }
 
@@ -53,6 +64,7 @@ export class Channel<T> implements AsyncIterable<T> {
 
   /** The values, in order; one reader at a time. Leaving the loop closes the channel. */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
+    this.#waits = true;
     try {
       for (;;) {
         const batch = this.#queue;

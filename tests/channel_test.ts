@@ -34,6 +34,17 @@ Deno.test("Channel tells who fills it to wait, until somebody reads", async () =
   await iterator.return?.();
 });
 
+Deno.test("Channel that need not be read drops the oldest, until somebody reads", async () => {
+  const channel = new Channel<number>(2, { unread: "drop-oldest" });
+  for (const value of [1, 2, 3]) assertEquals(channel.push(value), undefined);
+  const iterator = channel[Symbol.asyncIterator]();
+  assertEquals(await iterator.next(), { done: false, value: 2 });
+  assertEquals(channel.push(4), undefined);
+  assert(channel.push(5) instanceof Promise);
+  for (const value of [3, 4, 5]) assertEquals((await iterator.next()).value, value);
+  await iterator.return?.();
+});
+
 Deno.test("Channel holds no more than twice its capacity when those who push wait", async () => {
   const channel = new Channel<number>(8);
   const random = seededRandom(3);

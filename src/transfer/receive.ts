@@ -54,7 +54,7 @@ export const MAX_TRANSFERS = 16;
 /** The limit that a full disk is. */
 const FREE_BYTES = "freeBytes";
 
-/** Events that wait to be read before the senders are slowed down. */
+/** Events that wait to be read before the senders are slowed down; of those that nobody reads the oldest are dropped. */
 const EVENT_CAPACITY = 256;
 
 /** Transfers that are remembered when they are over: their senders may not know, and try again. */
@@ -116,8 +116,8 @@ export interface Admission extends Disposable {
 }
 
 /**
- * Receives files into a folder. Iterate over it to learn what comes; the events wait, and slow the senders down, while
- * nobody does.
+ * Receives files into a folder. Iterate over it to learn what comes: a slow reader slows the senders down. Where nobody
+ * reads, files come all the same, and the last 256 events wait.
  */
 export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
   /** The folder. */
@@ -128,7 +128,7 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
   readonly #maxTotalBytes: number;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #events = new Channel<ReceiveEvent>(EVENT_CAPACITY);
+  readonly #events = new Channel<ReceiveEvent>(EVENT_CAPACITY, { unread: "drop-oldest" });
   readonly #handlers = new DisposableStack();
   readonly #active = new Map<number, Reception>();
   // Over, but the sender may still ask how it went.
