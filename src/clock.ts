@@ -179,7 +179,20 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-/** Waits `ms` on a clock; rejects with the signal's reason when it is aborted first. */
+/**
+ * Waits `ms` on a clock; rejects with the signal's reason when it is aborted first.
+ *
+ * @example
+ * ```ts
+ * import { ManualClock, sleep } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const clock = new ManualClock();
+ * const slept = sleep(clock, 500).then(() => clock.now());
+ * await clock.advance(1_000);
+ * assertEquals(await slept, 500);
+ * ```
+ */
 export function sleep(
   clock: Clock,
   ms: number,

@@ -75,7 +75,20 @@ export class PeerError extends Error {
   }
 }
 
-/** Bytes or a message that break the format: `bad-frame`, `bad-message`, `too-large`, `bad-version`. */
+/**
+ * Bytes or a message that break the format: `bad-frame`, `bad-message`, `too-large`, `bad-version`.
+ *
+ * @example
+ * ```ts
+ * import { InvalidPacketError } from "@kith/kith";
+ * import { decode } from "@kith/kith/wire";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const cut = new Uint8Array([0xa5, 0x68]); // text of 5 bytes, and one of them
+ * const error = assertThrows(() => decode(cut), InvalidPacketError);
+ * assertEquals([error.code, error.details.offset], ["bad-message", 1]);
+ * ```
+ */
 export class InvalidPacketError extends PeerError {
   /** Makes the error; `details` names the offset or the limit. */
   constructor(
@@ -87,7 +100,19 @@ export class InvalidPacketError extends PeerError {
   }
 }
 
-/** The other side would not open a connection: `denied`, `incompatible`, `strict-violation`, `bad-channel`. */
+/**
+ * The other side would not open a connection: `denied`, `incompatible`, `strict-violation`, `bad-channel`.
+ *
+ * @example
+ * ```ts
+ * import { HandshakeError } from "@kith/kith";
+ * import { chooseProtocol } from "@kith/kith/rpc";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const error = assertThrows(() => chooseProtocol(["v3"], ["rpc/v1"]), HandshakeError);
+ * assertEquals([error.code, error.details], ["incompatible", { ours: ["v3"], theirs: ["v1"] }]);
+ * ```
+ */
 export class HandshakeError extends PeerError {
   /** Makes the error; `details.reason` is the code the other side gave, where it gave one. */
   constructor(
@@ -99,7 +124,21 @@ export class HandshakeError extends PeerError {
   }
 }
 
-/** Who asks is unknown or may not: `not-authenticated`, `not-allowed`, `key-changed`. */
+/**
+ * Who asks is unknown or may not: `not-authenticated`, `not-allowed`, `key-changed`.
+ *
+ * @example
+ * ```ts
+ * import { AuthError, Identity, Trust } from "@kith/kith";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const { peerId, publicKey } = Identity.generate();
+ * const trust = new Trust();
+ * trust.add(peerId, { policy: "deny" });
+ * const mallory = { peerId, publicKey: publicKey.toHex(), name: "mallory" };
+ * assertEquals(assertThrows(() => trust.check(mallory), AuthError).code, "not-allowed");
+ * ```
+ */
 export class AuthError extends PeerError {
   /** Makes the error. */
   constructor(
@@ -111,7 +150,19 @@ export class AuthError extends PeerError {
   }
 }
 
-/** A named limit was reached: `limit`, `slow-consumer`, `rate`. */
+/**
+ * A named limit was reached: `limit`, `slow-consumer`, `rate`.
+ *
+ * @example
+ * ```ts
+ * import { LimitError } from "@kith/kith";
+ * import { StoredBytes } from "@kith/kith/endpoint";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const error = assertThrows(() => new StoredBytes(1_000).check(1_001), LimitError);
+ * assertEquals(error.details, { limit: "maxStoredBytes", max: 1_000 });
+ * ```
+ */
 export class LimitError extends PeerError {
   /** Makes the error; `details.limit` names the limit and `details.max` is its value. */
   constructor(
@@ -123,7 +174,25 @@ export class LimitError extends PeerError {
   }
 }
 
-/** A deadline of ours passed (`timeout`). A caller's own `AbortSignal` rejects with its own reason instead. */
+/**
+ * A deadline of ours passed (`timeout`). A caller's own `AbortSignal` rejects with its own reason instead.
+ *
+ * @example
+ * ```ts
+ * import { ManualClock, TimeoutError } from "@kith/kith";
+ * import { FramedConnection, MemoryNetwork } from "@kith/kith/transport";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const clock = new ManualClock();
+ * using network = new MemoryNetwork();
+ * await network.host("bob").listen({ port: 1 });
+ * const connection = await network.host("alice").connect({ hostname: "bob", port: 1 });
+ * const framed = new FramedConnection(connection, { clock });
+ * const late = assertRejects(() => framed.receive({ timeoutMs: 500 }), TimeoutError);
+ * await clock.advance(500);
+ * await late; // bob said nothing
+ * ```
+ */
 export class TimeoutError extends PeerError {
   /** Makes the error. */
   constructor(message: string, options?: PeerErrorOptions) {
@@ -131,7 +200,19 @@ export class TimeoutError extends PeerError {
   }
 }
 
-/** What was asked for is not there: `no-peer`, `no-endpoint`, `no-key`, `no-path`. */
+/**
+ * What was asked for is not there: `no-peer`, `no-endpoint`, `no-key`, `no-path`.
+ *
+ * @example
+ * ```ts
+ * import { NotFoundError } from "@kith/kith";
+ * import { hashSources } from "@kith/kith/rpc";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const error = await assertRejects(() => hashSources("no/such/folder"), NotFoundError);
+ * assertEquals(error.code, "no-path");
+ * ```
+ */
 export class NotFoundError extends PeerError {
   /** Makes the error; `details.tried` lists where we looked. */
   constructor(
@@ -143,7 +224,22 @@ export class NotFoundError extends PeerError {
   }
 }
 
-/** Data is not what it claims to be: `bad-hash`, `bad-signature`. */
+/**
+ * Data is not what it claims to be: `bad-hash`, `bad-signature`.
+ *
+ * @example
+ * ```ts
+ * import { Identity, IntegrityError } from "@kith/kith";
+ * import { decodeRecord, encodeRecord, signedRecord } from "@kith/kith/dht";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const draft = { scope: "own", name: "", seq: 1, expiresS: 60 } as const;
+ * const record = signedRecord({ ...draft, value: new Uint8Array([7]) }, Identity.generate());
+ * const forged = encodeRecord({ ...record, value: new Uint8Array([8]) });
+ * const error = assertThrows(() => decodeRecord(forged, { nowS: 0 }), IntegrityError);
+ * assertEquals(error.code, "bad-signature");
+ * ```
+ */
 export class IntegrityError extends PeerError {
   /** Makes the error. */
   constructor(code: "bad-hash" | "bad-signature", message: string, options?: PeerErrorOptions) {
@@ -151,10 +247,38 @@ export class IntegrityError extends PeerError {
   }
 }
 
-/** The other side answered with an error; `code` and `details` are what it sent. */
+/**
+ * The other side answered with an error; `code` and `details` are what it sent.
+ *
+ * @example
+ * ```ts
+ * import { NotFoundError, Peer, RemoteError } from "@kith/kith";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * await using bob = await Peer.open({ hostname: "127.0.0.1", port: 0, announce: false });
+ * bob.handle("read", () => Promise.reject(new NotFoundError("no-path", "Nothing is there")));
+ * await using alice = await Peer.open({ hostname: "127.0.0.1", clientOnly: true });
+ * const asking = alice.request(`127.0.0.1:${bob.address?.port}`, "read");
+ * assertEquals((await assertRejects(() => asking, RemoteError)).code, "no-path");
+ * ```
+ */
 export class RemoteError extends PeerError {}
 
-/** A socket could not be opened or broke (`connect`). */
+/**
+ * A socket could not be opened or broke (`connect`).
+ *
+ * @example
+ * ```ts
+ * import { TransportError } from "@kith/kith";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const nobody = { hostname: "bob", port: 3485 };
+ * const connecting = new MemoryNetwork().host("alice").connect(nobody);
+ * const error = await assertRejects(() => connecting, TransportError);
+ * assertEquals(error.details.address, "bob:3485");
+ * ```
+ */
 export class TransportError extends PeerError {
   /** Makes the error; `details.address` says where to. */
   constructor(message: string, options?: PeerErrorOptions) {
@@ -162,7 +286,20 @@ export class TransportError extends PeerError {
   }
 }
 
-/** The thing was closed, by us or by the other side (`closed`). */
+/**
+ * The thing was closed, by us or by the other side (`closed`).
+ *
+ * @example
+ * ```ts
+ * import { ClosedError } from "@kith/kith";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const socket = await new MemoryNetwork().host("alice").datagram();
+ * socket.close();
+ * await assertRejects(() => socket.send(new Uint8Array(1), socket.address), ClosedError);
+ * ```
+ */
 export class ClosedError extends PeerError {
   /** Makes the error. */
   constructor(message: string, options?: PeerErrorOptions) {
@@ -170,7 +307,20 @@ export class ClosedError extends PeerError {
   }
 }
 
-/** This runtime or build cannot do it (`unsupported`); the text names the flag or permission that is missing. */
+/**
+ * This runtime or build cannot do it (`unsupported`); the text names the flag or permission that is missing.
+ *
+ * @example
+ * ```ts
+ * import { UnsupportedError } from "@kith/kith";
+ * import { encodeData } from "@kith/kith/session";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const options = { dialect: "peerpy", maxDataBytes: 1024 } as const; // whose raw data are pickles
+ * const error = assertThrows(() => encodeData("raw", [1], options), UnsupportedError);
+ * assertEquals(error.details, { dataType: "raw", dialect: "peerpy" });
+ * ```
+ */
 export class UnsupportedError extends PeerError {
   /** Makes the error. */
   constructor(message: string, options?: PeerErrorOptions) {

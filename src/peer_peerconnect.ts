@@ -36,7 +36,30 @@ export interface PeerConnectNeeds
   readonly options: PeerOptions;
 }
 
-/** The node; see the module. Nothing that passes is encrypted, and nobody proves who they are. */
+/**
+ * The node; see the module. Nothing that passes is encrypted, and nobody proves who they are.
+ *
+ * @example
+ * ```ts
+ * import { ManualClock, Peer } from "@kith/kith";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const clock = new ManualClock();
+ * const network = new MemoryNetwork({ clock });
+ * const dialects = ["peerconnect"] as const;
+ * await using bob = await Peer.open({ clock, transport: network.host("bob"), dialects });
+ * const texts = bob.peerconnect.texts();
+ *
+ * await using alice = await Peer.open({ clock, transport: network.host("alice") });
+ * const saying = alice.peerconnect.say(`bob:${bob.address?.port}`, "hello");
+ * await Promise.all([saying, clock.advance(1_000)]); // it waits a while for a refusal
+ * for await (const { from, text } of texts) {
+ *   assertEquals([from, text], [alice.peerId, "hello"]);
+ *   break;
+ * }
+ * ```
+ */
 export class PeerConnectNode implements AsyncDisposable {
   readonly #needs: PeerConnectNeeds;
   readonly #port: PeerConnectPort | undefined;

@@ -22,7 +22,24 @@ export interface ServeOptions
   sourceDir?: string | URL;
 }
 
-/** A server with a peer of its own, which closes with it. */
+/**
+ * A server with a peer of its own, which closes with it.
+ *
+ * @example
+ * ```ts
+ * import { Client, serve } from "@kith/kith";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * await using server = await serve({ hostname: "127.0.0.1", port: 0, serverName: "sums" });
+ * server.register("add", ({ a, b }: { a: number; b: number }) => a + b);
+ *
+ * const port = server.peer.address?.port ?? 0;
+ * await using client = await Client.open({ port });
+ * assertEquals(await client.call("add", { a: 1, b: 2 }), 3);
+ * await server.drain(); // the peer closes, too
+ * await assertRejects(() => Client.open({ port }), Error, "Cannot connect");
+ * ```
+ */
 export class StandaloneServer extends Server {
   /** The peer. */
   readonly peer: Peer;

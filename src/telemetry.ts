@@ -112,6 +112,19 @@ export function startSpan(
 /**
  * Gives counters to who collects measurements, as one gauge `kith.count` whose attribute `counter` is the counter's name.
  *
+ * @example
+ * ```ts
+ * import { exportCounters, Metrics } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const metrics = new Metrics(); // or those of a peer
+ * {
+ *   using _exporting = exportCounters(metrics, { peer: "bob" });
+ *   metrics.counter("accept.refused").add(); // goes out as `kith.count` with OTEL_DENO=true
+ * }
+ * assertEquals(metrics.snapshot(), { "accept.refused": 1 }); // counted with and without
+ * ```
+ *
  * @returns what ends that.
  */
 export function exportCounters(metrics: Metrics, facts: SpanFacts = {}): Disposable {

@@ -34,7 +34,19 @@ const SAMPLED = 1;
 
 const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/;
 
-/** A new trace, with its first step. */
+/**
+ * A new trace, with its first step.
+ *
+ * @example
+ * ```ts
+ * import { formatTrace, newTrace } from "@kith/kith";
+ * import { assertMatch, assertNotEquals } from "@std/assert";
+ *
+ * const trace = newTrace();
+ * assertMatch(formatTrace(trace), /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+ * assertNotEquals(newTrace().traceId, trace.traceId);
+ * ```
+ */
 export function newTrace(): Trace {
   return { traceId: randomHex(TRACE_ID_BYTES), spanId: randomHex(SPAN_ID_BYTES), flags: SAMPLED };
 }
@@ -76,7 +88,19 @@ export function formatTrace({ traceId, spanId, flags }: Trace): string {
   return `00-${traceId}-${spanId}-${flags.toString(16).padStart(2, "0")}`;
 }
 
-/** The trace that a value from outside says; `undefined` for anything that is none. */
+/**
+ * The trace that a value from outside says; `undefined` for anything that is none.
+ *
+ * @example
+ * ```ts
+ * import { parseTrace } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const text = `00-${"a1".repeat(16)}-${"b2".repeat(8)}-01`;
+ * assertEquals(parseTrace(text)?.spanId, "b2b2b2b2b2b2b2b2");
+ * assertEquals(parseTrace(text.toUpperCase()), undefined);
+ * ```
+ */
 export function parseTrace(value: unknown): Trace | undefined {
   if (typeof value !== "string" || value.length !== TRACEPARENT_CHARS) return undefined;
   const [, traceId, spanId, flags] = TRACEPARENT.exec(value) ?? [];

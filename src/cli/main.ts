@@ -28,6 +28,15 @@ const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
 /**
  * Runs a command line.
  *
+ * @example
+ * ```ts
+ * import { main } from "@kith/kith/cli";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(await main(["version", "--json"]), 0);
+ * assertEquals(await main(["versoin"]), 2); // says what verb may be meant
+ * ```
+ *
  * @returns the exit status: 0 fine, 1 failed, 2 bad usage, 3 timeout, 4 refused, 5 not found, 6 integrity, 130
  * interrupted.
  */

@@ -93,7 +93,24 @@ export interface PageAskOptions {
   signal?: AbortSignal;
 }
 
-/** Serves pages; see the module. */
+/**
+ * Serves pages; see the module.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { PAGE_PATH } from "@kith/kith/page";
+ * import { connectWebSocket } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using peer = await Peer.open({ hostname: "127.0.0.1", port: 0, web: true, httpPort: 0 });
+ * peer.page().tell("0weather", "fair"); // waits for a page
+ * const socket = await connectWebSocket(`ws://127.0.0.1:${peer.httpAddress?.port}${PAGE_PATH}`);
+ * await socket.send('{"header":"0hello"}'); // this socket is for data
+ * assertEquals(JSON.parse(String(await socket.receive())).content, "fair");
+ * socket.close();
+ * ```
+ */
 export class Page implements AsyncDisposable {
   readonly #parts: PageParts;
   readonly #rules: AdmissionRules;

@@ -17,7 +17,24 @@ export const MAX_SOURCES = 16;
 /** Parts by the names of their sources. */
 export type StatusParts = Readonly<Record<string, unknown>>;
 
-/** Asks the sources; see the module. */
+/**
+ * Asks the sources; see the module.
+ *
+ * @example
+ * ```ts
+ * import { silentLogger } from "@kith/kith";
+ * import { StatusFeed } from "@kith/kith/status";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const feed = new StatusFeed(silentLogger);
+ * let ripe = 7;
+ * feed.add({ name: "garden", snapshot: () => ({ ripe }) });
+ * feed.add({ name: "weather", snapshot: () => "fair" });
+ * assertEquals(feed.look(), { garden: { ripe: 7 }, weather: "fair" });
+ * ripe = 6;
+ * assertEquals(feed.look(), { garden: { ripe: 6 } }); // only what is new
+ * ```
+ */
 export class StatusFeed {
   readonly #log: Logger;
   readonly #sources = new Map<string, StatusSource>();

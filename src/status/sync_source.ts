@@ -54,7 +54,22 @@ interface Folder {
   syncedMs: number | null;
 }
 
-/** See the module. */
+/**
+ * See the module.
+ *
+ * @example
+ * ```ts
+ * import { systemClock } from "@kith/kith";
+ * import { SyncSource } from "@kith/kith/status";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const source = new SyncSource({ clock: systemClock }); // for `StatusPage.add`
+ * using docs = source.add({ label: "docs", hub: undefined, hubs: [] });
+ * docs.note({ type: "conflict", path: "a.txt", keptAs: "a (conflict 9f86d081).txt" });
+ * const [, folders, conflicts] = source.figures();
+ * assertEquals([folders?.value, conflicts?.value], [1, 1]);
+ * ```
+ */
 export class SyncSource implements StatusSource {
   /** Its part of the page. */
   readonly name = "sync";

@@ -44,7 +44,27 @@ export type ShownEvent = { readonly type: string } | {
   readonly paused: boolean;
 };
 
-/** See the module. */
+/**
+ * See the module.
+ *
+ * @example
+ * ```ts
+ * import { TransferBoard } from "@kith/kith/status";
+ * import { assertEquals } from "@std/assert";
+ *
+ * // Such as `sendFiles` gives.
+ * async function* sending() {
+ *   yield { type: "progress", bytes: 5, totalBytes: 10, paused: false };
+ * }
+ *
+ * const board = new TransferBoard();
+ * const seen: unknown[] = [];
+ * for await (const _ of board.follow({ peer: "bob", what: "a.txt" }, sending())) {
+ *   seen.push(board.rows.map(({ peer, bytes }) => [peer, bytes]));
+ * }
+ * assertEquals([seen, board.rows], [[[["bob", 5]]], []]);
+ * ```
+ */
 export class TransferBoard {
   readonly #sending = new Set<TransferRow>();
   readonly #receivers = new Set<ShownReceiver>();

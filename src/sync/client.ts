@@ -47,7 +47,30 @@ interface Agreed {
   readonly terms: LineTerms;
 }
 
-/** See the module. */
+/**
+ * See the module.
+ *
+ * @example
+ * ```ts
+ * import { Endpoint, WebPort } from "@kith/kith/endpoint";
+ * import { changeMessage, SyncClient, SyncHub } from "@kith/kith/sync";
+ * import { netTransport } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const self = { name: "hub", capabilities: [], agent: "docs/1" };
+ * await using endpoint = await Endpoint.open({ transport: netTransport, self, clientOnly: true });
+ * await using web = await WebPort.open(endpoint, { hostname: "127.0.0.1", port: 0 });
+ * await using _hub = SyncHub.open(web);
+ *
+ * const url = `ws://127.0.0.1:${web.address.port}`;
+ * await using ann = await SyncClient.open(url, { name: "ann", folder: "/home/ann/docs" });
+ * await using bob = await SyncClient.open(url, { name: "bob", folder: "/srv/docs" });
+ * const change = { operation: "delete", file_path: "old.txt" } as const;
+ * ann.port.send(changeMessage(ann.port.author, change));
+ * const { value } = await bob.port.receive[Symbol.asyncIterator]().next();
+ * assertEquals(value.message.data, { ...change, client_id: ann.clientId });
+ * ```
+ */
 export class SyncClient implements AsyncDisposable {
   /** Our id. */
   readonly clientId: string;

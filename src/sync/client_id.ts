@@ -27,6 +27,15 @@ const NO_LABEL = new RegExp(`[\\p{C}\\p{Zl}\\p{Zp}:]|${INVISIBLE}`, "gu");
 /**
  * Makes a client's id: its name, the time in seconds and a random suffix, such as `desk_1767323045_9f86d081884c7d65`.
  *
+ * @example
+ * ```ts
+ * import { makeClientId } from "@kith/kith/sync";
+ * import { assertMatch } from "@std/assert";
+ *
+ * const id = makeClientId("Ann's desk", Date.UTC(2026, 0, 2));
+ * assertMatch(id, /^Annsdesk_1767312000_[0-9a-f]{16}$/);
+ * ```
+ *
  * @param wallMs Milliseconds since 1970, for people who read logs.
  */
 export function makeClientId(name: string, wallMs: number): string {
@@ -39,7 +48,18 @@ export function makeClientId(name: string, wallMs: number): string {
   return parts.join(SEPARATOR);
 }
 
-/** Whether a text can be a client's id: letters, digits, `_`, `.` and `-`, 1 to 128 of them. */
+/**
+ * Whether a text can be a client's id: letters, digits, `_`, `.` and `-`, 1 to 128 of them.
+ *
+ * @example
+ * ```ts
+ * import { isClientId } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ids = ["desk_1767312000_9f86d081", "a desk", ""];
+ * assertEquals(ids.map((id) => isClientId(id)), [true, false, false]);
+ * ```
+ */
 export function isClientId(value: string): boolean {
   return OWN_ID.test(value);
 }
@@ -47,6 +67,16 @@ export function isClientId(value: string): boolean {
 /**
  * What a folder is called towards others: the last name of its path, without anything that is not seen. It says neither
  * where the folder is nor whose.
+ *
+ * @example
+ * ```ts
+ * import { folderLabel } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(folderLabel("/home/ann/Photos/"), "Photos");
+ * assertEquals(folderLabel("C:\\Users\\ann\\Photos"), "Photos");
+ * assertEquals(folderLabel("/"), "folder"); // has no name of its own
+ * ```
  */
 export function folderLabel(path: string): string {
   const [last = ""] = path.split(/[/\\]+/).filter((name) => name !== "").slice(-1);
@@ -59,6 +89,16 @@ export function folderLabel(path: string): string {
  *
  * The server is taken to have looked at its clock half-way between question and answer; the truth is at most half the
  * round trip away. A time without a zone is the server's local time, and read as if that were ours.
+ *
+ * @example
+ * ```ts
+ * import { clockOffsetMs } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const sentMs = Date.UTC(2026, 0, 2);
+ * assertEquals(clockOffsetMs("2026-01-02T00:00:05Z", sentMs, sentMs + 200), 4_900);
+ * assertEquals(clockOffsetMs("teatime", sentMs, sentMs + 200), undefined);
+ * ```
  *
  * @returns `undefined` when the time cannot be read.
  */

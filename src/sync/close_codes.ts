@@ -36,7 +36,27 @@ const FINAL: ReadonlySet<string> = new Set<SyncErrorCode>([
   "VERSION_UNSUPPORTED",
 ]);
 
-/** Somebody is not let in, or not any longer. */
+/**
+ * Somebody is not let in, or not any longer.
+ *
+ * @example
+ * ```ts
+ * import { Endpoint, WebPort } from "@kith/kith/endpoint";
+ * import { SyncClient, SyncHub, SyncRefusal } from "@kith/kith/sync";
+ * import { netTransport } from "@kith/kith/transport";
+ * import { assertStringIncludes } from "@std/assert";
+ *
+ * const self = { name: "hub", capabilities: [], agent: "docs/1" };
+ * await using endpoint = await Endpoint.open({ transport: netTransport, self, clientOnly: true });
+ * await using web = await WebPort.open(endpoint, { hostname: "127.0.0.1", port: 0 });
+ * const why = new SyncRefusal("NOT_ALLOWED", "Nobody may look at night");
+ * await using _hub = SyncHub.open(web, { onPort: (port) => port.close(why) });
+ *
+ * const url = `ws://127.0.0.1:${web.address.port}`;
+ * await using ann = await SyncClient.open(url, { name: "ann", folder: "docs" });
+ * assertStringIncludes(String(await ann.closed), "NOT_ALLOWED"); // it does not come again
+ * ```
+ */
 export class SyncRefusal extends PeerError {
   /** What it is for. */
   readonly errorCode: SyncErrorCode;

@@ -45,7 +45,28 @@ const MAX_WHOLE_OPEN = 64;
 
 const PART = ".part";
 
-/** The contents of one folder that are in no place. */
+/**
+ * The contents of one folder that are in no place.
+ *
+ * @example
+ * ```ts
+ * import { MemoryIndex, SyncFolder } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ * import { createHash } from "node:crypto";
+ *
+ * const dir = await Deno.makeTempDir();
+ * const folder = await SyncFolder.open({ dir, index: new MemoryIndex() });
+ * const { shelf } = folder;
+ * const bytes = new TextEncoder().encode("hello");
+ * const sha256 = createHash("sha256").update(bytes).digest("hex");
+ * const growing = await shelf.begin(sha256, bytes.length);
+ * await growing.part.file.write(bytes);
+ * await shelf.finish(sha256, growing);
+ * assertEquals(shelf.has(sha256), true); // `SyncFolder.takeIn` gives it a place
+ * await folder.close();
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
 export class ContentShelf implements Disposable {
   /** For parts that grow. */
   readonly growing: Slots = new Slots(MAX_OPEN);

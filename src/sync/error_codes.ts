@@ -105,7 +105,19 @@ export function errorData(error: unknown, errorCode?: SyncErrorCode): ErrorMessa
   };
 }
 
-/** The error that another side's message stands for, in the seed's form or in the original program's. */
+/**
+ * The error that another side's message stands for, in the seed's form or in the original program's.
+ *
+ * @example
+ * ```ts
+ * import { errorFromData } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const error = errorFromData({ error_code: "UNKNOWN_ROOM", message: "There is no folder x" });
+ * assertEquals([error.code, error.message], ["denied", "There is no folder x"]);
+ * assertEquals(error.details, { errorCode: "UNKNOWN_ROOM", category: "connection" });
+ * ```
+ */
 export function errorFromData(data: JsonObject): RemoteError {
   const { error_code: errorCode, error: plain } = data;
   const { message = plain, details } = data;

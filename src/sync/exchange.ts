@@ -62,7 +62,30 @@ export interface ExchangeOptions {
   readonly dryRun?: boolean;
 }
 
-/** The exchange with one other side, from now until its port ends. */
+/**
+ * The exchange with one other side, from now until its port ends.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { Exchange, MemoryIndex, SyncClient, SyncFolder } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${dir}/a.txt`, "one");
+ * const hub = await Peer.open({ hostname: "127.0.0.1", port: 0, web: true, httpPort: 0 });
+ * (await hub.folder(dir)).serve();
+ *
+ * const folder = await SyncFolder.open({ dir: `${dir}-copy`, index: new MemoryIndex() });
+ * const url = `ws://127.0.0.1:${hub.httpAddress?.port}`;
+ * const client = await SyncClient.open(url, { name: "ann", folder: folder.dir });
+ * const exchange = Exchange.open(folder, client.port, { role: "client" });
+ * assertEquals(await exchange.sync(), true);
+ * assertEquals(await Deno.readTextFile(`${dir}-copy/a.txt`), "one");
+ * for (const part of [exchange, client, folder, hub]) await part.close();
+ * for (const place of [dir, folder.dir]) await Deno.remove(place, { recursive: true });
+ * ```
+ */
 export class Exchange implements AsyncDisposable {
   /** Resolves, and never rejects, once all is over. @returns why, if something went wrong. */
   readonly closed: Promise<Error | undefined>;

@@ -79,7 +79,25 @@ interface StoppedStep {
   readonly reason?: string;
 }
 
-/** A folder. Everything that changes it happens one after the other. */
+/**
+ * A folder. Everything that changes it happens one after the other.
+ *
+ * @example
+ * ```ts
+ * import { MemoryIndex, SyncFolder } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * const folder = await SyncFolder.open({ dir, index: new MemoryIndex() });
+ * const told: string[] = [];
+ * folder.onChange((changes) => told.push(...changes.map(({ change }) => change.file_path)));
+ * await Deno.writeTextFile(`${dir}/a.txt`, "one");
+ * await folder.scan();
+ * assertEquals([told, folder.index.get("a.txt")?.size], [["a.txt"], 3]);
+ * await folder.close();
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
 export class SyncFolder implements AsyncDisposable {
   /** Its real path. */
   readonly dir: string;

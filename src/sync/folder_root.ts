@@ -26,7 +26,20 @@ const MAX_INDEXES = 32;
 /** Longest UTF-8 of a character is 4 bytes, of a UTF-16 unit 3. */
 const MAX_IGNORE_BYTES = MAX_IGNORE_CHARS * 3;
 
-/** The name of a folder's index in the home folder: the same for every way to write the folder's path. */
+/**
+ * The name of a folder's index in the home folder: the same for every way to write the folder's path.
+ *
+ * @example
+ * ```ts
+ * import { indexNameOf } from "@kith/kith/sync";
+ * import { assertEquals, assertMatch } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * assertMatch(indexNameOf(dir), /^sync-[0-9a-f]{16}\.sqlite$/);
+ * assertEquals(indexNameOf(`${dir}/.`), indexNameOf(dir));
+ * await Deno.remove(dir);
+ * ```
+ */
 export function indexNameOf(dir: string): string {
   const path = realPathOf(dir);
   return `sync-${createHash("sha256").update(path).digest("hex").slice(0, 16)}.sqlite`;

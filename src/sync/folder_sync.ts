@@ -66,7 +66,28 @@ export interface JoinHubOptions extends Omit<SyncClientOptions, "name" | "folder
   readonly dryRun?: boolean;
 }
 
-/** A hub that the folder is kept alike with. */
+/**
+ * A hub that the folder is kept alike with.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * for (const name of ["ann", "bob"]) await Deno.mkdir(`${dir}/${name}`);
+ * await Deno.writeTextFile(`${dir}/bob/cat.txt`, "meow");
+ * const bob = await Peer.open({ hostname: "127.0.0.1", port: 0, web: true, httpPort: 0 });
+ * (await bob.folder(`${dir}/bob`)).serve();
+ *
+ * const ann = await Peer.open({ hostname: "127.0.0.1", clientOnly: true });
+ * const copy = await ann.folder(`${dir}/ann`, { dryRun: true });
+ * const hub = await copy.join(`ws://127.0.0.1:${bob.httpAddress?.port}`, { dryRun: true });
+ * assertEquals(await hub.plan(), [{ action: "receive", path: "cat.txt" }]);
+ * for (const peer of [ann, bob]) await peer.close();
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
 export class JoinedHub implements AsyncDisposable {
   readonly #client: SyncClient;
   readonly #exchange: Exchange;
@@ -129,7 +150,28 @@ export class JoinedHub implements AsyncDisposable {
   }
 }
 
-/** See the module. */
+/**
+ * See the module.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * const peer = await Peer.open({ hostname: "127.0.0.1", port: 0, web: true, httpPort: 0 });
+ * const sync = await peer.folder(dir, { readOnly: true, watch: false });
+ * const hub = sync.serve();
+ * assertEquals([hub.status.clients, sync.hubs], [[], []]); // nobody is there yet
+ * const events = sync.events();
+ * await Deno.writeTextFile(`${dir}/cat.txt`, "meow");
+ * await sync.folder.scan(); // as it does by itself where it watches
+ * const { value } = await events.next();
+ * assertEquals(value, { type: "changed", path: "cat.txt", operation: "create", by: "here" });
+ * await peer.close();
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
 export class FolderSync implements AsyncDisposable {
   /** The folder. */
   readonly folder: SyncFolder;

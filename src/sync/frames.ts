@@ -41,6 +41,16 @@ export interface FrameOptions {
  * Puts encoded messages into as few frames as was agreed on, in their order.
  *
  * A message that is larger than `maxBytes` gets a frame of its own: the other side will say that it is too large.
+ *
+ * @example
+ * ```ts
+ * import { packMessages } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const texts = ['{"n":1}', '{"n":2}'];
+ * assertEquals(packMessages(texts), texts);
+ * assertEquals(packMessages(texts, { capabilities: ["batch"] }), ['[{"n":1},{"n":2}]']);
+ * ```
  */
 export function packMessages(
   texts: readonly string[],
@@ -53,6 +63,18 @@ export function packMessages(
 
 /**
  * The messages of a frame, decoded but not looked at: see `readMessage`.
+ *
+ * @example
+ * ```ts
+ * import { packMessages, unpackMessages } from "@kith/kith/sync";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const agreed = { capabilities: ["batch", "deflate"] } as const;
+ * const text = JSON.stringify({ text: "so ".repeat(1_000) });
+ * const [frame = ""] = packMessages([text, text], agreed); // less than 100 bytes
+ * assertEquals(unpackMessages(frame, agreed).map((value) => JSON.stringify(value)), [text, text]);
+ * assertThrows(() => unpackMessages(frame), Error, "binary messages were not agreed on");
+ * ```
  *
  * @throws {InvalidPacketError} `too-large` naming the limit, `bad-message` for what was not agreed on or is no JSON.
  */

@@ -41,7 +41,22 @@ export interface GateOptions {
 /** What a caller proves of who it is: nothing. */
 const NOBODY = { peerId: "" };
 
-/** A gate that goes by the invites and API keys that a peer has given away. */
+/**
+ * A gate that goes by the invites and API keys that a peer has given away.
+ *
+ * @example
+ * ```ts
+ * import { Access, Identity } from "@kith/kith";
+ * import { gateOf } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const access = new Access({ identity: Identity.generate() });
+ * const { token } = access.createApiKey({ scopes: ["folder:photos:read"] });
+ * const gate = gateOf(access);
+ * assertEquals(gate.scopeOf([token], "photos", false), "read");
+ * assertEquals(gate.scopeOf([token], "letters", false), undefined);
+ * ```
+ */
 export function gateOf(access: Pick<Access, "granted">, options: GateOptions = {}): SyncGate {
   const { trustsLocal = false, readOnly = false } = options;
   const most = readOnly ? "read" : "write";

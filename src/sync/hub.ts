@@ -50,7 +50,26 @@ const TICKS = 6;
  */
 const CONTENT_COST = 0.05;
 
-/** See the module. */
+/**
+ * See the module.
+ *
+ * @example
+ * ```ts
+ * import { Endpoint, WebPort } from "@kith/kith/endpoint";
+ * import { SyncClient, SyncHub } from "@kith/kith/sync";
+ * import { netTransport } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const self = { name: "hub", capabilities: [], agent: "docs/1" };
+ * await using endpoint = await Endpoint.open({ transport: netTransport, self, clientOnly: true });
+ * await using web = await WebPort.open(endpoint, { hostname: "127.0.0.1", port: 0 });
+ * await using hub = SyncHub.open(web, { rooms: ["docs"] });
+ *
+ * const url = `ws://127.0.0.1:${web.address.port}`;
+ * await using _ann = await SyncClient.open(url, { name: "ann", folder: "/home/ann/docs" });
+ * assertEquals(hub.status.clients.map(({ name, room }) => [name, room]), [["ann", "docs"]]);
+ * ```
+ */
 export class SyncHub implements AsyncDisposable {
   readonly #options: HubOptions;
   readonly #limits: Required<HubLimits>;

@@ -57,7 +57,19 @@ interface IgnoreRule {
   readonly segments: readonly (readonly Token[] | undefined)[];
 }
 
-/** The rules of one folder. */
+/**
+ * The rules of one folder.
+ *
+ * @example
+ * ```ts
+ * import { IgnoreRules } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const rules = IgnoreRules.parse("*.tmp\nbuild/\n!keep.tmp\n");
+ * const paths = ["a.tmp", "docs/keep.tmp", "docs/build/x.js", "docs/a.txt"];
+ * assertEquals(paths.filter((path) => rules.ignores(path, "file")), ["a.tmp", "docs/build/x.js"]);
+ * ```
+ */
 export class IgnoreRules {
   /** No rules but kith's own: the file of rules, and where unfinished files are. */
   static readonly none: IgnoreRules = new IgnoreRules([], "");

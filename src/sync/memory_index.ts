@@ -19,7 +19,23 @@ import {
 } from "./index.ts";
 import { makeReplica } from "./version_vector.ts";
 
-/** Keeps an index as long as the program runs; see {@linkcode SyncIndex}. */
+/**
+ * Keeps an index as long as the program runs; see {@linkcode SyncIndex}.
+ *
+ * @example
+ * ```ts
+ * import { MemoryIndex } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const index = new MemoryIndex();
+ * const version = new Map([[index.replica, 1]]);
+ * const common = { deleted: false, size: 0, mode: 0o755, mtimeMs: 0, sha256: "", version };
+ * const folder = (path: string) => ({ entry: { path, kind: "directory" as const, ...common } });
+ * index.put([folder("docs"), folder("photos")]);
+ * assertEquals(index.get("photos")?.seq, 2);
+ * assertEquals(index.since(1).map(({ path }) => path), ["photos"]);
+ * ```
+ */
 export class MemoryIndex implements SyncIndex {
   /** The index' own name. */
   readonly id: string;

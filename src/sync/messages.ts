@@ -42,7 +42,20 @@ export interface ConnectOptions {
   readonly resume?: ResumePoint;
 }
 
-/** A client introduces itself. */
+/**
+ * A client introduces itself.
+ *
+ * @example
+ * ```ts
+ * import { connectMessage, decodeMessage, encodeMessage } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ann = { clientId: "ann_1", wallMs: Date.now() };
+ * const hello = connectMessage(ann, { name: "Ann", folder: "/home/ann/docs" });
+ * assertEquals(hello.data.sync_root, "docs"); // nobody learns where it is
+ * assertEquals(decodeMessage(encodeMessage(hello), { from: "client" }), hello);
+ * ```
+ */
 export function connectMessage(
   author: Author & { readonly clientId: string },
   options: ConnectOptions,
@@ -64,7 +77,21 @@ export function connectMessage(
   };
 }
 
-/** A server lets a client in. @param more What else it says: the capabilities of both, the session, the scope. */
+/**
+ * A server lets a client in.
+ *
+ * @example
+ * ```ts
+ * import { welcomeMessage } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { data } = welcomeMessage({ wallMs: 0 }, { scope: "read" });
+ * assertEquals([data.success, data.scope], [true, "read"]);
+ * assertEquals(data.server_time, "1970-01-01T00:00:00.000Z");
+ * ```
+ *
+ * @param more What else it says: the capabilities of both, the session, the scope.
+ */
 export function welcomeMessage(
   author: Author,
   more: Omit<DataOf<"server">["client_connect"], "success" | "message" | "server_time"> = {},
@@ -82,19 +109,58 @@ export function welcomeMessage(
   };
 }
 
-/** A server does not. @param why For people; no secret, no path. */
+/**
+ * A server does not.
+ *
+ * @example
+ * ```ts
+ * import { refusalMessage } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { type, data } = refusalMessage({ wallMs: Date.now() }, "Nobody is let in at night");
+ * assertEquals([type, data.success], ["client_connect", false]);
+ * assertEquals(data.message, "Nobody is let in at night");
+ * ```
+ *
+ * @param why For people; no secret, no path.
+ */
 export function refusalMessage(author: Author, why: string): KnownMessage<"server"> {
   const envelope = envelopeOf(author);
   const data = { success: false, message: why, server_time: envelope.timestamp };
   return { type: "client_connect", data, ...envelope };
 }
 
-/** A client says goodbye. */
+/**
+ * A client says goodbye.
+ *
+ * @example
+ * ```ts
+ * import { disconnectMessage } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const goodbye = disconnectMessage({ clientId: "ann_1", wallMs: 0 });
+ * const envelope = { client_id: "ann_1", timestamp: "1970-01-01T00:00:00.000Z" };
+ * assertEquals(goodbye, { type: "client_disconnect", data: {}, ...envelope });
+ * ```
+ */
 export function disconnectMessage(author: Author): KnownMessage<Sender> {
   return { type: "client_disconnect", data: {}, ...envelopeOf(author) };
 }
 
-/** A client lives; or a server does, which says only when. */
+/**
+ * A client lives; or a server does, which says only when.
+ *
+ * @example
+ * ```ts
+ * import { heartbeatMessage } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [ann, server] = [{ clientId: "ann_1", wallMs: 0 }, { wallMs: 0 }];
+ * const timestamp = "1970-01-01T00:00:00.000Z";
+ * assertEquals(heartbeatMessage(ann).data, { client_id: "ann_1", timestamp });
+ * assertEquals(heartbeatMessage(server).data, { timestamp });
+ * ```
+ */
 export function heartbeatMessage(author: Author): KnownMessage<Sender> {
   const envelope = envelopeOf(author);
   const { client_id, timestamp } = envelope;
@@ -102,22 +168,74 @@ export function heartbeatMessage(author: Author): KnownMessage<Sender> {
   return { type: "heartbeat", data, ...envelope };
 }
 
-/** A file or folder was changed. */
+/**
+ * A file or folder was changed.
+ *
+ * @example
+ * ```ts
+ * import { changeMessage } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ann = { clientId: "ann_1", wallMs: Date.now() };
+ * const renamed = { operation: "rename", old_path: "a.txt", file_path: "b.txt" } as const;
+ * const { type, data, client_id } = changeMessage(ann, renamed);
+ * assertEquals([type, data, client_id], ["file_changed", renamed, "ann_1"]);
+ * ```
+ */
 export function changeMessage(author: Author, change: FileChanged): KnownMessage<Sender> {
   return { type: "file_changed", data: change, ...envelopeOf(author) };
 }
 
-/** What one side has. */
+/**
+ * What one side has.
+ *
+ * @example
+ * ```ts
+ * import { MemoryIndex, syncRequestMessage } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { replica } = new MemoryIndex();
+ * const ann = { clientId: "ann_1", wallMs: Date.now() };
+ * const { type, data } = syncRequestMessage(ann, { replica, round: 1 }); // asks who is there
+ * assertEquals([type, data], ["sync_request", { replica, round: 1 }]);
+ * ```
+ */
 export function syncRequestMessage(author: Author, request: SyncRequest): KnownMessage<Sender> {
   return { type: "sync_request", data: request, ...envelopeOf(author) };
 }
 
-/** What there is to do. */
+/**
+ * What there is to do.
+ *
+ * @example
+ * ```ts
+ * import { syncResponseMessage } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const instructions = [{ action: "send", file_path: "a.txt" }] as const;
+ * const { type, data } = syncResponseMessage({ wallMs: Date.now() }, { instructions, round: 1 });
+ * assertEquals([type, data.instructions], ["sync_response", instructions]);
+ * ```
+ */
 export function syncResponseMessage(author: Author, response: SyncResponse): KnownMessage<Sender> {
   return { type: "sync_response", data: response, ...envelopeOf(author) };
 }
 
-/** Something went wrong. @param data See `errorData`. */
+/**
+ * Something went wrong.
+ *
+ * @example
+ * ```ts
+ * import { errorFromData, errorMessage } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const fault = { error_code: "FILE_NOT_FOUND", message: "There is no a.txt" };
+ * const { data } = errorMessage({ wallMs: Date.now() }, fault);
+ * assertEquals(errorFromData(data).code, "no-path"); // what the other side makes of it
+ * ```
+ *
+ * @param data See `errorData`.
+ */
 export function errorMessage(author: Author, data: ErrorMessage): KnownMessage<Sender> {
   return { type: "error", data, ...envelopeOf(author) };
 }

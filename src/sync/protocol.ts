@@ -216,6 +216,16 @@ const DATA: { readonly [S in Sender]: Readonly<Record<keyof DataOf<S>, Rule>> } 
 /**
  * Encodes a message as JSON text.
  *
+ * @example
+ * ```ts
+ * import { encodeMessage, heartbeatMessage } from "@kith/kith/sync";
+ * import { assertEquals, assertStringIncludes } from "@std/assert";
+ *
+ * const beat = heartbeatMessage({ wallMs: 0 });
+ * assertEquals(JSON.parse(encodeMessage(beat)), beat);
+ * assertStringIncludes(encodeMessage(beat, { style: "python" }), '{"type": "heartbeat", ');
+ * ```
+ *
  * @throws {TypeError | RangeError} when JSON cannot carry it.
  */
 export function encodeMessage(
@@ -227,6 +237,17 @@ export function encodeMessage(
 
 /**
  * Decodes a message from JSON text.
+ *
+ * @example
+ * ```ts
+ * import { decodeMessage } from "@kith/kith/sync";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const text = '{"type":"client_left","data":{"client_id":"ann_1"}}';
+ * assertEquals(decodeMessage(text, { from: "server" }).data, { client_id: "ann_1" });
+ * const wrong = '{"type":"client_left","data":{"client_id":7}}';
+ * assertThrows(() => decodeMessage(wrong, { from: "server" }), Error, "data.client_id");
+ * ```
  *
  * @returns the message as it came, which {@linkcode isKnown} tells apart.
  * @throws {InvalidPacketError} `bad-message` naming every field that is wrong (`details.fields`), or with
@@ -243,6 +264,18 @@ export function decodeMessage<S extends Sender>(
 
 /**
  * Looks at a message that was decoded already, one of a batch.
+ *
+ * @example
+ * ```ts
+ * import { readMessage, unpackMessages } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const left = (id: string) => ({ type: "client_left", data: { client_id: id } });
+ * const batch = JSON.stringify([left("ann_1"), left("bob_2")]);
+ * const values = unpackMessages(batch, { capabilities: ["batch"] });
+ * const messages = values.map((value) => readMessage(value, "server"));
+ * assertEquals(messages.map(({ data }) => data.client_id), ["ann_1", "bob_2"]);
+ * ```
  *
  * @throws {InvalidPacketError} `bad-message` naming every field that is wrong.
  */
@@ -265,7 +298,19 @@ export function readMessage<S extends Sender>(
   return value as WebSocketMessage;
 }
 
-/** Whether a message is of a type that is known, from that sender. */
+/**
+ * Whether a message is of a type that is known, from that sender.
+ *
+ * @example
+ * ```ts
+ * import { decodeMessage, isKnown } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const texts = ['{"type":"client_disconnect","data":{}}', '{"type":"tea","data":{}}'];
+ * const messages = texts.map((text) => decodeMessage(text, { from: "server" }));
+ * assertEquals(messages.map((message) => isKnown(message, "server")), [true, false]);
+ * ```
+ */
 export function isKnown<S extends Sender>(
   message: KnownMessage<S> | OtherMessage,
   from: S,

@@ -39,7 +39,21 @@ interface Sent {
   readonly body: string;
 }
 
-/** One side of a session. */
+/**
+ * One side of a session.
+ *
+ * @example
+ * ```ts
+ * import { SyncSession } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ann = new SyncSession();
+ * const hub = new SyncSession({ name: ann.name });
+ * const sent = [1, 2, 3].map((n) => ann.send(`{"n":${n}}`));
+ * for (const text of sent.slice(0, 2)) hub.take(JSON.parse(text)); // the third is lost
+ * assertEquals(ann.resume(hub.point.received), ['{"n":3,"seq":3,"ack":0}']);
+ * ```
+ */
 export class SyncSession {
   /** Its name, which both sides know and nobody can guess. */
   readonly name: string;

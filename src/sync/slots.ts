@@ -4,7 +4,23 @@
  * @module
  */
 
-/** Slots for work; who finds none waits, first come, first served. */
+/**
+ * Slots for work; who finds none waits, first come, first served.
+ *
+ * @example
+ * ```ts
+ * import { MemoryIndex, SyncFolder } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * const folder = await SyncFolder.open({ dir, index: new MemoryIndex() });
+ * await Deno.writeTextFile(`${dir}/a.txt`, "one");
+ * const text = await folder.shelf.reading.use(() => Deno.readTextFile(`${dir}/a.txt`));
+ * assertEquals(text, "one");
+ * await folder.close();
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
 export class Slots {
   readonly #waiting: (() => void)[] = [];
   #free: number;

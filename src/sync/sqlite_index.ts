@@ -65,6 +65,23 @@ const MAX_LATELY = 16;
 /**
  * Keeps an index in a file; see {@linkcode SyncIndex}. Every method throws {@linkcode UnsupportedError} when the file
  * fails, and {@linkcode ClosedError} after it was disposed of.
+ *
+ * @example
+ * ```ts
+ * import { Home } from "@kith/kith";
+ * import { SqliteIndex } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const home = Home.open(await Deno.makeTempDir());
+ * const name = "sync-docs.sqlite"; // `indexNameOf` gives each folder one of its own
+ * const before = SqliteIndex.open(home, name);
+ * before.setMark("r0123456789abcdef", { ours: 3, theirs: 5 });
+ * before[Symbol.dispose]();
+ * const index = SqliteIndex.open(home, name);
+ * assertEquals([index.id, index.mark("r0123456789abcdef").theirs], [before.id, 5]);
+ * index[Symbol.dispose]();
+ * await Deno.remove(home.dir, { recursive: true });
+ * ```
  */
 export class SqliteIndex implements SyncIndex {
   /** The index' own name, as old as the file. */

@@ -54,7 +54,20 @@ export function isReplica(value: unknown): value is string {
   return typeof value === "string" && REPLICA.test(value);
 }
 
-/** Which of two versions includes the other. */
+/**
+ * Which of two versions includes the other.
+ *
+ * @example
+ * ```ts
+ * import { compareVersions } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const first = new Map([["ann", 1]]);
+ * const [anns, bobs] = [new Map([["ann", 2]]), new Map([["ann", 1], ["bob", 2]])];
+ * assertEquals(compareVersions(first, anns), "before");
+ * assertEquals(compareVersions(anns, bobs), "concurrent"); // both have edited the first one
+ * ```
+ */
 export function compareVersions(a: VersionVector, b: VersionVector): VersionOrder {
   const aHasMore = hasMore(a, b);
   const bHasMore = hasMore(b, a);
@@ -65,6 +78,17 @@ export function compareVersions(a: VersionVector, b: VersionVector): VersionOrde
 /**
  * The least version that includes both. Of more replicas than others read, the least edits are forgotten: it is in
  * conflict with a version that includes them then, which costs a copy and loses nothing.
+ *
+ * @example
+ * ```ts
+ * import { compareVersions, mergeVersions } from "@kith/kith/sync";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [anns, bobs] = [new Map([["ann", 2]]), new Map([["ann", 1], ["bob", 2]])];
+ * const both = mergeVersions(anns, bobs);
+ * assertEquals(both, new Map([["ann", 2], ["bob", 2]]));
+ * assertEquals([compareVersions(both, anns), compareVersions(both, bobs)], ["after", "after"]);
+ * ```
  */
 export function mergeVersions(a: VersionVector, b: VersionVector): VersionVector {
   const merged = new Map(a);

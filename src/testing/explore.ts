@@ -56,7 +56,26 @@ export interface ExploredRun {
   readonly totals: SimTotals;
 }
 
-/** A scenario that failed; `cause` is what it threw, and the text ends with the JSON for {@linkcode replay}. */
+/**
+ * A scenario that failed; `cause` is what it threw, and the text ends with the JSON for {@linkcode replay}.
+ *
+ * @example
+ * ```ts
+ * import { explore, ScenarioError, type Simulation } from "@kith/kith/testing";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * function bobLives(simulation: Simulation): void {
+ *   simulation.spawn("bob", () => ({ receive: () => {} }));
+ *   simulation.run(100);
+ *   if (!simulation.running.includes("bob")) throw new Error("bob is dead");
+ * }
+ * const pause = { atMs: 10, kind: "pause", node: "bob", ms: 5 } as const;
+ * const kill = { atMs: 20, kind: "kill", node: "bob" } as const;
+ * const run = () => explore({ seeds: [7], schedule: () => [pause, kill], scenario: bobLives });
+ * const error = assertThrows(run, ScenarioError, "bob is dead");
+ * assertEquals(error.schedule, { seed: 7, faults: [kill] }); // the pause has nothing to do with it
+ * ```
+ */
 export class ScenarioError extends Error {
   /** The run that failed, shortened as far as there were reruns for. */
   readonly schedule: Schedule;
@@ -72,6 +91,27 @@ export class ScenarioError extends Error {
 
 /**
  * Runs a scenario for each seed.
+ *
+ * @example
+ * ```ts
+ * import { explore, type SimHost } from "@kith/kith/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const runs = explore({
+ *   seeds: [1, 2, 3],
+ *   simulation: { link: { delayMs: 10 } },
+ *   schedule: (seed) => [{ atMs: 5, kind: "pause", node: "bob", ms: 10 * seed }],
+ *   scenario: (simulation) => {
+ *     let heard = 0;
+ *     const node = (host: SimHost) => ({ host, receive: () => void heard++ });
+ *     const { host: bob } = simulation.spawn("bob", node);
+ *     simulation.spawn("alice", node).host.send(Uint8Array.of(42), bob.address);
+ *     simulation.run(100);
+ *     assertEquals(heard, 1); // who was paused misses nothing
+ *   },
+ * });
+ * assertEquals(runs.map(({ seed }) => seed), [1, 2, 3]);
+ * ```
  *
  * @returns the runs, in the order of the seeds.
  * @throws {ScenarioError} at the first seed that fails, with the shortened faults.
@@ -90,6 +130,20 @@ export function explore(options: ExploreOptions): ExploredRun[] {
 
 /**
  * Runs a scenario once, with the seed and the faults that an error of {@linkcode explore} has named.
+ *
+ * @example
+ * ```ts
+ * import { replay, ScenarioError, type Simulation } from "@kith/kith/testing";
+ * import { assertThrows } from "@std/assert";
+ *
+ * function bobLives(simulation: Simulation): void {
+ *   simulation.spawn("bob", () => ({ receive: () => {} }));
+ *   simulation.run(100);
+ *   if (!simulation.running.includes("bob")) throw new Error("bob is dead");
+ * }
+ * const schedule = JSON.parse('{"seed":7,"faults":[{"atMs":20,"kind":"kill","node":"bob"}]}');
+ * assertThrows(() => replay(schedule, { scenario: bobLives }), ScenarioError, "bob is dead");
+ * ```
  *
  * @throws {ScenarioError} when it fails (again).
  */

@@ -4,7 +4,26 @@
  * @module
  */
 
-/** Something a node threw, with what is needed to see it again; `cause` is what it threw. */
+/**
+ * Something a node threw, with what is needed to see it again; `cause` is what it threw.
+ *
+ * @example
+ * ```ts
+ * import { Simulation, SimulationError } from "@kith/kith/testing";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * using simulation = new Simulation({ seed: 7 });
+ * const fail = () => {
+ *   throw new Error("lost count");
+ * };
+ * simulation.spawn("bob", ({ clock }) => {
+ *   clock.after(20, fail);
+ *   return { receive: () => {} };
+ * });
+ * const { node, atMs } = assertThrows(() => simulation.run(100), SimulationError, "lost count");
+ * assertEquals([node, atMs], ["bob", 20]);
+ * ```
+ */
 export class SimulationError extends Error {
   /** The seed of the simulation. */
   readonly seed: number;

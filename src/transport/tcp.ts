@@ -51,6 +51,23 @@ export function listenTcp(options: ListenOptions = {}): Promise<Listener> {
 /**
  * Connects over TCP; a host name's addresses are tried one after another until one answers.
  *
+ * @example
+ * ```ts
+ * import { connectTcp, listenTcp } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const listener = await listenTcp({ hostname: "127.0.0.1" });
+ * const client = await connectTcp(listener.address);
+ * const server = await listener.accept();
+ * await server?.write(new TextEncoder().encode("hi"));
+ * await server?.closeWrite();
+ * const into = new Uint8Array(16);
+ * assertEquals([await client.read(into), await client.read(into)], [2, null]);
+ * client.close();
+ * server?.close();
+ * listener.close();
+ * ```
+ *
  * @throws {TransportError} when nobody answers there.
  * @throws {UnsupportedError} when the program may not connect there.
  * @throws {RangeError} for a port that is none.

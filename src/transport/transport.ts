@@ -191,12 +191,33 @@ export interface Transport {
   datagram(options?: DatagramOptions): Promise<DatagramSocket>;
 }
 
-/** Whether a host means every address of this machine. */
+/**
+ * Whether a host means every address of this machine.
+ *
+ * @example
+ * ```ts
+ * import { isWildcard } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(["0.0.0.0", "::", "127.0.0.1"].map(isWildcard), [true, true, false]);
+ * ```
+ */
 export function isWildcard(hostname: string): boolean {
   return hostname === "0.0.0.0" || hostname === "::";
 }
 
-/** `host:port`, with brackets around an IPv6 host. */
+/**
+ * `host:port`, with brackets around an IPv6 host.
+ *
+ * @example
+ * ```ts
+ * import { formatAddress } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(formatAddress({ hostname: "192.0.2.7", port: 3485 }), "192.0.2.7:3485");
+ * assertEquals(formatAddress({ hostname: "fd00::7", port: 3485 }), "[fd00::7]:3485");
+ * ```
+ */
 export function formatAddress(address: Address): string {
   const { hostname, port } = address;
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;

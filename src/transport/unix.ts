@@ -58,6 +58,21 @@ export function listenUnix(path: string, options: ListenUnixOptions = {}): Liste
 /**
  * Connects to a unix socket.
  *
+ * @example
+ * ```ts
+ * import { connectUnix, listenUnix } from "@kith/kith/transport";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const folder = await Deno.makeTempDir();
+ * const listener = listenUnix(`${folder}/sock`);
+ * const client = await connectUnix(`${folder}/sock`);
+ * assertEquals(client.remote, { hostname: `unix:${folder}/sock`, port: 0 });
+ * client.close();
+ * listener.close();
+ * await assertRejects(() => connectUnix(`${folder}/sock`), Error, "Cannot connect");
+ * await Deno.remove(folder, { recursive: true });
+ * ```
+ *
  * @throws {TransportError} when nobody listens there.
  * @throws {UnsupportedError} when the program may not connect there.
  */

@@ -36,6 +36,25 @@ export interface UpgradedWebSocket {
 /**
  * Connects a WebSocket.
  *
+ * @example
+ * ```ts
+ * import { connectWebSocket, serveHttp, upgradeWebSocket } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = await serveHttp((request, remote) => {
+ *   const { socket, response } = upgradeWebSocket(request, remote);
+ *   socket.receive().then((text) => socket.send(`you said ${text}`)).catch(() => {}); // gone
+ *   return response;
+ * }, { hostname: "127.0.0.1" });
+ *
+ * const socket = await connectWebSocket(`ws://127.0.0.1:${server.address.port}`);
+ * await socket.send("hello");
+ * assertEquals(await socket.receive(), "you said hello");
+ * socket.close();
+ * await socket.closed;
+ * await server.close();
+ * ```
+ *
  * @throws {TransportError} when nobody answers there, or not as a WebSocket.
  * @throws {UnsupportedError} when the program may not connect there.
  * @throws {TypeError} when `url` is no WebSocket URL, or one of `caCerts` is no certificate.

@@ -131,6 +131,17 @@ export function encodeDatagram(
 /**
  * Takes a packet apart; the payload is a view of it.
  *
+ * @example
+ * ```ts
+ * import { decodeDatagram } from "@kith/kith/wire";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const packet = new Uint8Array([0x12, 0, 0, 0, 2, 7, 8, 9]); // a byte more than it says
+ * assertThrows(() => decodeDatagram(packet, { code: true, exact: true }), Error, "length 2");
+ * const { payload } = decodeDatagram(packet, { code: true, exact: false });
+ * assertEquals(payload, new Uint8Array([7, 8]));
+ * ```
+ *
  * @throws {InvalidPacketError} `bad-frame` when the packet ends inside its header or, with `exact`, is not as long as it
  * says; `too-large` when no UDP socket can have received it.
  */

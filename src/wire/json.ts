@@ -72,6 +72,15 @@ export function pythonJson(value: unknown): string {
 /**
  * Encodes a value as JSON text, and refuses what JSON has no form for instead of dropping or changing it.
  *
+ * @example
+ * ```ts
+ * import { encodeJson } from "@kith/kith/wire";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * assertEquals(encodeJson({ name: "bob", ports: [80, 443n] }), '{"name":"bob","ports":[80,443]}');
+ * assertThrows(() => encodeJson({ ports: [80, undefined] }), TypeError, "undefined at $.ports[1]");
+ * ```
+ *
  * @throws {TypeError} for `undefined`, functions, symbols, `NaN`, infinities and class instances; the text says where.
  * @throws {RangeError} for nesting deeper than {@linkcode MAX_JSON_DEPTH}, which a cycle is too.
  */
@@ -84,6 +93,16 @@ export function encodeJson(value: unknown, options: EncodeJsonOptions = {}): str
  * Decodes JSON from outside: the size is checked first, then UTF-8, then the nesting, then the syntax.
  *
  * A key `__proto__` becomes an ordinary property.
+ *
+ * @example
+ * ```ts
+ * import { decodeJson } from "@kith/kith/wire";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const bytes = new TextEncoder().encode('{"name":"bob"}');
+ * assertEquals(decodeJson(bytes), { name: "bob" });
+ * assertThrows(() => decodeJson(bytes, { maxBytes: 10 }), Error, "maxBytes 10");
+ * ```
  *
  * @throws {InvalidPacketError} `too-large` naming the limit (size or nesting), `bad-message` for anything else.
  */

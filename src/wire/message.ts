@@ -95,6 +95,16 @@ const shared = new Decoder();
 /**
  * Writes a native message into an encoder: the hot path.
  *
+ * @example
+ * ```ts
+ * import { decodeWireData, Encoder, writeMessage } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const encoder = new Encoder();
+ * writeMessage(encoder, "greet", 7, { name: "bob" });
+ * assertEquals(decodeWireData(encoder.take()).body, { name: "bob" });
+ * ```
+ *
  * @param msgId Unsigned integer; 0 where no reply is wanted.
  */
 export function writeMessage(
@@ -115,6 +125,17 @@ export function writeMessage(
 
 /**
  * Reads the native message that a decoder stands on: the hot path.
+ *
+ * @example
+ * ```ts
+ * import { Decoder, encodeWireData, readMessage, wireData } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const decoder = new Decoder();
+ * decoder.reset(encodeWireData(wireData("greet", { name: "bob" }, { msgId: 7 })));
+ * const { header, msgId, body } = readMessage(decoder);
+ * assertEquals({ header, msgId, body }, { header: "greet", msgId: 7, body: { name: "bob" } });
+ * ```
  *
  * @param borrows Decides by the header whether the body's byte arrays are views; else the decoder's option does.
  * @throws {InvalidPacketError} `bad-message`, `bad-version` or `too-large`, naming the element and the offset.
@@ -171,6 +192,17 @@ export function encodeWireData(
  * In the dialect `peerconnect` bytes after the message are ignored and header, ids and version may be of any type, all
  * as the original does.
  *
+ * @example
+ * ```ts
+ * import { decodeWireData, encodeWireData, wireData } from "@kith/kith/wire";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const options = { dialect: "peerconnect" } as const;
+ * const bytes = encodeWireData(wireData("greet", {}, { msgId: "7", ...options }), options);
+ * assertEquals(decodeWireData(bytes, options).msgId, "7");
+ * assertThrows(() => decodeWireData(bytes), Error, "a native id is an unsigned integer");
+ * ```
+ *
  * @throws {InvalidPacketError} `bad-message`, `bad-version` or `too-large`, naming the element and the offset.
  */
 export function decodeWireData(
@@ -190,7 +222,19 @@ export function decodeWireData(bytes: Uint8Array, options: MessageOptions = {}):
   return message;
 }
 
-/** A message with the version its dialect writes. */
+/**
+ * A message with the version its dialect writes.
+ *
+ * @example
+ * ```ts
+ * import { wireData } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ping = { header: "ping", version: 1, body: {}, peerId: null };
+ * assertEquals(wireData("ping"), { ...ping, msgId: 0 });
+ * assertEquals(wireData("ping", {}, { dialect: "peerconnect" }), { ...ping, msgId: null });
+ * ```
+ */
 export function wireData(
   header: string | Uint8Array,
   body: MessageBody = {},
@@ -203,6 +247,15 @@ export function wireData(
 
 /**
  * Reads header and id of a message and leaves the body alone, which may be large or not for us.
+ *
+ * @example
+ * ```ts
+ * import { encodeWireData, peekHeader, wireData } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const bytes = encodeWireData(wireData("greet", { name: "bob" }, { msgId: 7 }));
+ * assertEquals(peekHeader(bytes), { header: "greet", msgId: 7 });
+ * ```
  *
  * @throws {InvalidPacketError} `bad-message` when the bytes do not begin as a message does.
  */

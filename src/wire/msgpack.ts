@@ -59,6 +59,16 @@ export function encode(value: unknown, options: EncodeOptions = {}): Uint8Array<
 /**
  * Decodes one MessagePack value; `bin` values are copies unless `borrow` is set.
  *
+ * @example
+ * ```ts
+ * import { decode } from "@kith/kith/wire";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const bytes = new Uint8Array([0x81, 0xa1, 0x61, 0x01, 0xc0]); // {"a": 1}, and a nil behind it
+ * assertEquals(decode(bytes, { allowTrailing: true }), { a: 1 });
+ * assertThrows(() => decode(bytes), Error, "1 bytes after the value");
+ * ```
+ *
  * @throws {InvalidPacketError} `bad-message` or `too-large`, with `details.offset`.
  */
 export function decode(bytes: Uint8Array, options: DecodeOptions = DEFAULTS): unknown {

@@ -55,7 +55,18 @@ export class LateBytes {
   }
 }
 
-/** An application's own type: a number -128..127 and its bytes. Timestamps (-1) are `Date`s instead. */
+/**
+ * An application's own type: a number -128..127 and its bytes. Timestamps (-1) are `Date`s instead.
+ *
+ * @example
+ * ```ts
+ * import { decode, encode, Extension } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const point = new Extension(5, new Uint8Array([3, 4]));
+ * assertEquals(decode(encode({ point })), { point });
+ * ```
+ */
 export class Extension {
   /** The type. */
   readonly type: number;

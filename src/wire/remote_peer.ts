@@ -55,6 +55,17 @@ const DECIMAL_ID = /^[0-9]{1,49}$/;
 /**
  * The record of a peer, ready for MessagePack.
  *
+ * @example
+ * ```ts
+ * import { parseRemotePeer, PEER_STATUS, remotePeerToRecord } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const where = { ip: "192.0.2.11", tcpPort: 3485, udpPort: 3486 };
+ * const bob = { id: new Uint8Array(20), username: "bob", ...where, status: PEER_STATUS.online };
+ * assertEquals(remotePeerToRecord(bob), [bob.id, "bob", "192.0.2.11", 3485, 3486, 1]);
+ * assertEquals(parseRemotePeer(remotePeerToRecord(bob)), bob);
+ * ```
+ *
  * @throws {RangeError} when the id is not 20 bytes.
  */
 export function remotePeerToRecord(peer: RemotePeer): unknown[] {
@@ -98,6 +109,15 @@ export function parseRemotePeer(value: unknown, options: ParseRemotePeerOptions 
 /**
  * A peer id as kith writes it: 40 lower-case hex digits.
  *
+ * @example
+ * ```ts
+ * import { idToHex } from "@kith/kith/wire";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * assertEquals(idToHex(new Uint8Array(20).fill(7)), "07".repeat(20));
+ * assertThrows(() => idToHex(new Uint8Array(32)), RangeError, "current length is 32");
+ * ```
+ *
  * @throws {RangeError} when the id is not 20 bytes.
  */
 export function idToHex(id: Uint8Array): string {
@@ -107,6 +127,15 @@ export function idToHex(id: Uint8Array): string {
 
 /**
  * Reads an id of 40 hex digits, of either case.
+ *
+ * @example
+ * ```ts
+ * import { idFromHex } from "@kith/kith/wire";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * assertEquals(idFromHex("0A".repeat(20)), new Uint8Array(20).fill(10));
+ * assertThrows(() => idFromHex("bob"), Error, '"bob" is not 40 hex digits');
+ * ```
  *
  * @throws {InvalidPacketError} `bad-message` when the text is anything else.
  */
@@ -137,6 +166,15 @@ export function idToDecimal(id: Uint8Array): string {
 /**
  * Reads an id written in decimal: up to 49 digits, below 2^160.
  *
+ * @example
+ * ```ts
+ * import { idFromDecimal, idToHex } from "@kith/kith/wire";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * assertEquals(idToHex(idFromDecimal("255")), "ff".padStart(40, "0"));
+ * assertThrows(() => idFromDecimal(String(2n ** 160n)), Error, "below 2^160");
+ * ```
+ *
  * @throws {InvalidPacketError} `bad-message` when the text is anything else.
  */
 export function idFromDecimal(text: string): Uint8Array<ArrayBuffer> {
@@ -152,6 +190,17 @@ export function idFromDecimal(text: string): Uint8Array<ArrayBuffer> {
  *
  * Text of 40 hex digits is hex, all other text decimal. So a decimal id of exactly 40 digits would be misread; one in
  * 10^8 is. Where the other side is known to write decimal, call {@linkcode idFromDecimal} instead.
+ *
+ * @example
+ * ```ts
+ * import { idToHex, parsePeerId } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const hex = "522b276a356bdf39013dfabea2cd43e141ecc9e8";
+ * const decimal = "469099608771183077085495238363724627294301243880";
+ * const read = [hex, decimal, Uint8Array.fromHex(hex)].map((form) => idToHex(parsePeerId(form)));
+ * assertEquals(read, [hex, hex, hex]);
+ * ```
  *
  * @throws {InvalidPacketError} `bad-message` when it is none of them.
  */

@@ -124,6 +124,16 @@ export function encodeTextHeader(
 /**
  * Decodes a header, padded or not, in the program's spelling or the seed's.
  *
+ * @example
+ * ```ts
+ * import { decodeTextHeader } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const bytes = new TextEncoder().encode("PING 192.168.0.2:51515"); // the seed's spelling
+ * assertEquals(decodeTextHeader(bytes).type, "PING");
+ * assertEquals(decodeTextHeader(bytes, { expectAnswer: true }).type, "PONG");
+ * ```
+ *
  * @throws {InvalidPacketError} `too-large` beyond 128 bytes; `bad-message` for an unknown type, a field that is not
  * `name=value` or comes twice, text after the padding, control characters and what is not UTF-8.
  */
@@ -178,6 +188,15 @@ export function helloHeader(hello: TextHello): Uint8Array<ArrayBuffer> {
  * `strict=False` is read as it is meant; the program itself takes any text for true. The seed's HELLO has no `strict`:
  * that is read as strict.
  *
+ * @example
+ * ```ts
+ * import { decodeTextHeader, parseHello } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const bytes = new TextEncoder().encode("HELLO|peer_name=127.0.0.1:51515&data_type=json");
+ * assertEquals(parseHello(decodeTextHeader(bytes)).strict, true);
+ * ```
+ *
  * @throws {InvalidPacketError} `bad-message` naming the field that is missing or wrong (`details.field`).
  */
 export function parseHello(header: TextHeader): TextHello {
@@ -193,6 +212,15 @@ export function parseHello(header: TextHeader): TextHello {
 
 /**
  * The header that goes before data.
+ *
+ * @example
+ * ```ts
+ * import { dataHeader } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const text = new TextDecoder().decode(dataHeader({ dataSize: 2048, dataType: "json" }));
+ * assertEquals(text, "DATA|data_size=2048&data_type=json".padEnd(128, "|"));
+ * ```
  *
  * @throws {RangeError} when the size is not a non-negative safe integer.
  */
@@ -210,6 +238,16 @@ export function dataHeader(data: TextData): Uint8Array<ArrayBuffer> {
 /**
  * Reads a DATA header. Blanks around the size are let through, as the program does; a sign is not: a negative size
  * would be believed there.
+ *
+ * @example
+ * ```ts
+ * import { dataHeader, decodeTextHeader, parseData } from "@kith/kith/wire";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const header = decodeTextHeader(dataHeader({ dataSize: 2048, dataType: "json" }));
+ * assertEquals(parseData(header, 4096).dataSize, 2048);
+ * assertThrows(() => parseData(header, 1024), Error, "exceeds maxDataBytes 1024");
+ * ```
  *
  * @param maxDataBytes What the caller is ready to receive.
  * @throws {InvalidPacketError} `too-large` naming `maxDataBytes`, `bad-message` naming the field that is missing or
@@ -230,13 +268,33 @@ export function parseData(header: TextHeader, maxDataBytes: number): TextData {
   return { dataSize, dataType: readDataType(header) };
 }
 
-/** The header that asks who is there, with the address to answer to; without one it says "still here" on TCP. */
+/**
+ * The header that asks who is there, with the address to answer to; without one it says "still here" on TCP.
+ *
+ * @example
+ * ```ts
+ * import { pingHeader } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const text = new TextDecoder().decode(pingHeader("192.168.0.2:1024"));
+ * assertEquals(text, "PING|pinger=192.168.0.2:1024".padEnd(128, "|"));
+ * ```
+ */
 export function pingHeader(pinger?: string): Uint8Array<ArrayBuffer> {
   return encodeTextHeader({ type: "PING", fields: pinger === undefined ? {} : { pinger } });
 }
 
 /**
  * Reads a PING: the `host:port` to answer to, or `undefined` for the bare one of an idle connection.
+ *
+ * @example
+ * ```ts
+ * import { decodeTextHeader, parsePing, pingHeader } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(parsePing(decodeTextHeader(pingHeader("127.0.0.1:1024"))), "127.0.0.1:1024");
+ * assertEquals(parsePing(decodeTextHeader(pingHeader())), undefined);
+ * ```
  *
  * @throws {InvalidPacketError} `bad-message` when it is not a PING or its address is none.
  */
@@ -245,13 +303,32 @@ export function parsePing(header: TextHeader): string | undefined {
   return header.fields.pinger === undefined ? undefined : readAddress(header, "pinger");
 }
 
-/** The answer to a PING, with the `host:port` of our listener. */
+/**
+ * The answer to a PING, with the `host:port` of our listener.
+ *
+ * @example
+ * ```ts
+ * import { pongHeader } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const text = new TextDecoder().decode(pongHeader("192.168.0.3:62626"));
+ * assertEquals(text, "PONG|ponger=192.168.0.3:62626".padEnd(128, "|"));
+ * ```
+ */
 export function pongHeader(ponger: string): Uint8Array<ArrayBuffer> {
   return encodeTextHeader({ type: "PONG", fields: { ponger } });
 }
 
 /**
  * Reads a PONG: the `host:port` of the other side's listener.
+ *
+ * @example
+ * ```ts
+ * import { decodeTextHeader, parsePong, pongHeader } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(parsePong(decodeTextHeader(pongHeader("127.0.0.1:62626"))), "127.0.0.1:62626");
+ * ```
  *
  * @throws {InvalidPacketError} `bad-message` when it is not a PONG or has no address.
  */

@@ -57,6 +57,18 @@ const TYPE_READ: ReadonlyMap<unknown, DataWeaverType> = new Map<unknown, DataWea
 /**
  * Encodes a message as JSON text.
  *
+ * @example
+ * ```ts
+ * import { encodeWeaver } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const about = { header: "0x", content: "hi", peerId: "2", msgId: null };
+ * assertEquals(
+ *   encodeWeaver({ ...about, type: "signal" }, { style: "peerconnect" }),
+ *   '{"header": "0x", "content": "hi", "peerId": "2", "msgId": null, "type": 1}',
+ * );
+ * ```
+ *
  * @throws {TypeError | RangeError} when JSON cannot carry the content.
  */
 export function encodeWeaver(message: DataWeaver, options: EncodeWeaverOptions = {}): string {

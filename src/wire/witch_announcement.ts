@@ -181,6 +181,18 @@ export function encodeWitchAnnouncement(
 /**
  * Decodes an announcement; fields that no form has are ignored.
  *
+ * @example
+ * ```ts
+ * import { decodeWitchAnnouncement } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const packet = new TextEncoder().encode(
+ *   '{"type": "node_discovery", "node_id": "w", "hash": "1608ea132b3bebbb", "port": 8080}',
+ * );
+ * const heard = decodeWitchAnnouncement(packet);
+ * assertEquals(heard.kind === "node" && heard.port, 8080); // without a hash it is a presence
+ * ```
+ *
  * @throws {InvalidPacketError} `too-large` beyond {@linkcode MAX_WITCH_ANNOUNCEMENT_BYTES}; `bad-message` for what is
  * not JSON and naming the field that is missing or wrong (`details.field`, such as `ledger.nodes[0].port`).
  */

@@ -72,6 +72,7 @@ Deno.test("access: a call of another dialect reaches no private endpoint", async
   server.register("known", () => "known", { access: "private" });
   server.register("open", () => "open");
   assert(!server.isPublic("known") && server.isPublic("open"));
+  assert(server.isPublic("nobody has this"), "without a handler it is as handlers are");
   const address = { hostname: "192.0.2.1", port: 1 };
   assertEquals(await server.call("open", null, { address }), "open");
   await assertRejects(() => server.call("known", null, { address }), Error, "prove who they are");

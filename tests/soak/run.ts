@@ -309,6 +309,16 @@ function show(): void {
     console.log(`memory ${trendText(memory, "MB", isTold)}`);
     console.log(`open handles ${trendText(handles, "", isTold)}`);
   }
+  // One that has just begun has the same state as the others: what these have beyond it is not given back.
+  const ages = members.flatMap(({ usage: [first, ...more] }) => {
+    const last = more.at(-1);
+    return first === undefined || last === undefined ? [] : [{
+      seconds: (last.atMs - first.atMs) / 1_000,
+      megabytes: last.residentBytes / 1e6,
+    }];
+  }).toSorted((a, b) => b.seconds - a.seconds);
+  const shown = ages.map((one) => `${Math.round(one.megabytes)} MB (${Math.round(one.seconds)} s)`);
+  console.log(`memory of each at the end, by time since its start: ${shown.join(", ")}`);
   for (const loss of tally.losses.slice(0, 20)) console.log(`lost: ${loss}`);
   if (tally.losses.length > 0) console.log(`what is left is in ${dir}`);
   console.log(tally.losses.length === 0 ? "nothing was lost" : `${tally.losses.length} lost`);

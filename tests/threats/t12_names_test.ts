@@ -112,7 +112,7 @@ Deno.test("T12 an id is nobody's name: who is called by its beginning is not mea
 Deno.test("T12 a name is the first one's who was reached by it, also at an address that was given", async () => {
   await using street = await Street.open();
   const alice = await street.peer({ clientOnly: true });
-  const bob = await street.peer({ name: "bob" });
+  const bob = await street.peer({ name: "bob", identity: Identity.generate() });
   const told: unknown[] = [];
   bob.handle("secret", ({ text }) => told.push(text));
   await tell(alice, "bob", [bob]);
