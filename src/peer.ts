@@ -547,6 +547,7 @@ export class Peer implements AsyncDisposable {
    * const hub = await copy.join(`ws://127.0.0.1:${bob.httpAddress?.port}`);
    * await hub.sync();
    * assertEquals(await Deno.readTextFile(`${dir}/copy/cat.txt`), "meow");
+   * await Deno.remove(dir, { recursive: true });
    * ```
    *
    * @param dir The folder; its index is kept in the peer's home.
