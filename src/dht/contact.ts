@@ -21,7 +21,21 @@ export interface Contact {
   readonly name: string | null;
 }
 
-/** A contact. @param more Defaults: no connections, no label. */
+/**
+ * A contact.
+ *
+ * @example
+ * ```ts
+ * import { contactOf } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const id = new Uint8Array(20).fill(0xab);
+ * const contact = contactOf(id, { hostname: "192.0.2.7", port: 3486 });
+ * assertEquals([contact.key, contact.tcpPort], ["ab".repeat(20), 0]);
+ * ```
+ *
+ * @param more Defaults: no connections, no label.
+ */
 export function contactOf(
   id: NodeId,
   address: Address,

@@ -57,13 +57,12 @@ const KEY = /^[0-9a-fA-F]{40}$/;
  *
  * const options = { hostname: "127.0.0.1", port: 0, announce: false };
  * await using bob = await Peer.open(options);
- * await bob.dht.join();
+ * await using alice = await Peer.open(options);
+ * const nodesAt = ({ udpAddress }: Peer) => udpAddress === undefined ? [] : [udpAddress];
+ * await alice.dht.join({ nodes: nodesAt(bob) }); // without them it looks around
+ * await bob.dht.join({ nodes: nodesAt(alice) });
  *
- * const seeds = bob.address === undefined ? [] : [bob.address];
- * await using alice = await Peer.open({ ...options, seeds });
- * await alice.dht.join();
  * await alice.dht.put("greeting", "hello");
- *
  * const found = await bob.dht.get("greeting");
  * assertEquals([found?.value, found?.author], ["hello", alice.peerId]);
  * ```

@@ -66,7 +66,26 @@ export interface NodeLookupOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A node; see the module. */
+/**
+ * A node; see the module.
+ *
+ * @example
+ * ```ts
+ * import { ManualClock, Metrics, silentLogger as log } from "@kith/kith";
+ * import { contactOf, DhtNode, type DhtWire, MemoryStorage } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * // One other node, which knows nobody.
+ * const bob = contactOf(new Uint8Array(20).fill(7), { hostname: "192.0.2.7", port: 3486 });
+ * const answer = { nodes: [], records: [] };
+ * const wire: DhtWire = { ask: () => Promise.resolve(answer), meet: () => Promise.resolve(bob) };
+ * const parts = { wire, storage: new MemoryStorage(), clock: new ManualClock(), log };
+ * const self = new Uint8Array(20);
+ * await using node = new DhtNode({ ...parts, self, metrics: new Metrics() });
+ * assertEquals(await node.join([bob.address]), 1);
+ * assertEquals(await node.closest(self), [bob]);
+ * ```
+ */
 export class DhtNode implements AsyncDisposable {
   /** Its id. */
   readonly self: NodeId;

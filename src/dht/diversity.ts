@@ -80,6 +80,16 @@ export class Diversity {
  * The public network that an address is counted with: /24 of IPv4; /48 of IPv6, which is what one customer gets
  * (RFC 6177).
  *
+ * @example
+ * ```ts
+ * import { publicNetworkOf } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(publicNetworkOf("192.0.2.7"), "192.0.2.0/24");
+ * assertEquals(publicNetworkOf("2001:db8:0:1::7"), publicNetworkOf("2001:db8:0:2::8"));
+ * assertEquals(publicNetworkOf("192.168.1.7"), undefined); // a neighbour
+ * ```
+ *
  * @returns its name; `undefined` for what is no address, as in networks in memory, and for private networks, where all are
  * neighbours: loopback, link-local, RFC 1918, RFC 4193, and what providers and overlays share (RFC 6598).
  */

@@ -60,7 +60,25 @@ export interface PutOptions {
 /** What became of a record: nothing was there; an older one was; this one was, and is kept for longer now. */
 export type PutResult = "added" | "updated" | "refreshed";
 
-/** Keeps records in a storage, within quotas. It is the only one that changes items of that storage. */
+/**
+ * Keeps records in a storage, within quotas. It is the only one that changes items of that storage.
+ *
+ * @example
+ * ```ts
+ * import { immutableRecord, Keeper, MemoryStorage } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * let nowMs = 0;
+ * const keeper = new Keeper(new MemoryStorage(), { wallMs: () => nowMs, random: Math.random });
+ * const record = immutableRecord(new Uint8Array([7]));
+ * const options = { source: "192.0.2.7", subnet: "192.0.2.0/24", ttlS: 60 };
+ * assertEquals(keeper.put(record, options), "added");
+ * assertEquals(keeper.put(record, options), "refreshed");
+ * assertEquals(keeper.get(record.key), [record]);
+ * nowMs = 60_000;
+ * assertEquals([keeper.get(record.key), keeper.expire()], [[], 1]);
+ * ```
+ */
 export class Keeper {
   readonly #storage: DhtStorage;
   readonly #clock: Pick<Clock, "wallMs" | "random">;

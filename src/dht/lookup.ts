@@ -44,6 +44,26 @@ export interface LookupOptions extends LookupPlanOptions {
  *
  * What others name is bounded: of an answer k nodes, of a network two, of nodes 8 k on each path.
  *
+ * @example
+ * ```ts
+ * import { ManualClock } from "@kith/kith";
+ * import { contactOf, lookup, type LookupOptions } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * // Each of four nodes knows the one that is next nearer.
+ * const target = new Uint8Array(20);
+ * const address = { hostname: "10.0.0.1", port: 3486 };
+ * const nodes = [8, 4, 2, 1].map((far) => contactOf(target.with(19, far), address));
+ * const ask: LookupOptions["ask"] = ({ key }) => {
+ *   const next = nodes.findIndex((node) => node.key === key) + 1;
+ *   return Promise.resolve({ nodes: nodes.slice(next, next + 1), records: [] });
+ * };
+ * const seeds = nodes.slice(0, 1);
+ * const events = await Array.fromAsync(lookup(target, { ask, seeds, clock: new ManualClock() }));
+ * const done = events.find((event) => event.type === "done");
+ * assertEquals([done?.closest, done?.hops], [nodes.toReversed(), 4]);
+ * ```
+ *
  * @returns what happens, each thing as soon as it does. To end it while it waits abort the signal.
  * @throws {RangeError} at once, when a count is not a whole number of 1 or more, or the patience not above 0.
  * @throws the signal's reason; what `ask` rejects with when that is no {@linkcode PeerError}, for it is our own fault.

@@ -16,12 +16,36 @@ export const ID_BYTES = 20;
 /** Bits of an id. */
 export const ID_BITS = 160;
 
-/** An id as maps are keyed by it: 40 lower-case hexadecimal digits. */
+/**
+ * An id as maps are keyed by it: 40 lower-case hexadecimal digits.
+ *
+ * @example
+ * ```ts
+ * import { toKey } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const contacts = new Map([[toKey(new Uint8Array(20).fill(0xab)), "bob"]]);
+ * assertEquals(contacts.get("ab".repeat(20)), "bob");
+ * ```
+ */
 export function toKey(id: NodeId): string {
   return id.toHex();
 }
 
-/** The id that has a key. @throws {TypeError} for what is not 40 hexadecimal digits. */
+/**
+ * The id that has a key.
+ *
+ * @example
+ * ```ts
+ * import { fromKey } from "@kith/kith/dht";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * assertEquals(fromKey("ab".repeat(20)), new Uint8Array(20).fill(0xab));
+ * assertThrows(() => fromKey("bob"), TypeError, "40 hexadecimal digits");
+ * ```
+ *
+ * @throws {TypeError} for what is not 40 hexadecimal digits.
+ */
 export function fromKey(key: string): NodeId {
   if (/^[0-9A-Fa-f]{40}$/.test(key)) return Uint8Array.fromHex(key);
   throw new TypeError("Key must be 40 hexadecimal digits");
@@ -32,7 +56,20 @@ export function isSameId(a: NodeId, b: NodeId): boolean {
   return compareDistance(a, a, b) === 0;
 }
 
-/** Which of two ids is nearer to a third: negative when `a` is, positive when `b` is, 0 when they are the same. */
+/**
+ * Which of two ids is nearer to a third: negative when `a` is, positive when `b` is, 0 when they are the same.
+ *
+ * @example
+ * ```ts
+ * import { compareDistance } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const idOf = (last: number) => new Uint8Array(20).with(19, last);
+ * const ids = [0b001, 0b010, 0b100].map(idOf);
+ * ids.sort((a, b) => compareDistance(idOf(0b110), a, b));
+ * assertEquals(ids, [0b100, 0b010, 0b001].map(idOf));
+ * ```
+ */
 export function compareDistance(target: NodeId, a: NodeId, b: NodeId): number {
   // The innermost loop of every search. The first byte that differs decides: the target's is not looked at before.
   for (let at = 0; at < ID_BYTES; at++) {
@@ -45,12 +82,35 @@ export function compareDistance(target: NodeId, a: NodeId, b: NodeId): number {
   return 0;
 }
 
-/** How far apart two ids are, as a number of 160 bits. For people and tests: comparing with it is slow. */
+/**
+ * How far apart two ids are, as a number of 160 bits. For people and tests: comparing with it is slow.
+ *
+ * @example
+ * ```ts
+ * import { distanceOf } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const idOf = (last: number) => new Uint8Array(20).with(19, last);
+ * assertEquals(distanceOf(idOf(0b110), idOf(0b101)), 0b011n);
+ * ```
+ */
 export function distanceOf(a: NodeId, b: NodeId): bigint {
   return BigInt(`0x${a.map((byte, at) => byte ^ (b[at] ?? 0)).toHex()}`);
 }
 
-/** How many bits two ids begin with in common: 0 to 160. */
+/**
+ * How many bits two ids begin with in common: 0 to 160.
+ *
+ * @example
+ * ```ts
+ * import { commonBits } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const zero = new Uint8Array(20);
+ * assertEquals(commonBits(zero, zero.with(1, 0b0001_0000)), 8 + 3);
+ * assertEquals(commonBits(zero, zero), 160);
+ * ```
+ */
 export function commonBits(a: NodeId, b: NodeId): number {
   for (let at = 0; at < ID_BYTES; at++) {
     const difference = (a[at] ?? 0) ^ (b[at] ?? 0);
@@ -86,6 +146,15 @@ export function randomIdUnder(id: NodeId, bits: number, random: () => number): N
 
 /**
  * An id that has exactly the first `bits` bits in common with another: one of those that are so far away from it.
+ *
+ * @example
+ * ```ts
+ * import { commonBits, randomIdIn } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const self = new Uint8Array(20);
+ * assertEquals(commonBits(self, randomIdIn(self, 12, Math.random)), 12);
+ * ```
  *
  * @param bits 0 to 159.
  * @param random Gives numbers in [0, 1).

@@ -42,6 +42,22 @@ export interface Placed {
  * Stores a record at the `replicas` nearest nodes: the nearest `confirms` of those that take it say so, the others get it
  * without a question. Where it may only take the place of a certain version all of them are asked.
  *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { place, plainKey, plainRecord } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const here = { hostname: "127.0.0.1", port: 0, announce: false };
+ * await using bob = await Peer.open({ ...here, dialects: ["kademlia"] });
+ * await using alice = await Peer.open({ ...here, dialects: ["kademlia"] });
+ * await alice.kademlia().join([{ hostname: "127.0.0.1", port: bob.udpAddress?.port ?? 0 }]);
+ *
+ * const record = plainRecord(plainKey("tea"), new Uint8Array([7]));
+ * const { holders } = await place(alice.kademlia().node, record, { ttlS: 60 });
+ * assertEquals(holders.map(({ key }) => key), [bob.peerId]);
+ * ```
+ *
  * @throws {NotFoundError} `no-peer` when there is nobody. @throws the refusal of the nearest when nobody took it.
  * @throws the signal's reason.
  */

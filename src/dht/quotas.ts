@@ -50,7 +50,21 @@ export const DEFAULT_QUOTAS: Readonly<Required<QuotaOptions>> = {
 
 const NOTHING: Usage = { records: 0, bytes: 0 };
 
-/** Counts what others brought; see the module. It is told of every record that comes and goes, and decides who may. */
+/**
+ * Counts what others brought; see the module. It is told of every record that comes and goes, and decides who may.
+ *
+ * @example
+ * ```ts
+ * import { Quotas } from "@kith/kith/dht";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const quotas = new Quotas({ maxRecordsPerSource: 2 });
+ * const host = { source: "192.0.2.7", subnet: "192.0.2.0/24" };
+ * quotas.count(host, { records: 2, bytes: 600 });
+ * assertEquals(quotas.usageOf(host), { records: 2, bytes: 600 });
+ * assertThrows(() => quotas.assertMayBring(host, 300), Error, "more than maxRecordsPerSource 2");
+ * ```
+ */
 export class Quotas {
   /** The limits that hold. */
   readonly limits: Readonly<Required<QuotaOptions>>;

@@ -98,7 +98,29 @@ function isBetter(record: DhtRecord, than: DhtRecord): boolean {
   return record.kind === "signed" && than.kind === "signed" && isNewer(record, than);
 }
 
-/** Reads what is kept under a key. @throws the signal's reason. */
+/**
+ * Reads what is kept under a key.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { digestOf, read } from "@kith/kith/dht";
+ * import { decode } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const here = { hostname: "127.0.0.1", port: 0, announce: false };
+ * await using bob = await Peer.open({ ...here, dialects: ["kademlia"] });
+ * await using alice = await Peer.open({ ...here, dialects: ["kademlia"] });
+ * await alice.kademlia().join([{ hostname: "127.0.0.1", port: bob.udpAddress?.port ?? 0 }]);
+ * await alice.kademlia().set("tea", "green");
+ *
+ * const found = await read(alice.kademlia().node, digestOf("tea"), { fresh: true });
+ * assertEquals(found.records.map(({ value }) => decode(value)), ["green"]);
+ * assertEquals(found.from?.key, bob.peerId);
+ * ```
+ *
+ * @throws the signal's reason.
+ */
 export async function read(
   node: DhtNode,
   key: NodeId,

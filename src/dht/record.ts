@@ -123,6 +123,17 @@ const PREFIXES = {
 /**
  * A record of a value that nobody can change. The value is not copied: leave it as it is.
  *
+ * @example
+ * ```ts
+ * import { decodeRecord, encodeRecord, immutableKey, immutableRecord } from "@kith/kith/dht";
+ * import { encode } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const value = encode("tea");
+ * const record = decodeRecord(encodeRecord(immutableRecord(value)), { nowS: 0 });
+ * assertEquals([record.value, record.key], [value, immutableKey(value)]);
+ * ```
+ *
  * @throws {RangeError} when the value is too long.
  */
 export function immutableRecord(value: Uint8Array): ImmutableRecord {
@@ -132,6 +143,19 @@ export function immutableRecord(value: Uint8Array): ImmutableRecord {
 
 /**
  * A record that its author signs here. The value is not copied: leave it as it is.
+ *
+ * @example
+ * ```ts
+ * import { Identity } from "@kith/kith";
+ * import { signedKey, signedRecord } from "@kith/kith/dht";
+ * import { encode } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ann = Identity.generate();
+ * const draft = { scope: "own", name: "tea", value: encode("green"), seq: 1 } as const;
+ * const record = signedRecord({ ...draft, expiresS: 2_000_000_000 }, ann);
+ * assertEquals(record.key, signedKey("own", "tea", ann.peerId));
+ * ```
  *
  * @throws {RangeError} when the value or the name is too long, and for numbers that are no whole ones of 0..2^53 - 1.
  * @throws {TypeError} when the name has control characters or half a surrogate pair.
@@ -158,6 +182,16 @@ export function signedRecord(
 /**
  * A record under a key of one's choice, which anybody can overwrite. The value is not copied: leave it as it is.
  *
+ * @example
+ * ```ts
+ * import { plainKey, plainRecord } from "@kith/kith/dht";
+ * import { encode } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const record = plainRecord(plainKey("tea"), encode("green"));
+ * assertEquals([record.key, record.slot], [plainKey("tea"), ""]);
+ * ```
+ *
  * @throws {RangeError} when the key has not 20 bytes or the value is too long.
  */
 export function plainRecord(key: NodeId, value: Uint8Array): PlainRecord {
@@ -166,13 +200,35 @@ export function plainRecord(key: NodeId, value: Uint8Array): PlainRecord {
   return { kind: "plain", key, slot: "", value };
 }
 
-/** Where an immutable value is kept. */
+/**
+ * Where an immutable value is kept.
+ *
+ * @example
+ * ```ts
+ * import { immutableKey, toKey } from "@kith/kith/dht";
+ * import { encode } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const key = immutableKey(encode("tea"));
+ * assertEquals(toKey(key), "7be974a53bac2f4c43f912723713014eee04a3c9");
+ * ```
+ */
 export function immutableKey(value: Uint8Array): NodeId {
   return keyOf("value", value);
 }
 
 /**
  * Where a signed record is kept.
+ *
+ * @example
+ * ```ts
+ * import { signedKey } from "@kith/kith/dht";
+ * import { assertEquals, assertNotEquals } from "@std/assert";
+ *
+ * const [ann, bob] = ["aa".repeat(20), "bb".repeat(20)] as const;
+ * assertNotEquals(signedKey("own", "tea", ann), signedKey("own", "tea", bob));
+ * assertEquals(signedKey("shared", "tea", ann), signedKey("shared", "tea", bob));
+ * ```
  *
  * @param author Its author's id, 40 hexadecimal digits; it only matters to the scope `own`.
  */
@@ -181,7 +237,17 @@ export function signedKey(scope: Scope, name: string, author: string): NodeId {
   return keyOf(scope, scope === "own" ? concat(Uint8Array.fromHex(author), text) : text);
 }
 
-/** Where a plain value of that name is kept, for those who agree to keep it there. */
+/**
+ * Where a plain value of that name is kept, for those who agree to keep it there.
+ *
+ * @example
+ * ```ts
+ * import { plainKey, toKey } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(toKey(plainKey("tea")), "d17c26b1cd3790c4ad298b9a7f8f40fcd5b59184");
+ * ```
+ */
 export function plainKey(name: string): NodeId {
   return keyOf("plain", Buffer.from(name));
 }
@@ -194,6 +260,19 @@ export function signedBytes({ scope, name, seq, expiresS, value }: SignedDraft):
 /**
  * Whether a signed record takes the place of another of its author under its key: by its `seq`, where that is the same by
  * the greater value, then by the later end. So all who keep one of several end with the same, in whatever order they come.
+ *
+ * @example
+ * ```ts
+ * import { Identity } from "@kith/kith";
+ * import { isNewer, signedRecord } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ann = Identity.generate();
+ * const draft = { scope: "own", name: "tea", value: new Uint8Array([7]) } as const;
+ * const version = (seq: number) => signedRecord({ ...draft, seq, expiresS: 2_000_000_000 }, ann);
+ * assertEquals(isNewer(version(2), version(1)), true);
+ * assertEquals(isNewer(version(2), version(2)), false);
+ * ```
  */
 export function isNewer(record: SignedRecord, than: SignedRecord): boolean {
   if (record.seq !== than.seq) return record.seq > than.seq;

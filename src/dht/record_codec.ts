@@ -64,7 +64,19 @@ export interface DecodeRecordOptions extends AuthorOptions {
 // Decoding calls nobody back, so one is enough. A record is one array and nothing deeper.
 const decoder = new Decoder({ maxDepth: 1, maxElements: 8 });
 
-/** Writes a record: at most {@linkcode MAX_RECORD_BYTES}. */
+/**
+ * Writes a record: at most {@linkcode MAX_RECORD_BYTES}.
+ *
+ * @example
+ * ```ts
+ * import { encodeRecord, immutableRecord } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * // [ 0, value ] in MessagePack
+ * const bytes = encodeRecord(immutableRecord(new Uint8Array([7])));
+ * assertEquals(bytes, new Uint8Array([0x92, 0, 0xc4, 1, 7]));
+ * ```
+ */
 export function encodeRecord(record: DhtRecord): Uint8Array<ArrayBuffer> {
   switch (record.kind) {
     case "immutable":
@@ -82,6 +94,20 @@ export function encodeRecord(record: DhtRecord): Uint8Array<ArrayBuffer> {
 
 /**
  * Reads a record that somebody sent, and checks whatever about it can be checked, the signature last: that costs most.
+ *
+ * @example
+ * ```ts
+ * import { Identity } from "@kith/kith";
+ * import { decodeRecord, encodeRecord, signedRecord } from "@kith/kith/dht";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const nowS = 1_800_000_000;
+ * const draft = { scope: "shared", name: "tea", value: new Uint8Array([7]) } as const;
+ * const record = signedRecord({ ...draft, seq: 1, expiresS: nowS + 60 }, Identity.generate());
+ * assertEquals(decodeRecord(encodeRecord(record), { nowS }), record);
+ * const forged = encodeRecord({ ...record, seq: 2 });
+ * assertThrows(() => decodeRecord(forged, { nowS }), Error, "not by its author");
+ * ```
  *
  * @param bytes The record; what is returned is a copy.
  * @throws {InvalidPacketError} `bad-message` naming the field, `too-large` naming the limit.

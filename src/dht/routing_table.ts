@@ -73,7 +73,20 @@ export interface Added {
   readonly oldest?: Contact;
 }
 
-/** The nodes that one node knows; see the module. All that is in it has answered from where it says that it is. */
+/**
+ * The nodes that one node knows; see the module. All that is in it has answered from where it says that it is.
+ *
+ * @example
+ * ```ts
+ * import { contactOf, RoutingTable } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const self = new Uint8Array(20);
+ * const table = new RoutingTable({ self, clock: { now: () => 0, random: Math.random } });
+ * const bob = contactOf(self.with(19, 7), { hostname: "10.0.0.7", port: 3486 });
+ * assertEquals([table.add(bob).type, table.closest(self)], ["added", [bob]]);
+ * ```
+ */
 export class RoutingTable {
   /** Nodes in a bucket, and what a search finds. */
   readonly k: number;

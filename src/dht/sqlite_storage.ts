@@ -92,6 +92,26 @@ export interface SqliteStorageOptions {
 /**
  * Keeps records in a file; see the module. Every method throws {@linkcode UnsupportedError} when the file fails: what was
  * not committed is lost then. After it was disposed of, whatever needs the file throws {@linkcode ClosedError}.
+ *
+ * @example
+ * ```ts
+ * import { Home } from "@kith/kith";
+ * import { immutableRecord, Keeper, SqliteStorage, toKey } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const home = Home.open(await Deno.makeTempDir());
+ * const record = immutableRecord(new Uint8Array([7]));
+ * {
+ *   using storage = SqliteStorage.open(home, "dht.sqlite");
+ *   const keeper = new Keeper(storage, { wallMs: () => 0, random: Math.random });
+ *   keeper.put(record, { source: "192.0.2.7", subnet: undefined, ttlS: 60 });
+ * }
+ * {
+ *   using storage = SqliteStorage.open(home, "dht.sqlite");
+ *   assertEquals(storage.find(toKey(record.key), "")?.record, record);
+ * }
+ * await Deno.remove(home.dir, { recursive: true });
+ * ```
  */
 export class SqliteStorage implements DhtStorage {
   readonly #db: DatabaseSync;

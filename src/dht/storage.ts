@@ -90,7 +90,22 @@ export interface DhtStorage extends Disposable {
   loadContacts(): Contact[];
 }
 
-/** A storage that ends with the process. */
+/**
+ * A storage that ends with the process.
+ *
+ * @example
+ * ```ts
+ * import { immutableRecord, Keeper, MemoryStorage } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const storage = new MemoryStorage();
+ * const keeper = new Keeper(storage, { wallMs: () => 0, random: Math.random });
+ * const record = immutableRecord(new Uint8Array([7]));
+ * keeper.put(record, { source: "192.0.2.7", subnet: undefined, ttlS: 60 });
+ * assertEquals(storage.totals(), { records: 1, bytes: 257 });
+ * assertEquals([...storage.keys()], [record.key.toHex()]);
+ * ```
+ */
 export class MemoryStorage implements DhtStorage {
   /** Nothing is ever lost. */
   readonly losses: number = 0;

@@ -54,6 +54,19 @@ export interface MessageName {
  * It is as bounded as its text. An author of whom more than 256 ranges of messages came has the smallest of its older gaps
  * closed, and does not get what belongs into it. When there are too many authors (some thousands), the one that was heard
  * of longest ago is forgotten: what it said may come again, should anybody still have it.
+ *
+ * @example
+ * ```ts
+ * import { Cursor } from "@kith/kith/gossip";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const cursor = new Cursor();
+ * const from = "ab".repeat(20);
+ * cursor.add({ from, seq: 7 });
+ * // The next time it begins with the text that was kept.
+ * const next = Cursor.parse(cursor.toString());
+ * assertEquals([7, 8].map((seq) => next.has({ from, seq, createdMs: 0 })), [true, false]);
+ * ```
  */
 export class Cursor {
   /** Nothing that was created before is wanted, in milliseconds since 1970. */

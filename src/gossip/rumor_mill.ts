@@ -75,7 +75,30 @@ const REMEMBER_MS = 24 * 3_600_000;
 /** Time between two looks whom to forget, in milliseconds. */
 const FORGET_EVERY_MS = 600_000;
 
-/** Tells and hears rumors; see the module. */
+/**
+ * Tells and hears rumors; see the module.
+ *
+ * @example
+ * ```ts
+ * import { Identity } from "@kith/kith";
+ * import { RequestsDispatcher } from "@kith/kith/endpoint";
+ * import { RumorMill } from "@kith/kith/gossip";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const identity = Identity.generate();
+ * const record = { id: identity.id, username: "ann", ip: "192.0.2.1", tcpPort: 0, udpPort: 0 };
+ * const bob = { peerId: "bb".repeat(20), address: { hostname: "192.0.2.7", port: 3486 } };
+ * const told: unknown[] = [];
+ * await using mill = new RumorMill({
+ *   // A UdpPort is one, too.
+ *   udp: { requests: new RequestsDispatcher(), send: async (_, to) => void told.push(to) },
+ *   identity,
+ *   self: () => ({ ...record, status: 1 }),
+ *   neighbors: () => [bob],
+ * });
+ * assertEquals([mill.tell("the kettle is on"), told], [1, [bob.address]]);
+ * ```
+ */
 export class RumorMill implements AsyncDisposable {
   readonly #options: RumorMillOptions;
   readonly #log: Logger;

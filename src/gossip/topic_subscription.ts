@@ -30,6 +30,29 @@ export interface TopicSubscriptionParts {
 /**
  * Messages of a topic, for one reader; our own are not among them. Overflow policy: nobody is waited for; where 16,384
  * messages wait the oldest is dropped and counted, unless the options say otherwise.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const here = { hostname: "127.0.0.1", port: 0, announce: false };
+ * await using bob = await Peer.open(here);
+ * const teas = bob.gossip.subscribe("teas");
+ * const seeds = bob.address === undefined ? [] : [bob.address];
+ * await using alice = await Peer.open({ ...here, seeds });
+ * await alice.gossip.publish("teas", "green", { confirm: 1 });
+ * await alice.gossip.publish("teas", "black", { confirm: 1 });
+ * for await (const { data } of teas) {
+ *   assertEquals(data, "green");
+ *   break;
+ * }
+ * // Begins where the other one ended.
+ * for await (const { data } of bob.gossip.subscribe("teas", { since: teas.cursor })) {
+ *   assertEquals(data, "black");
+ *   break;
+ * }
+ * ```
  */
 export class TopicSubscription implements AsyncIterable<GossipMessage>, AsyncDisposable {
   /** The topic's name. */

@@ -53,6 +53,30 @@ interface Running {
 /**
  * Sends files to many. It begins at once.
  *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { broadcast, type BroadcastTarget } from "@kith/kith/palmtree";
+ * import { buildManifest } from "@kith/kith/transfer";
+ * import { netTransport } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${dir}/song.txt`, "la la la");
+ * const here = { hostname: "127.0.0.1", port: 0, announce: false };
+ * await using bob = await Peer.open(here);
+ * bob.receive({ dir: `${dir}/bob`, accept: () => true });
+ *
+ * await using alice = await Peer.open(here);
+ * const at = `127.0.0.1:${bob.address?.port}`;
+ * const target: BroadcastTarget = { name: "bob", connect: (signal) => alice.link(at, { signal }) };
+ * const ports = { endpoint: alice.endpoint, transport: netTransport, hostname: "127.0.0.1" };
+ * const sending = broadcast(ports, await buildManifest([`${dir}/song.txt`]), [target]);
+ * const { receivers } = await sending.done;
+ * assertEquals(receivers.map(({ name, state }) => [name, state]), [["bob", "done"]]);
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ *
  * @param targets Who shall have them, in any order.
  * @throws {RangeError} when nobody is named or an option is out of bounds.
  */
@@ -67,6 +91,26 @@ export function broadcast(
 
 /**
  * A broadcast under way: iterate over it to learn what happens, or wait for `done`. Progress that nobody reads is dropped.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${dir}/song.txt`, "la la la");
+ * const here = { hostname: "127.0.0.1", port: 0, announce: false };
+ * await using bob = await Peer.open(here);
+ * bob.receive({ dir: `${dir}/bob`, accept: () => true });
+ *
+ * await using alice = await Peer.open(here);
+ * const to = [`127.0.0.1:${bob.address?.port}`];
+ * await using sending = await alice.broadcast([`${dir}/song.txt`], { to });
+ * const events = await Array.fromAsync(sending, ({ type }) => type);
+ * assertEquals([events[0], events.at(-1)], ["accepted", "done"]);
+ * assertEquals((await sending.done).egressBytes, 8);
+ * await Deno.remove(dir, { recursive: true });
+ * ```
  */
 export class Broadcast implements AsyncIterable<BroadcastEvent>, AsyncDisposable {
   /**

@@ -30,7 +30,21 @@ export interface ChunkSink {
   write(index: number, data: Uint8Array): void;
 }
 
-/** Sizes and hashes of the chunks of one content; see the module. */
+/**
+ * Sizes and hashes of the chunks of one content; see the module.
+ *
+ * @example
+ * ```ts
+ * import { ChunkList } from "@kith/kith/palmtree";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const data = new TextEncoder().encode("do re mi");
+ * const read = (index: number) => data.subarray(3 * index, 3 * index + 3);
+ * const chunks = ChunkList.of(data.length, 3, { read });
+ * assertEquals([chunks.count, chunks.sizeOf(2)], [3, 2]);
+ * assertEquals([chunks.verify(0, read(0)), chunks.verify(1, read(0))], [true, false]);
+ * ```
+ */
 export class ChunkList {
   /** Bytes of all chunks together. */
   readonly totalBytes: number;

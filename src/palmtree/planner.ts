@@ -83,7 +83,19 @@ export function uniformTreeMs(tree: UniformTree): number {
   return totalBytes * fanout / bytesPerMs + (depth - 1) * levelMs + latencyMs;
 }
 
-/** Steps from the sender to who is farthest in a tree of `receivers`. @throws {RangeError} when `fanout` is less than 1. */
+/**
+ * Steps from the sender to who is farthest in a tree of `receivers`.
+ *
+ * @example
+ * ```ts
+ * import { depthOf } from "@kith/kith/palmtree";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals([depthOf(5, 5), depthOf(6, 5), depthOf(6, 1)], [1, 2, 6]);
+ * ```
+ *
+ * @throws {RangeError} when `fanout` is less than 1.
+ */
 export function depthOf(receivers: number, fanout: number): number {
   if (!(fanout >= 1)) throw new RangeError(`Fan-out must be 1 or more: current value is ${fanout}`);
   let depth = 0;
@@ -96,6 +108,19 @@ export function depthOf(receivers: number, fanout: number): number {
 
 /**
  * The shape in which everybody has everything soonest.
+ *
+ * @example
+ * ```ts
+ * import { planTree } from "@kith/kith/palmtree";
+ * import { assertEquals } from "@std/assert";
+ *
+ * // A sender and two receivers, of whom nothing is known.
+ * const options = { chunkBytes: 262_144, maxFanout: 5 };
+ * const film = planTree([{}, {}, {}], { ...options, totalBytes: 1e9 });
+ * assertEquals(film.parents, [-1, 0, 1]); // a chain
+ * const note = planTree([{}, {}, {}], { ...options, totalBytes: 1e3 });
+ * assertEquals(note.parents, [-1, 0, 0]);
+ * ```
  *
  * @param nodes Who takes part, the sender first.
  * @throws {RangeError} when nobody takes part, or a size, an uplink or the fan-out is not positive.

@@ -43,7 +43,32 @@ export interface TreeReceiverOptions extends PalmPorts {
   readonly beforeGive?: (chunk: Uint8Array) => void;
 }
 
-/** Takes part in the broadcasts of others; see the module. */
+/**
+ * Takes part in the broadcasts of others; see the module.
+ *
+ * @example
+ * ```ts
+ * import { Endpoint, Identity, Peer } from "@kith/kith";
+ * import { TreeReceiver } from "@kith/kith/palmtree";
+ * import { Receiver } from "@kith/kith/transfer";
+ * import { netTransport as transport } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${dir}/song.txt`, "la la la");
+ * const self = { ...Identity.generate(), name: "bob", capabilities: [], agent: "" };
+ * const here = { hostname: "127.0.0.1", port: 0 };
+ * await using endpoint = await Endpoint.open({ transport, self, ...here });
+ * await using desk = Receiver.open(endpoint, { dir: `${dir}/bob`, accept: () => true });
+ * await using trees = TreeReceiver.open({ endpoint, transport, desk, hostname: here.hostname });
+ *
+ * await using alice = await Peer.open({ ...here, announce: false });
+ * const to = [`127.0.0.1:${endpoint.address?.port}`];
+ * await (await alice.broadcast([`${dir}/song.txt`], { to })).done;
+ * assertEquals(await Deno.readTextFile(`${dir}/bob/song.txt`), "la la la");
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
 export class TreeReceiver implements AsyncDisposable {
   readonly #options: TreeReceiverOptions;
   readonly #hub: LinkHub;

@@ -11,6 +11,16 @@ import { printable } from "../log.ts";
 /**
  * The bytes that are free for us on the disk of a folder, or `undefined` where that cannot be found out: without
  * `--allow-sys=statfs`, or on a file system that does not say.
+ *
+ * @example
+ * ```ts
+ * import { freeBytes } from "@kith/kith/transfer";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const free = freeBytes(Deno.cwd());
+ * assertEquals(free === undefined || free > 0, true);
+ * assertEquals(freeBytes("/no/such/folder"), undefined);
+ * ```
  */
 export function freeBytes(dir: string): number | undefined {
   try {

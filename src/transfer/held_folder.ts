@@ -30,7 +30,24 @@ const LOOKS = 4;
 /** How often a file that went astray is looked for: who keeps swapping a folder shows soon where it leads to. */
 const SEARCHES = 200;
 
-/** A folder to look names up in; see the module. */
+/**
+ * A folder to look names up in; see the module.
+ *
+ * @example
+ * ```ts
+ * import { ReceiveRoot } from "@kith/kith/transfer";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * {
+ *   using tree = ReceiveRoot.open(dir).hold();
+ *   const folder = tree.find(["notes"], 0o755);
+ *   if (folder !== undefined) await Deno.writeTextFile(folder.join("today.txt"), "hello");
+ * }
+ * assertEquals(await Deno.readTextFile(`${dir}/notes/today.txt`), "hello");
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ */
 export class HeldFolder implements Disposable {
   /** Where it was when it was opened. */
   readonly path: string;

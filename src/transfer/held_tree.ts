@@ -20,6 +20,22 @@ export interface HeldTreeOptions {
 /**
  * Folders below a root, each looked up in the one above it, so that no link is followed on the way. What can be held stays
  * open until the tree is let go of: many files of one folder then look it up once.
+ *
+ * @example
+ * ```ts
+ * import { ReceiveRoot } from "@kith/kith/transfer";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * await Deno.symlink("..", `${dir}/out`);
+ * {
+ *   using tree = ReceiveRoot.open(dir).hold();
+ *   assertEquals(tree.find(["notes"]), undefined);
+ *   assertEquals(tree.find(["notes"], 0o755), tree.find(["notes"]));
+ *   assertThrows(() => tree.find(["out"]), Error, "is a link");
+ * }
+ * await Deno.remove(dir, { recursive: true });
+ * ```
  */
 export class HeldTree implements Disposable {
   readonly #dir: string;

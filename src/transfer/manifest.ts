@@ -91,6 +91,20 @@ export interface BuildManifestOptions {
  * real name. A link that the user names is followed; links inside folders, and what is neither file nor folder, are
  * skipped. Whatever is wrong with a name is an error here, before the first byte is sent.
  *
+ * @example
+ * ```ts
+ * import { buildManifest } from "@kith/kith/transfer";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * await Deno.mkdir(`${dir}/photos`);
+ * await Deno.writeTextFile(`${dir}/photos/cat.txt`, "meow");
+ * const { manifest, source } = await buildManifest([`${dir}/photos`]);
+ * assertEquals(manifest.entries.map(({ path }) => path), ["photos", "photos/cat.txt"]);
+ * assertEquals([manifest.totalBytes, source(1)], [4, `${dir}/photos/cat.txt`]);
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ *
  * @throws {NotFoundError} `no-path` when a path does not exist.
  * @throws {AuthError} `not-allowed` when something may not be read.
  * @throws {InvalidPacketError} `bad-message` when a name is not portable or two collide; the text has the local path.

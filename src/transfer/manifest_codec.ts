@@ -38,6 +38,16 @@ const MAX_UNPACKED_BYTES = 32 * 1024 * 1024;
 /**
  * A manifest as plain data for MessagePack: `{ entries: [[path, isFolder, size, mode, mtimeMs], ...] }`; a long one as
  * `{ packed }`, the same in MessagePack and DEFLATE (RFC 1951).
+ *
+ * @example
+ * ```ts
+ * import { encodeManifest } from "@kith/kith/transfer";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const file = { path: "a.txt", kind: "file", size: 5, mode: 0o644, mtimeMs: 0 } as const;
+ * const encoded = encodeManifest({ entries: [file], files: 1, totalBytes: 5 });
+ * assertEquals(encoded, { entries: [["a.txt", false, 5, 0o644, 0]] });
+ * ```
  */
 export function encodeManifest(manifest: Manifest): unknown {
   const entries = manifest.entries.map((entry) => {

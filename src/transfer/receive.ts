@@ -118,6 +118,31 @@ export interface Admission extends Disposable {
 /**
  * Receives files into a folder. Iterate over it to learn what comes: a slow reader slows the senders down. Where nobody
  * reads, files come all the same, and the last 256 events wait.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import type { Offer } from "@kith/kith/transfer";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${dir}/cat.txt`, "meow");
+ * await using bob = await Peer.open({ hostname: "127.0.0.1", port: 0, announce: false });
+ * const accept = ({ manifest }: Offer) => manifest.totalBytes < 1_000;
+ * const inbox = bob.receive({ dir: `${dir}/inbox`, accept });
+ *
+ * await using alice = await Peer.open({ hostname: "127.0.0.1", clientOnly: true });
+ * const to = `127.0.0.1:${bob.address?.port}`;
+ * const sent = Array.fromAsync(alice.transfer([`${dir}/cat.txt`], { to }));
+ * const paths: string[] = [];
+ * for await (const event of inbox) {
+ *   if (event.type === "received") paths.push(event.path);
+ *   if (event.type === "done") break;
+ * }
+ * assertEquals(paths, ["cat.txt"]);
+ * await sent;
+ * await Deno.remove(dir, { recursive: true });
+ * ```
  */
 export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
   /** The folder. */

@@ -23,6 +23,25 @@ const ACCEPT_TIMEOUT_MS = 120_000;
  * everything. Leaving the loop before cancels the transfer; what has arrived is kept, and is not sent again when the same is
  * sent the next time.
  *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { buildManifest, sendFiles } from "@kith/kith/transfer";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${dir}/cat.txt`, "meow");
+ * await using bob = await Peer.open({ hostname: "127.0.0.1", port: 0, announce: false });
+ * bob.receive({ dir: `${dir}/inbox`, accept: () => true });
+ *
+ * await using alice = await Peer.open({ hostname: "127.0.0.1", clientOnly: true });
+ * await using link = await alice.link(`127.0.0.1:${bob.address?.port}`);
+ * const events = await Array.fromAsync(sendFiles(link, await buildManifest([`${dir}/cat.txt`])));
+ * assertEquals([events[0]?.type, events.at(-1)?.type], ["accepted", "done"]);
+ * assertEquals(await Deno.readTextFile(`${dir}/inbox/cat.txt`), "meow");
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ *
  * @throws {RemoteError} with the receiver's code: `not-allowed` when it refuses, `limit` when it has no room.
  * @throws {TimeoutError} when it does not answer the offer in time, or takes nothing for a minute.
  * @throws {IntegrityError} when a file changes while it is being read. @throws {NotFoundError} when one has gone.
@@ -45,6 +64,25 @@ export function sendFiles(
 
 /**
  * Sends what comes from somewhere, until that ends, as one file; it cannot be gone on with later. As {@linkcode sendFiles}.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { sendStream } from "@kith/kith/transfer";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * await using bob = await Peer.open({ hostname: "127.0.0.1", port: 0, announce: false });
+ * bob.receive({ dir, accept: () => true });
+ *
+ * await using alice = await Peer.open({ hostname: "127.0.0.1", clientOnly: true });
+ * await using link = await alice.link(`127.0.0.1:${bob.address?.port}`);
+ * const source = new Blob(["meow"]).stream();
+ * const events = await Array.fromAsync(sendStream(link, source, "cat.txt"));
+ * assertEquals(events.at(-1)?.type, "done");
+ * assertEquals(await Deno.readTextFile(`${dir}/cat.txt`), "meow");
+ * await Deno.remove(dir, { recursive: true });
+ * ```
  *
  * @param name What the file is called. @throws {InvalidPacketError} when that is no portable name.
  */

@@ -9,7 +9,22 @@ import type { Link } from "../endpoint/link.ts";
 import type { TransferSummary } from "./manifest.ts";
 import { TOKEN_BYTES } from "./offer.ts";
 
-/** Stops a transfer for a while and lets it go on; a signal gives it up. */
+/**
+ * Stops a transfer for a while and lets it go on; a signal gives it up.
+ *
+ * @example
+ * ```ts
+ * import { PauseSwitch } from "@kith/kith/transfer";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const pause = new PauseSwitch();
+ * const told: boolean[] = [];
+ * using _listening = pause.listen((paused) => told.push(paused)); // as sendFiles does
+ * pause.pause();
+ * pause.resume();
+ * assertEquals([told, pause.paused], [[true, false], false]);
+ * ```
+ */
 export class PauseSwitch {
   #paused = false;
   readonly #listeners = new Set<(paused: boolean) => void>();
@@ -42,7 +57,20 @@ export class PauseSwitch {
   }
 }
 
-/** What earlier attempts at the same transfer have sent: by that it is known what is sent twice. */
+/**
+ * What earlier attempts at the same transfer have sent: by that it is known what is sent twice.
+ *
+ * @example
+ * ```ts
+ * import { SentBefore } from "@kith/kith/transfer";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const before = new SentBefore(); // for every attempt the same
+ * before.reach(0, 700);
+ * before.begin(0, 500, 500); // 200 bytes of what was sent did not come
+ * assertEquals(before.resentBytes, 200);
+ * ```
+ */
 export class SentBefore {
   /** Names the transfer over all attempts: the receiver then gives up one whose link it does not know to be broken. */
   readonly token: Uint8Array = crypto.getRandomValues(new Uint8Array(TOKEN_BYTES));

@@ -38,7 +38,24 @@ export interface KademliaWireParts extends DialectParts {
   readonly self: NodeId;
 }
 
-/** Asks and answers in plain Kademlia; see the module. It counts `kademlia.*`. */
+/**
+ * Asks and answers in plain Kademlia; see the module. It counts `kademlia.*`.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const here = { hostname: "127.0.0.1", port: 0, announce: false };
+ * await using bob = await Peer.open({ ...here, dialects: ["kademlia"] });
+ * await using alice = await Peer.open({ ...here, dialects: ["kademlia"] });
+ *
+ * const { wire } = alice.kademlia();
+ * const there = { hostname: "127.0.0.1", port: bob.udpAddress?.port ?? 0 };
+ * assertEquals((await wire.meet(there)).key, bob.peerId);
+ * assertEquals(await wire.whereAmI(there), alice.udpAddress);
+ * ```
+ */
 export class KademliaWire implements DhtWire, Disposable {
   /** Most bytes of a value in MessagePack. */
   readonly maxValueBytes: number = MAX_KADEMLIA_VALUE_BYTES;

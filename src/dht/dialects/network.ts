@@ -107,7 +107,24 @@ export interface FoundValue {
   readonly asked: number;
 }
 
-/** A network of plain Kademlia nodes; see the module. */
+/**
+ * A network of plain Kademlia nodes; see the module.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const here = { hostname: "127.0.0.1", port: 0, announce: false };
+ * await using bob = await Peer.open({ ...here, dialects: ["kademlia"] });
+ * await using alice = await Peer.open({ ...here, dialects: ["kademlia"] });
+ *
+ * await alice.kademlia().join([{ hostname: "127.0.0.1", port: bob.udpAddress?.port ?? 0 }]);
+ * const { holders } = await alice.kademlia().set("tea", "green");
+ * const found = await bob.kademlia().get("tea");
+ * assertEquals([holders, found?.value], [1, "green"]);
+ * ```
+ */
 export class KademliaNetwork<Wire extends DialectWire = DialectWire> implements AsyncDisposable {
   /** The node: its table, what it keeps, its lookups. */
   readonly node: DhtNode;

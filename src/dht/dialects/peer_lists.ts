@@ -39,7 +39,25 @@ interface Entry {
   readonly atMs: number;
 }
 
-/** Lists of peers; see the module. */
+/**
+ * Lists of peers; see the module.
+ *
+ * @example
+ * ```ts
+ * import { PeerLists } from "@kith/kith/dht";
+ * import { decode, parseRemotePeer, type RemotePeer } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const lists = new PeerLists({ now: () => 0 });
+ * const address = { hostname: "192.0.2.7", port: 3486 };
+ * const ports = { tcpPort: 3485, udpPort: 3486, status: 1 } as const;
+ * const id = new Uint8Array(20).fill(7);
+ * const bob: RemotePeer = { id, username: "bob", ip: "192.0.2.7", ...ports };
+ * const first = new Uint8Array(20); // the key of the first list
+ * assertEquals(lists.store(first, bob, address), true);
+ * assertEquals(lists.search("bo").map((one) => parseRemotePeer(decode(one))), [bob]);
+ * ```
+ */
 export class PeerLists {
   readonly #clock: Pick<Clock, "now">;
   // By key and by the peer's id, in the order in which they were last given.

@@ -87,7 +87,29 @@ export interface ListAnswer {
   readonly nodes: readonly Contact[];
 }
 
-/** Asks and answers in PeerConnect's dialect; see the module. It counts `peerconnect-dht.*`. */
+/**
+ * Asks and answers in PeerConnect's dialect; see the module. It counts `peerconnect-dht.*`.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const open = (name: string) =>
+ *   Peer.open({ name, transport: network.host(name), dialects: ["peerconnect"] });
+ * await using bob = await open("bob");
+ * await using alice = await open("alice");
+ *
+ * const { wire } = alice.kademlia("peerconnect").values;
+ * const there = { hostname: "bob", port: bob.udpAddress?.port ?? 0 };
+ * const first = new Uint8Array(20); // the key of the first list
+ * await wire.register(there, first);
+ * const { peers } = await wire.findList(there, first);
+ * assertEquals(peers.map(({ username }) => username), ["alice"]);
+ * ```
+ */
 export class PeerConnectKademlia implements DhtWire, Disposable {
   /** Most bytes of a value in MessagePack. */
   readonly maxValueBytes: number = MAX_PEERCONNECT_VALUE_BYTES;

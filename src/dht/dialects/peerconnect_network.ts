@@ -27,7 +27,27 @@ export interface PeerConnectNetworkParts
   readonly record: (asker: Address) => RemotePeer;
 }
 
-/** A node of PeerConnect's network; see the module. */
+/**
+ * A node of PeerConnect's network; see the module.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const open = (name: string) =>
+ *   Peer.open({ name, transport: network.host(name), dialects: ["peerconnect"] });
+ * await using bob = await open("bob");
+ * await using alice = await open("alice");
+ *
+ * const nodes = alice.kademlia("peerconnect");
+ * await nodes.join([{ hostname: "bob", port: bob.udpAddress?.port ?? 0 }]);
+ * const found = await Array.fromAsync(nodes.search("bo"));
+ * assertEquals(found.map(({ peerId }) => peerId), [bob.peerId]);
+ * ```
+ */
 export class PeerConnectNetwork implements AsyncDisposable {
   /** What is set in it and got from it. The originals have that, too, and use it for nothing. */
   readonly values: KademliaNetwork<PeerConnectKademlia>;

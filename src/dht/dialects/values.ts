@@ -21,6 +21,16 @@ export type KademliaValue = number | bigint | boolean | string | Uint8Array | Fl
  *
  * Source: kademlia 2.2, `digest`.
  *
+ * @example
+ * ```ts
+ * import { digestOf, toKey } from "@kith/kith/dht";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(toKey(digestOf("tea")), "75490f32c06a50051804339453d3fe2f0cd5564b");
+ * assertEquals(digestOf(7), digestOf("7"));
+ * assertEquals(digestOf(true), digestOf("True"));
+ * ```
+ *
  * @throws {TypeError} for a number that is none: infinite or NaN.
  */
 export function digestOf(key: KademliaValue | null): NodeId {

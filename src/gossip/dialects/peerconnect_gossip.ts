@@ -80,7 +80,36 @@ export interface PeerConnectRumor extends GossipMessage {
   readonly from: Address;
 }
 
-/** Tells and hears PeerConnect's nodes; see the module. */
+/**
+ * Tells and hears PeerConnect's nodes; see the module.
+ *
+ * @example
+ * ```ts
+ * import { RequestsDispatcher, RequestsEndPoint } from "@kith/kith/endpoint";
+ * import { PeerConnectGossip } from "@kith/kith/gossip";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import type { RemotePeer } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * async function open(name: string) {
+ *   const dispatcher = new RequestsDispatcher();
+ *   const port = await RequestsEndPoint.open({ transport: network.host(name), dispatcher });
+ *   return { requests: dispatcher, send: port.sendPacket.bind(port), address: port.address };
+ * }
+ * const [alice, bob] = [await open("alice"), await open("bob")];
+ * const id = new Uint8Array(20);
+ * const me: RemotePeer = { id, username: null, ip: "", tcpPort: 0, udpPort: 0, status: 1 };
+ * const self = () => me;
+ * await using teller = new PeerConnectGossip({ udp: alice, self, nodes: () => [bob.address] });
+ * await using listener = new PeerConnectGossip({ udp: bob, self, nodes: () => [] });
+ *
+ * const heard = listener.watch();
+ * assertEquals(teller.tell("the kettle is on"), 1);
+ * assertEquals((await heard.next()).value?.message, "the kettle is on");
+ * network.close();
+ * ```
+ */
 export class PeerConnectGossip implements AsyncDisposable {
   readonly #self: (asker: Address) => RemotePeer;
   readonly #nodes: () => readonly Address[];

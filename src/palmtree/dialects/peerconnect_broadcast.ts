@@ -78,6 +78,30 @@ interface Tree {
 /**
  * A broadcast under way: iterate over it to learn what happens, or wait for `done`. It begins at once; progress that nobody
  * reads is dropped.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { PeerConnectBroadcast } from "@kith/kith/palmtree";
+ * import { buildManifest } from "@kith/kith/transfer";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${dir}/song.txt`, "la la la");
+ * const network = new MemoryNetwork();
+ * await using bob = await Peer.open({ transport: network.host("bob"), dialects: ["peerconnect"] });
+ * const inbox = bob.receive({ dir: `${dir}/bob`, accept: () => true });
+ *
+ * const ports = { transport: network.host("alice"), peerId: "ab".repeat(20), hostname: "alice" };
+ * const built = await buildManifest([`${dir}/song.txt`]);
+ * const address = { hostname: "bob", port: bob.udpAddress?.port ?? 0 };
+ * await using sending = new PeerConnectBroadcast(ports, built, [{ name: "bob", address }]);
+ * const { receivers } = await sending.done;
+ * assertEquals(receivers.map(({ state }) => state), ["done"]);
+ * for await (const { type } of inbox) if (type === "done") break;
+ * await Deno.remove(dir, { recursive: true });
+ * ```
  */
 export class PeerConnectBroadcast implements AsyncIterable<BroadcastEvent>, AsyncDisposable {
   /**

@@ -84,6 +84,30 @@ export interface PeerConnectTreesOptions
 /**
  * Takes part; see the module. Counted are `palm.informs` that were answered, those `palm.refused`, `palm.malformed` and over
  * the `palm.rate`.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { PeerConnectBroadcast } from "@kith/kith/palmtree";
+ * import { buildManifest } from "@kith/kith/transfer";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${dir}/song.txt`, "la la la");
+ * const network = new MemoryNetwork();
+ * await using bob = await Peer.open({ transport: network.host("bob"), dialects: ["peerconnect"] });
+ * const inbox = bob.receive({ dir: `${dir}/bob`, accept: () => true }); // opens one
+ *
+ * const ports = { transport: network.host("alice"), peerId: "ab".repeat(20), hostname: "alice" };
+ * const address = { hostname: "bob", port: bob.udpAddress?.port ?? 0 };
+ * const built = await buildManifest([`${dir}/song.txt`]);
+ * await new PeerConnectBroadcast(ports, built, [{ name: "bob", address }]).done;
+ * for await (const { type } of inbox) if (type === "done") break;
+ * assertEquals(bob.metrics.snapshot()["palm.informs"], 1);
+ * assertEquals(await Deno.readTextFile(`${dir}/bob/song.txt`), "la la la");
+ * await Deno.remove(dir, { recursive: true });
+ * ```
  */
 export class PeerConnectTrees implements AsyncDisposable {
   readonly #options: PeerConnectTreesOptions;
