@@ -56,11 +56,12 @@ export interface RumorNeeds extends PeerParts {
  * import { Peer } from "@kith/kith";
  * import { assertEquals } from "@std/assert";
  *
- * await using bob = await Peer.open({ hostname: "127.0.0.1", port: 0, announce: false });
+ * const local = { hostname: "127.0.0.1", port: 0, network: "at home" };
+ * await using bob = await Peer.open(local);
  * const heard = bob.rumors().watch();
  *
  * const seeds = bob.address === undefined ? [] : [bob.address];
- * await using alice = await Peer.open({ hostname: "127.0.0.1", port: 0, announce: false, seeds });
+ * await using alice = await Peer.open({ ...local, seeds });
  * assertEquals(await alice.rumors().tell("the kettle is on"), 1);
  *
  * for await (const { author, message } of heard) {

@@ -57,11 +57,12 @@ const MAX_ASKED = 64;
  * import { Peer } from "@kith/kith";
  * import { assertEquals } from "@std/assert";
  *
- * await using bob = await Peer.open({ hostname: "127.0.0.1", port: 0, announce: false });
+ * const local = { hostname: "127.0.0.1", port: 0, network: "at home" };
+ * await using bob = await Peer.open(local);
  * const news = bob.gossip.subscribe("news");
  *
  * const seeds = bob.address === undefined ? [] : [bob.address];
- * await using alice = await Peer.open({ hostname: "127.0.0.1", port: 0, announce: false, seeds });
+ * await using alice = await Peer.open({ ...local, seeds });
  * await alice.gossip.publish("news", { text: "hello" }, { confirm: 1 });
  *
  * for await (const { from, data } of news) {
