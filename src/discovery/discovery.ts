@@ -92,7 +92,34 @@ export interface FindOptions {
   signal?: AbortSignal;
 }
 
-/** Finds peers and, where it announces one, is found; see the module. */
+/**
+ * Finds peers and, where it announces one, is found; see the module.
+ *
+ * @example
+ * ```ts
+ * import { Identity } from "@kith/kith";
+ * import { Discovery, type FoundPeer } from "@kith/kith/discovery";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const lan = { name: "lan", family: "IPv4", broadcast: undefined, index: undefined } as const;
+ * const on = (address: string) => ({
+ *   transport: network.host(address),
+ *   interfaces: () => [{ ...lan, address, loopback: false }],
+ * });
+ * const announce = { identity: Identity.generate(), name: "bob", tcpPort: 3485 };
+ * await using bob = await Discovery.open({ ...on("bob"), announce });
+ * await using alice = await Discovery.open(on("alice"));
+ * const found: FoundPeer[] = [];
+ * for await (const peer of alice.find({ timeoutMs: 5_000 })) {
+ *   found.push(peer);
+ *   break;
+ * }
+ * assertEquals(found[0]?.peerId, announce.identity.peerId);
+ * assertEquals(found[0]?.addresses, [{ hostname: "bob", port: 3485 }]);
+ * ```
+ */
 export class Discovery implements AsyncDisposable {
   readonly #options: DiscoveryOptions;
   readonly #clock: Clock;

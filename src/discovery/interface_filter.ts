@@ -14,6 +14,15 @@ const PATTERN = /^(!?)((?![\s!])[^,\p{C}\p{Zl}\p{Zp}]{1,64})(?<!\s)$/u;
  * Makes a test for interface names from patterns such as `eth0`, `wl*` and `!docker*`. A denial wins over everything;
  * where there are only denials, all others pass; without any pattern all pass.
  *
+ * @example
+ * ```ts
+ * import { interfaceFilter } from "@kith/kith/discovery";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const isUsed = interfaceFilter(["eth*", "wl*", "!eth1"]);
+ * assertEquals(["eth0", "eth1", "wlan0", "docker0"].filter(isUsed), ["eth0", "wlan0"]);
+ * ```
+ *
  * @throws {TypeError} for a pattern that is none.
  */
 export function interfaceFilter(patterns: readonly string[]): (name: string) => boolean {

@@ -30,6 +30,15 @@ export interface LocalInterface {
 /**
  * Every address that peers can be found on: IPv4 ones, and the link-local IPv6 ones.
  *
+ * @example
+ * ```ts
+ * import { localInterfaces } from "@kith/kith/discovery";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const own = localInterfaces().find(({ address }) => address === "127.0.0.1");
+ * assertEquals([own?.family, own?.loopback], ["IPv4", true]);
+ * ```
+ *
  * @throws {UnsupportedError} when the permission `--allow-sys=networkInterfaces` is missing, or the system does not tell.
  */
 export function localInterfaces(): LocalInterface[] {

@@ -99,7 +99,31 @@ const BEGINNINGS: readonly (readonly [Protocol, Uint8Array])[] = [
   ...HTTP_VERBS.map((verb) => ["http", ascii(`${verb} `)] as const),
 ];
 
-/** Tells protocols apart and keeps the time; see the module. */
+/**
+ * Tells protocols apart and keeps the time; see the module.
+ *
+ * @example The one of an endpoint, which takes other protocols too
+ * ```ts
+ * import { Endpoint } from "@kith/kith/endpoint";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const self = { name: "bob", capabilities: [], agent: "example" };
+ * await using bob = await Endpoint.open({ transport: network.host("bob"), self, port: 1 });
+ * const heard = Promise.withResolvers<string>();
+ * using taken = bob.take("peerpy", async ({ connection, first, established }) => {
+ *   established();
+ *   heard.resolve(new TextDecoder().decode(first));
+ *   connection.close();
+ * });
+ *
+ * const connection = await network.host("alice").connect({ hostname: "bob", port: 1 });
+ * await connection.write(new TextEncoder().encode("HELLO|json"));
+ * assertEquals(await heard.promise, "HELLO|json");
+ * connection.close();
+ * ```
+ */
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #takers = new Map<Protocol, Taker>();

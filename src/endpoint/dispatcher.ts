@@ -52,7 +52,30 @@ export function noEndpoint(header: string): NotFoundError {
   return new NotFoundError("no-endpoint", `No endpoint "${name}" here${under}`);
 }
 
-/** The connection that a message came on. @throws {UnsupportedError} when it came over UDP, which has none. */
+/**
+ * The connection that a message came on.
+ *
+ * @example A handler that asks its caller back
+ * ```ts
+ * import { Endpoint, linkOf } from "@kith/kith/endpoint";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const self = { name: "", capabilities: [], agent: "example" };
+ * await using bob = await Endpoint.open({ transport: network.host("bob"), self, port: 1 });
+ * bob.handle("greet", async (_body, context) => {
+ *   return `hello, ${await linkOf(context).request("name", {})}`;
+ * });
+ *
+ * await using alice = await Endpoint.open({ transport: network.host("a"), self, clientOnly: true });
+ * alice.handle("name", () => "alice");
+ * const link = await alice.connect({ hostname: "bob", port: 1 });
+ * assertEquals(await link.request("greet", {}), "hello, alice");
+ * ```
+ *
+ * @throws {UnsupportedError} when it came over UDP, which has none.
+ */
 export function linkOf({ link, header }: RequestContext): Link {
   if (link !== undefined) return link;
   throw new UnsupportedError(`"${printable(header, 64)}" needs a connection: ask over TCP`);
@@ -197,9 +220,10 @@ export class Dispatcher {
     };
   }
 
-  /** Whether there is a handler of a header for those who cannot prove who they are. */
+  /** Whether a header is for those, too, who cannot prove who they are; without a handler it is as handlers are by default. */
   isPublic(header: string): boolean {
-    return this.find(header)?.access === "public" && !this.#rules.isExclusive?.();
+    const { access = this.#access } = this.#handlers.get(header) ?? {};
+    return access === "public" && !this.#rules.isExclusive?.();
   }
 
   /** The handler of a header, inside the middleware. */

@@ -41,7 +41,25 @@ import { Turns } from "./turns.ts";
 export type { EndpointLimits } from "./limits_table.ts";
 export type { EndpointOptions, Guard, SelfInfo } from "./endpoint_options.ts";
 
-/** A port, its links and its handlers; see the module. */
+/**
+ * A port, its links and its handlers; see the module.
+ *
+ * @example
+ * ```ts
+ * import { Endpoint } from "@kith/kith/endpoint";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const self = { name: "", capabilities: [], agent: "example" };
+ * await using bob = await Endpoint.open({ transport: network.host("bob"), self, port: 1 });
+ * bob.handle("greet", ({ name }) => `hello, ${name}`);
+ *
+ * await using alice = await Endpoint.open({ transport: network.host("a"), self, clientOnly: true });
+ * const link = await alice.connect({ hostname: "bob", port: 1 });
+ * assertEquals(await link.request("greet", { name: "alice" }), "hello, alice");
+ * ```
+ */
 export class Endpoint implements AsyncDisposable {
   /** The peers that it is connected to. */
   readonly peers: PeerTable;

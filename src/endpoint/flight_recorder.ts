@@ -34,7 +34,22 @@ export interface RecordedFrame {
   readonly link: number;
 }
 
-/** See the module. */
+/**
+ * See the module.
+ *
+ * @example
+ * ```ts
+ * import { ManualClock } from "@kith/kith";
+ * import { FlightRecorder } from "@kith/kith/endpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const recorder = new FlightRecorder(new ManualClock());
+ * recorder.came("greet", 120, 1);
+ * recorder.went(":ok", 30, 1);
+ * const seen = recorder.frames().map(({ direction, kind, bytes }) => `${direction} ${kind} ${bytes}`);
+ * assertEquals(seen, ["in greet 120", "out :ok 30"]);
+ * ```
+ */
 export class FlightRecorder {
   readonly #clock: Clock;
   readonly #times = new Float64Array(RECORDED_FRAMES);

@@ -49,6 +49,16 @@ interface Fault {
 /**
  * Checks limits, those of a program's options or of a file.
  *
+ * @example
+ * ```ts
+ * import { parseLimits } from "@kith/kith/endpoint";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const limits = { maxLinks: 64, heartbeatMs: null };
+ * assertEquals(parseLimits(limits), { maxLinks: 64, heartbeatMs: Infinity });
+ * assertThrows(() => parseLimits({ maxLink: 64 }), TypeError, "did you mean maxLinks?");
+ * ```
+ *
  * @returns the same, with `null` made `Infinity`.
  * @throws {TypeError} for what is no object, an unknown name, which is told what it may have been meant to be, or a
  * value of the wrong type. @throws {RangeError} for a number that is out of range or not whole. Both name the limit.
@@ -61,6 +71,19 @@ export function parseLimits(value: unknown): EndpointLimits {
 
 /**
  * The limits of a home folder, from its `limits.json` where there is one.
+ *
+ * @example
+ * ```ts
+ * import { Home } from "@kith/kith";
+ * import { LIMITS_FILE, loadLimits } from "@kith/kith/endpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const home = Home.open(await Deno.makeTempDir());
+ * assertEquals(loadLimits(home), {});
+ * await Deno.writeTextFile(home.path(LIMITS_FILE), '{ "maxLinks": 64 }');
+ * assertEquals(loadLimits(home), { maxLinks: 64 });
+ * await Deno.remove(home.dir, { recursive: true });
+ * ```
  *
  * @returns nothing where there is no such file: the defaults hold.
  * @throws {InvalidPacketError} `bad-message` when it is no JSON, or a limit in it is wrong: the text names file and limit.

@@ -192,7 +192,19 @@ export interface LimitUse {
   refused?: (name: LimitName) => number;
 }
 
-/** Limits as the status shows them: plain data that JSON can carry, too. */
+/**
+ * Limits as the status shows them: plain data that JSON can carry, too.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_LIMITS, describeLimits } from "@kith/kith/endpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const limits = { ...DEFAULT_LIMITS, maxLinks: 64 };
+ * const reports = describeLimits(limits, { used: (name) => name === "maxLinks" ? 3 : undefined });
+ * assertEquals(reports[0], { name: "maxLinks", value: 64, default: 512, used: 3 });
+ * ```
+ */
 export function describeLimits(limits: Limits, use: LimitUse = {}): LimitReport[] {
   return LIMIT_NAMES.map((name) => {
     const used = use.used?.(name);
@@ -207,7 +219,18 @@ export function describeLimits(limits: Limits, use: LimitUse = {}): LimitReport[
   });
 }
 
-/** The table in Markdown, for the manual. */
+/**
+ * The table in Markdown, for the manual.
+ *
+ * @example
+ * ```ts
+ * import { limitsManual } from "@kith/kith/endpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const row = limitsManual().split("\n").find((line) => line.includes("maxHandlers"));
+ * assertEquals(row?.split(" | ").slice(0, 2), ["| `maxHandlers`", "4,096 calls"]);
+ * ```
+ */
 export function limitsManual(): string {
   const rows = LIMIT_NAMES.map((name) => {
     const { default: value, unit, reason }: Limit = LIMITS[name];

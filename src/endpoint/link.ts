@@ -63,7 +63,30 @@ export const DRAIN_MS = 5_000;
 
 export type { Direction, LinkOptions } from "./link_options.ts";
 
-/** A native connection; see the module. */
+/**
+ * A native connection; see the module.
+ *
+ * @example
+ * ```ts
+ * import { Endpoint } from "@kith/kith/endpoint";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const self = { name: "bob", capabilities: [], agent: "example" };
+ * await using bob = await Endpoint.open({ transport: network.host("bob"), self, port: 1 });
+ * bob.handle("count", async function* ({ to }) {
+ *   for (let n = 1; n <= Number(to); n++) yield n;
+ * });
+ *
+ * await using alice = await Endpoint.open({ transport: network.host("a"), self, clientOnly: true });
+ * const link = await alice.connect({ hostname: "bob", port: 1 });
+ * assertEquals(link.peer.name, "bob");
+ * assertEquals(await Array.fromAsync(link.stream("count", { to: 3 })), [1, 2, 3]);
+ * await link.close();
+ * assertEquals(await link.closed, undefined); // nothing went wrong
+ * ```
+ */
 export class Link implements AsyncDisposable {
   /** Who is on the other side. */
   readonly peer: PeerInfo;

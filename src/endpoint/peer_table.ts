@@ -58,7 +58,26 @@ interface Entry {
   readonly links: Set<Link>;
 }
 
-/** See the module. */
+/**
+ * See the module.
+ *
+ * @example
+ * ```ts
+ * import { Endpoint } from "@kith/kith/endpoint";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const self = { name: "bob", capabilities: [], agent: "example" };
+ * await using bob = await Endpoint.open({ transport: network.host("bob"), self, port: 1 });
+ * await using alice = await Endpoint.open({ transport: network.host("a"), self, clientOnly: true });
+ *
+ * const link = await alice.connect({ hostname: "bob", port: 1 });
+ * assertEquals(alice.peers.list().map(({ name }) => name), ["bob"]);
+ * await link.close();
+ * assertEquals(alice.peers.get(link.peer.peerId), undefined);
+ * ```
+ */
 export class PeerTable {
   readonly #clock: Clock;
   readonly #metrics: Metrics;

@@ -36,7 +36,20 @@ export interface ResourcesOptions {
   metrics?: Metrics;
 }
 
-/** What an endpoint has, and how much of it is in use; see the module. */
+/**
+ * What an endpoint has, and how much of it is in use; see the module.
+ *
+ * @example
+ * ```ts
+ * import { Resources } from "@kith/kith/endpoint";
+ * import { assertThrows } from "@std/assert";
+ *
+ * const resources = new Resources({ limits: { maxLinksPerAddress: 1 } });
+ * const from = { hostname: "192.0.2.7", port: 50_000 };
+ * using held = resources.holdLink(from);
+ * assertThrows(() => resources.checkLink(from), Error, "There are 1 links already");
+ * ```
+ */
 export class Resources {
   /** Every limit as it holds. */
   readonly limits: Limits;
@@ -163,7 +176,19 @@ export class Resources {
   }
 }
 
-/** What one link has in use, and may have. */
+/**
+ * What one link has in use, and may have.
+ *
+ * @example
+ * ```ts
+ * import { Resources } from "@kith/kith/endpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using share = new Resources({ limits: { maxStreams: 1 } }).share();
+ * share.streams++;
+ * assertEquals(share.refusal(0, true)?.details, { limit: "maxStreams", max: 1 });
+ * ```
+ */
 export class LinkShare implements Disposable {
   /** The limits. */
   readonly limits: Limits;
@@ -205,7 +230,19 @@ export class LinkShare implements Disposable {
   }
 }
 
-/** Bytes that others may store here while the program runs. */
+/**
+ * Bytes that others may store here while the program runs.
+ *
+ * @example
+ * ```ts
+ * import { StoredBytes } from "@kith/kith/endpoint";
+ * import { assertThrows } from "@std/assert";
+ *
+ * const stored = new StoredBytes(1_000);
+ * stored.reserve(600);
+ * assertThrows(() => stored.reserve(600), Error, "600 of 1000 are taken");
+ * ```
+ */
 export class StoredBytes {
   readonly #max: number;
   readonly #metrics: Metrics;
@@ -241,7 +278,21 @@ export class StoredBytes {
   }
 }
 
-/** Bytes that are set aside for what has yet to come. */
+/**
+ * Bytes that are set aside for what has yet to come.
+ *
+ * @example
+ * ```ts
+ * import { StoredBytes } from "@kith/kith/endpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const stored = new StoredBytes(1_000);
+ * const reservation = stored.reserve(600);
+ * reservation.keep(200);
+ * reservation.release();
+ * assertEquals([stored.used, stored.left], [200, 800]);
+ * ```
+ */
 export class Reservation {
   readonly #change: (bytes: number) => void;
   #left: number;

@@ -49,7 +49,18 @@ export function subnetOf(hostname: string): string | undefined {
   return groups && networkOf(groups);
 }
 
-/** Whether an address is this machine's own: 127.0.0.0/8, `::1`, or the name `localhost`. */
+/**
+ * Whether an address is this machine's own: 127.0.0.0/8, `::1`, or the name `localhost`.
+ *
+ * @example
+ * ```ts
+ * import { isLoopback } from "@kith/kith/endpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const own = ["127.0.0.53", "::1", "localhost", "192.0.2.7", "bob.example"].filter(isLoopback);
+ * assertEquals(own, ["127.0.0.53", "::1", "localhost"]);
+ * ```
+ */
 export function isLoopback(hostname: string): boolean {
   if (IPV4.test(hostname)) return hostname.startsWith("127."); // as sockets write it
   return isOwn(hostname, groupsOf(hostname));

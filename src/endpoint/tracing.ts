@@ -41,7 +41,22 @@ export function currentTrace(): Trace | undefined {
   return isUsed ? held.getStore() : undefined;
 }
 
-/** Does something as a part of a trace, or of none: what is asked meanwhile belongs to it. */
+/**
+ * Does something as a part of a trace, or of none: what is asked meanwhile belongs to it.
+ *
+ * @example
+ * ```ts
+ * import { newTrace } from "@kith/kith";
+ * import { currentTrace, withTrace } from "@kith/kith/endpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const trace = newTrace();
+ * withTrace(trace, () => {
+ *   assertEquals(currentTrace(), trace);
+ *   assertEquals(withTrace(undefined, currentTrace), undefined); // this belongs to nothing
+ * });
+ * ```
+ */
 export function withTrace<T>(trace: Trace | undefined, work: () => T): T {
   if (trace === currentTrace()) return work();
   isUsed = true;

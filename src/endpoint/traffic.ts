@@ -4,7 +4,25 @@
  * @module
  */
 
-/** Messages and their bytes, both ways, since the beginning. Not in the registry: they are counted for every message. */
+/**
+ * Messages and their bytes, both ways, since the beginning. Not in the registry: they are counted for every message.
+ *
+ * @example
+ * ```ts
+ * import { Endpoint } from "@kith/kith/endpoint";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const self = { name: "", capabilities: [], agent: "example" };
+ * await using bob = await Endpoint.open({ transport: network.host("bob"), self, port: 1 });
+ * await using alice = await Endpoint.open({ transport: network.host("a"), self, clientOnly: true });
+ * const link = await alice.connect({ hostname: "bob", port: 1 });
+ * await link.ping();
+ * const { messagesOut, messagesIn } = alice.traffic;
+ * assertEquals([messagesOut, messagesIn], [1, 1]);
+ * ```
+ */
 export class Traffic {
   /** Messages that came. */
   messagesIn = 0;

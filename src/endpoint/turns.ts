@@ -9,7 +9,29 @@ import { setImmediate } from "node:timers";
 /** Messages that a connection may handle before the others have their turn, where there are others. */
 export const MESSAGES_A_TURN = 64;
 
-/** The connections that share one event loop. */
+/**
+ * The connections that share one event loop.
+ *
+ * @example
+ * ```ts
+ * import { Turns } from "@kith/kith/endpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const turns = new Turns();
+ * const order: string[] = [];
+ * async function read(...messages: string[]): Promise<void> {
+ *   for (const message of messages) {
+ *     order.push(message);
+ *     if (turns.contended) await turns.next();
+ *   }
+ *   turns.leave();
+ * }
+ * turns.join();
+ * turns.join();
+ * await Promise.all([read("a1", "a2"), read("b1", "b2")]);
+ * assertEquals(order, ["a1", "b1", "a2", "b2"]);
+ * ```
+ */
 export class Turns {
   #members = 0;
 

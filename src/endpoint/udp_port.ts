@@ -29,7 +29,27 @@ export interface UdpPortOptions {
   proveAddresses?: boolean;
 }
 
-/** An endpoint's UDP port; see the module. */
+/**
+ * An endpoint's UDP port; see the module.
+ *
+ * @example
+ * ```ts
+ * import { Endpoint, UdpPort } from "@kith/kith/endpoint";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const self = { name: "", capabilities: [], agent: "example" };
+ * const [a, b] = [network.host("a"), network.host("b")];
+ * await using alice = await Endpoint.open({ transport: a, self, clientOnly: true });
+ * await using bob = await Endpoint.open({ transport: b, self, clientOnly: true });
+ * bob.handle("greet", ({ name }) => `hello, ${name}`);
+ *
+ * await using from = await UdpPort.open(alice, { transport: a });
+ * await using to = await UdpPort.open(bob, { transport: b });
+ * assertEquals(await from.request(to.address, "greet", { name: "alice" }), "hello, alice");
+ * ```
+ */
 export class UdpPort implements AsyncDisposable {
   /** Who takes the events of which service code. */
   readonly requests: RequestsDispatcher;

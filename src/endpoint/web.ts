@@ -59,7 +59,23 @@ export type WebTaker = (request: Request, remote: Address, upgrade: Upgrade) => 
 /** Answers a plain request at a path. Whether a page of another site asks is for it to see. */
 export type WebAnswerer = (request: Request, remote: Address) => Response;
 
-/** Serves an endpoint over HTTP; see the module. */
+/**
+ * Serves an endpoint over HTTP; see the module.
+ *
+ * @example
+ * ```ts
+ * import { Endpoint, WebPort } from "@kith/kith/endpoint";
+ * import { netTransport } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const self = { name: "", capabilities: [], agent: "example" };
+ * await using endpoint = await Endpoint.open({ transport: netTransport, self, clientOnly: true });
+ * await using web = await WebPort.open(endpoint, { hostname: "127.0.0.1", port: 0 });
+ * using path = web.serve("/hello", () => new Response("hello"));
+ * const response = await fetch(`http://127.0.0.1:${web.address.port}/hello`);
+ * assertEquals(await response.text(), "hello");
+ * ```
+ */
 export class WebPort implements AsyncDisposable {
   readonly #endpoint: Endpoint;
   readonly #server: HttpServer;
@@ -134,6 +150,23 @@ export class WebPort implements AsyncDisposable {
 
 /**
  * Connects to a peer's web port.
+ *
+ * @example
+ * ```ts
+ * import { connectWeb, Endpoint, WebPort } from "@kith/kith/endpoint";
+ * import { netTransport } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const self = { name: "", capabilities: [], agent: "example" };
+ * const options = { transport: netTransport, self, clientOnly: true };
+ * await using bob = await Endpoint.open(options);
+ * bob.handle("greet", ({ name }) => `hello, ${name}`);
+ * await using web = await WebPort.open(bob, { hostname: "127.0.0.1", port: 0 });
+ *
+ * await using alice = await Endpoint.open(options);
+ * await using link = await connectWeb(alice, `ws://127.0.0.1:${web.address.port}`);
+ * assertEquals(await link.request("greet", { name: "alice" }), "hello, alice");
+ * ```
  *
  * @param url Such as `ws://127.0.0.1:3488/kith`; without a path that one is meant.
  * @throws as `Endpoint.connect`. @throws {TypeError} when it is no WebSocket URL.

@@ -36,7 +36,21 @@ export type EventDescription =
   | ({ readonly event: string } & MemberDescription)
   | { readonly event: string; readonly why: string };
 
-/** A member as plain data. */
+/**
+ * A member as plain data.
+ *
+ * @example
+ * ```ts
+ * import { Peer } from "@kith/kith";
+ * import { describeMember } from "@kith/kith/membership";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using bob = await Peer.open({ name: "bob", hostname: "127.0.0.1", port: 0, announce: false });
+ * const members = await bob.join({ tags: { room: "2" } });
+ * const { name, state, tags } = describeMember(members.self);
+ * assertEquals([name, state, tags], ["bob", "alive", { room: "2" }]);
+ * ```
+ */
 export function describeMember(member: MemberInfo): MemberDescription {
   const { peerId, name, state, why, confirmedBy, since, streamAddresses, tags } = member;
   return {
@@ -53,7 +67,18 @@ export function describeMember(member: MemberInfo): MemberDescription {
   };
 }
 
-/** An event as plain data. */
+/**
+ * An event as plain data.
+ *
+ * @example
+ * ```ts
+ * import { describeEvent } from "@kith/kith/membership";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const why = "packets do not get through";
+ * assertEquals(describeEvent({ type: "degraded", why }), { event: "degraded", why });
+ * ```
+ */
 export function describeEvent(event: MemberEvent): EventDescription {
   const { type } = event;
   if ("member" in event) return { event: type, ...describeMember(event.member) };

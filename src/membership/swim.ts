@@ -59,7 +59,40 @@ export interface SwimOptions {
   readonly tuning?: Partial<SwimTuning>;
 }
 
-/** One node; see the module. */
+/**
+ * One node; see the module.
+ *
+ * @example Two nodes where every packet is lost, and answers over streams are not
+ * ```ts
+ * import { Identity, ManualClock, Metrics, peerIdOf, silentLogger, verify } from "@kith/kith";
+ * import { incarnationAt, Swim, type SwimPorts } from "@kith/kith/membership";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [clock, log, metrics] = [new ManualClock(), silentLogger, new Metrics()];
+ * const nodes = new Map<string, Swim>();
+ * function start(host: string): Swim {
+ *   const identity = Identity.generate();
+ *   const { peerId, publicKey } = identity;
+ *   const sign = (bytes: Uint8Array) => identity.sign(bytes);
+ *   const signer = { peerId, publicKey, sign, verify, idOf: peerIdOf };
+ *   const nonce = () => 1 + Math.floor(clock.random() * 2 ** 48);
+ *   const ask: SwimPorts["ask"] = (question, { hostname }, _options, done) =>
+ *     void clock.after(1, () => done(nodes.get(hostname)?.answer(question, peerId)));
+ *   const ports = { clock, log, metrics, signer, nonce, ask, send: () => {}, emit: () => {} };
+ *   const self = { name: "", hosts: [host], tcpPort: 1, udpPort: 1, tags: {} };
+ *   const incarnation = incarnationAt(clock.wallMs());
+ *   const node = new Swim({ ports, project: "0123456789abcdef", self, incarnation });
+ *   nodes.set(host, node);
+ *   node.start();
+ *   return node;
+ * }
+ * const [alice, bob] = [start("10.0.0.1"), start("10.0.0.2")];
+ * bob.join({ hostname: "10.0.0.1", port: 1 });
+ * await clock.advance(2_000);
+ * assertEquals(alice.members().map(({ state, path }) => [state, path]), [["alive", "stream"]]);
+ * for (const node of [alice, bob]) node.stop();
+ * ```
+ */
 export class Swim {
   readonly #ports: SwimPorts;
   readonly #tuning: SwimTuning;
@@ -383,7 +416,19 @@ export class Swim {
   }
 }
 
-/** An incarnation for a node that starts at that time: larger than all of its lives before, if its clock runs. */
+/**
+ * An incarnation for a node that starts at that time: larger than all of its lives before, if its clock runs.
+ *
+ * @example
+ * ```ts
+ * import { incarnationAt } from "@kith/kith/membership";
+ * import { assert } from "@std/assert";
+ *
+ * const first = incarnationAt(Date.UTC(2026, 0, 2));
+ * const second = incarnationAt(Date.UTC(2026, 0, 1), first); // the clock was set back
+ * assert(second > first);
+ * ```
+ */
 export function incarnationAt(wallMs: number, before = 0): number {
   const byClock = Math.floor(Math.max(0, wallMs) / 1_000 * 2 ** 20);
   return Math.max(byClock < MAX_INCARNATION ? byClock : 0, before + 1);

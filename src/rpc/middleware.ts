@@ -76,6 +76,25 @@ export interface LimitRateOptions extends RateOptions {
 /**
  * Lets each caller through so many times a second, by a token bucket.
  *
+ * @example
+ * ```ts
+ * import { ManualClock } from "@kith/kith";
+ * import { Endpoint } from "@kith/kith/endpoint";
+ * import { Client, limitRate, Server } from "@kith/kith/rpc";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const self = { name: "", capabilities: [], agent: "example" };
+ * await using endpoint = await Endpoint.open({ transport: network.host("server"), self });
+ * await using server = new Server(endpoint);
+ * server.use(limitRate({ perSecond: 1, burst: 1, clock: new ManualClock() }));
+ *
+ * await using client = await Client.open({ host: "server", transport: network.host("client") });
+ * assertEquals(await client.call("echo", "once"), "once");
+ * await assertRejects(() => client.call("echo", "twice"), Error, "burst");
+ * ```
+ *
  * @returns middleware `rate`, which throws {@linkcode LimitError} `rate` to the caller.
  * @throws {RangeError} when a rate is out of range.
  */
@@ -93,6 +112,27 @@ export function limitRate(options: LimitRateOptions): Middleware {
 
 /**
  * Says of every message who sent it, how long it took and what came of it: `debug` when it went well, else `info`.
+ *
+ * @example
+ * ```ts
+ * import { type LogFields, silentLogger } from "@kith/kith";
+ * import { Endpoint } from "@kith/kith/endpoint";
+ * import { Client, logCalls, Server } from "@kith/kith/rpc";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const self = { name: "", capabilities: [], agent: "example" };
+ * await using endpoint = await Endpoint.open({ transport: network.host("server"), self });
+ * await using server = new Server(endpoint);
+ * const said: unknown[] = [];
+ * const debug = (text: string, fields: LogFields = {}) => void said.push([text, fields.header]);
+ * server.use(logCalls({ ...silentLogger, debug }));
+ *
+ * await using client = await Client.open({ host: "server", transport: network.host("client") });
+ * await client.call("echo", "x");
+ * assertEquals(said, [["called", "v1/echo"]]);
+ * ```
  *
  * @returns middleware `log`.
  */
@@ -118,7 +158,33 @@ export function logCalls(logger: Logger, options: { clock?: Clock } = {}): Middl
   };
 }
 
-/** Counts messages as `calls.total` and those that fail as `calls.failed`. @returns middleware `metrics`. */
+/**
+ * Counts messages as `calls.total` and those that fail as `calls.failed`.
+ *
+ * @example
+ * ```ts
+ * import { Metrics } from "@kith/kith";
+ * import { Endpoint } from "@kith/kith/endpoint";
+ * import { Client, countCalls, Server } from "@kith/kith/rpc";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const self = { name: "", capabilities: [], agent: "example" };
+ * await using endpoint = await Endpoint.open({ transport: network.host("server"), self });
+ * await using server = new Server(endpoint);
+ * const metrics = new Metrics();
+ * server.use(countCalls(metrics));
+ * server.register("fail", () => Promise.reject(new Error("no")));
+ *
+ * await using client = await Client.open({ host: "server", transport: network.host("client") });
+ * await client.call("echo", "x");
+ * await assertRejects(() => client.call("fail"));
+ * assertEquals(metrics.snapshot(), { "calls.failed": 1, "calls.total": 2 });
+ * ```
+ *
+ * @returns middleware `metrics`.
+ */
 export function countCalls(metrics: Metrics): Middleware {
   const [total, failed] = [metrics.counter("calls.total"), metrics.counter("calls.failed")];
   return {

@@ -19,7 +19,19 @@ const MAX_TAG_CHARS = 32;
 /** Most offered tags that an error shows. */
 const SHOWN_TAGS = 16;
 
-/** The capability by which a peer says that it serves a protocol. */
+/**
+ * The capability by which a peer says that it serves a protocol.
+ *
+ * @example
+ * ```ts
+ * import { capabilityOf, chooseProtocol } from "@kith/kith/rpc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const capabilities = ["v1", "v2"].map(capabilityOf);
+ * assertEquals(capabilities, ["rpc/v1", "rpc/v2"]);
+ * assertEquals(chooseProtocol(["v2"], capabilities), "v2");
+ * ```
+ */
 export function capabilityOf(tag: string): string {
   return PREFIX + tag;
 }

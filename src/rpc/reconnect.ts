@@ -72,7 +72,19 @@ export function reconnectDelayMs(
   return Math.min(delayMs * factor, maxDelayMs);
 }
 
-/** Whether an error is the other side's refusal, which an attempt to connect again would only get again. */
+/**
+ * Whether an error is the other side's refusal, which an attempt to connect again would only get again.
+ *
+ * @example
+ * ```ts
+ * import { HandshakeError, TransportError } from "@kith/kith";
+ * import { isRefusal } from "@kith/kith/rpc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(isRefusal(new HandshakeError("denied", "Not here")), true);
+ * assertEquals(isRefusal(new TransportError("Nobody listens")), false);
+ * ```
+ */
 export function isRefusal(error: unknown): boolean {
   return error instanceof PeerError && REFUSALS.has(error.code);
 }

@@ -144,7 +144,19 @@ export const schema: Schemas = {
   guard,
 };
 
-/** What is wrong with a value, and where. */
+/**
+ * What is wrong with a value, and where.
+ *
+ * @example
+ * ```ts
+ * import { schema } from "@kith/kith/rpc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const found = schema.array(schema.number()).match([1, "2"]);
+ * const why = "problem" in found ? `${found.path}: ${found.problem}` : "";
+ * assertEquals(why, "[1]: it is not a number");
+ * ```
+ */
 export class Mismatch {
   /** What was expected there, in words. */
   readonly expected: string;

@@ -102,7 +102,27 @@ export function connectWitch(
   return new WitchClient(connection, options);
 }
 
-/** A connection to a witch-core server; see the module. */
+/**
+ * A connection to a witch-core server; see the module.
+ *
+ * @example
+ * ```ts
+ * import { RemoteError } from "@kith/kith";
+ * import { WitchClient } from "@kith/kith/rpc";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const listener = await network.host("server").listen();
+ * await using client = new WitchClient(await network.host("client").connect(listener.address));
+ * const calling = client.call("sum");
+ * const server = await listener.accept();
+ * const answer = '{"status": "error", "message": "Unknown endpoint: sum"}\n';
+ * await server?.write(new TextEncoder().encode(answer));
+ * const error = await assertRejects(() => calling, RemoteError);
+ * assertEquals(error.code, "no-endpoint");
+ * ```
+ */
 export class WitchClient implements AsyncDisposable {
   /** When and why it ended: resolves always, to the error that ended it, or `undefined` when either side closed it. */
   readonly closed: Promise<unknown>;

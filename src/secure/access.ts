@@ -100,7 +100,25 @@ export interface InviteOptions extends ApiKeyOptions {
 
 type Claim = InviteClaim | ApiKeyClaim;
 
-/** The invites and API keys of one peer. */
+/**
+ * The invites and API keys of one peer.
+ *
+ * @example
+ * ```ts
+ * import { Access, Identity } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const access = new Access({ identity: Identity.generate() });
+ * const invite = access.createInvite({ scopes: ["call:greet"], expiresMs: 3_600_000 });
+ *
+ * // Whoever has it shows it.
+ * const [tokens, caller] = [[invite.token], { peerId: Identity.generate().peerId }];
+ * assertEquals(access.granted(tokens, caller, "call:greet"), true);
+ * assertEquals(access.granted(tokens, caller, "send"), false);
+ * access.revoke(invite.id);
+ * assertEquals(access.check(tokens, caller).refused, [{ index: 0, reason: "revoked" }]);
+ * ```
+ */
 export class Access {
   readonly #identity: Identity;
   readonly #file: RecordFile<StoredRecord>;

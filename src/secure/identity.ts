@@ -142,6 +142,17 @@ export class Identity {
 /**
  * Says whether a signature over `bytes` was made with the private key of `publicKey`. Wrong lengths, and keys that
  * anyone can sign for (points of small order), are simply `false`: all three may come from a stranger.
+ *
+ * @example
+ * ```ts
+ * import { Identity, verify } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ann = Identity.generate();
+ * const signature = ann.sign(new Uint8Array([1]));
+ * assertEquals(verify(ann.publicKey, new Uint8Array([1]), signature), true);
+ * assertEquals(verify(ann.publicKey, new Uint8Array([2]), signature), false);
+ * ```
  */
 export function verify(publicKey: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
   if (publicKey.length !== PUBLIC_KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false;
@@ -159,6 +170,15 @@ export function verify(publicKey: Uint8Array, bytes: Uint8Array, signature: Uint
 /**
  * The peer id of a public key: the first 20 bytes of its SHA-256, in lower-case hexadecimal.
  *
+ * @example
+ * ```ts
+ * import { Identity, peerIdOf } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { publicKey } = Identity.fromSeed(new Uint8Array(32));
+ * assertEquals(peerIdOf(publicKey), "139e3940e64b5491722088d9a0d741628fc826e0");
+ * ```
+ *
  * @throws {RangeError} when the key has not 32 bytes.
  */
 export function peerIdOf(publicKey: Uint8Array): string {
@@ -168,6 +188,15 @@ export function peerIdOf(publicKey: Uint8Array): string {
 /**
  * The fingerprint of a public key, for people to compare by voice: the first 10 bytes of its SHA-256 as five
  * proquints.
+ *
+ * @example
+ * ```ts
+ * import { fingerprintOf, Identity } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { publicKey } = Identity.fromSeed(new Uint8Array(32));
+ * assertEquals(fingerprintOf(publicKey), "daviv-gojab-vinar-jifid-lamob");
+ * ```
  *
  * @throws {RangeError} when the key has not 32 bytes.
  */

@@ -57,6 +57,16 @@ export interface WatchNetworkOptions {
  * The network that options and environment name: `KITH_NETWORK` (its name), `KITH_KEY_FILE` (the file with its keys),
  * `KITH_NETWORK_KEY` (what would be in that file, for containers).
  *
+ * @example
+ * ```ts
+ * import { loadNetwork } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const env: Record<string, string> = { KITH_NETWORK: "home", KITH_NETWORK_KEY: "5f1d".repeat(16) };
+ * const { network, keyFile } = loadNetwork({ env: (name) => env[name] });
+ * assertEquals([network.name, network.isSecret, keyFile], ["home", true, undefined]);
+ * ```
+ *
  * @throws {TypeError} when the environment has both a file and a key.
  * @throws {AuthError} `not-allowed` when others can read the file.
  * @throws {InvalidPacketError} `bad-message` when it does not hold one or two keys of 32 to 1024 characters.
@@ -78,6 +88,24 @@ export function loadNetwork(options: LoadNetworkOptions = {}): LoadedNetwork {
 /**
  * Keeps a network's keys those of its file, which is read now and, from then on, whenever it has changed; it is looked at
  * every five seconds. While the file cannot be used the network keeps its keys, and a warning says why.
+ *
+ * @example
+ * ```ts
+ * import { loadNetwork, ManualClock, watchNetworkFile } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const keyFile = await Deno.makeTempFile(); // that nobody else can read
+ * const [oldKey, newKey] = ["5f1d".repeat(16), "a207".repeat(16)];
+ * await Deno.writeTextFile(keyFile, oldKey);
+ * const { network } = loadNetwork({ name: "home", keyFile });
+ *
+ * const clock = new ManualClock();
+ * using watching = watchNetworkFile(network, keyFile, { clock });
+ * await Deno.writeTextFile(keyFile, `${oldKey}\n${newKey}\n`);
+ * await clock.advance(5_000);
+ * assertEquals(network.keys.length, 2);
+ * await Deno.remove(keyFile);
+ * ```
  *
  * @returns what ends the watching.
  */

@@ -27,6 +27,15 @@ export type Scope =
 /**
  * Reads a scope.
  *
+ * @example
+ * ```ts
+ * import { parseScope } from "@kith/kith";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * assertEquals(parseScope("call:greet"), "call:greet");
+ * assertThrows(() => parseScope("call"), TypeError, "A scope is one of send, msg, mesh");
+ * ```
+ *
  * @throws {TypeError} naming what a scope can be, when it is none.
  */
 export function parseScope(text: string): Scope {
@@ -38,7 +47,18 @@ export function parseScope(text: string): Scope {
   );
 }
 
-/** Whether a value is a scope. */
+/**
+ * Whether a value is a scope.
+ *
+ * @example
+ * ```ts
+ * import { isScope } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const scopes = ["send", "topic:*", "topic:news*", "shout", 7].filter(isScope);
+ * assertEquals(scopes, ["send", "topic:*"]);
+ * ```
+ */
 export function isScope(value: unknown): value is Scope {
   if (typeof value !== "string") return false;
   if (PLAIN.includes(value)) return true;
@@ -49,7 +69,18 @@ export function isScope(value: unknown): value is Scope {
   return name === "*" || (name.length <= MAX_NAME_CHARS && /^[^\p{Cc}*]+$/u.test(name));
 }
 
-/** Whether one of the scopes allows what is wanted: that itself, or all of its kind. */
+/**
+ * Whether one of the scopes allows what is wanted: that itself, or all of its kind.
+ *
+ * @example
+ * ```ts
+ * import { covers } from "@kith/kith";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(covers(["send", "call:*"], "call:greet"), true);
+ * assertEquals(covers(["send", "call:*"], "topic:news"), false);
+ * ```
+ */
 export function covers(scopes: readonly Scope[], wanted: Scope): boolean {
   const all = `${wanted.slice(0, wanted.indexOf(":") + 1)}*`;
   return scopes.some((scope) => scope === wanted || scope === all);

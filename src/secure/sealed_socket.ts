@@ -64,6 +64,24 @@ export function sealTransport(transport: Transport, sealer: Sealer): Transport {
 /**
  * A datagram socket that seals and opens; see {@linkcode sealTransport}. It reads on its own, whether or not somebody
  * receives, because peers want to know whether packets are fresh; what it received waits in a bounded queue.
+ *
+ * @example
+ * ```ts
+ * import { Network, SealedSocket, Sealer } from "@kith/kith";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { encodeDatagram, SERVICE_CODE } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new Network("home", [crypto.getRandomValues(new Uint8Array(32))]);
+ * const memory = new MemoryNetwork();
+ * const open = async (name: string) =>
+ *   new SealedSocket(await memory.host(name).datagram(), new Sealer({ network }));
+ * const [alice, bob] = [await open("alice"), await open("bob")];
+ * const packet = encodeDatagram(SERVICE_CODE.gossip, new Uint8Array([7]));
+ * await alice.send(packet, bob.address);
+ * assertEquals(await bob.receive(), { data: packet, from: alice.address });
+ * for (const socket of [alice, bob]) socket.close();
+ * ```
  */
 export class SealedSocket implements DatagramSocket, SealedPort {
   /** Whether others have the same port. */

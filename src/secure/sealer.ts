@@ -70,7 +70,27 @@ const REASONS = [
 
 type Reason = typeof REASONS[number];
 
-/** Seals, opens and remembers, for all sockets of a peer in one network; see the module. */
+/**
+ * Seals, opens and remembers, for all sockets of a peer in one network; see the module.
+ *
+ * @example
+ * ```ts
+ * import { Metrics, Network, Sealer } from "@kith/kith";
+ * import { encodeDatagram, SERVICE_CODE } from "@kith/kith/wire";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const data = new Sealer({ network: new Network("home") })
+ *   .seal(encodeDatagram(SERVICE_CODE.gossip, new Uint8Array([7])));
+ * assertEquals(data[0], SERVICE_CODE.sealed);
+ *
+ * const metrics = new Metrics();
+ * const stranger = new Sealer({ network: new Network("elsewhere"), metrics });
+ * const address = { hostname: "192.0.2.7", port: 1 };
+ * const port = { address, shared: false, deliver: () => {}, transmit: () => {} };
+ * assertEquals(stranger.open({ data, from: address }, port), undefined);
+ * assertEquals(metrics.snapshot(), { "seal.unknown-key": 1 });
+ * ```
+ */
 export class Sealer {
   /** Where it and its sockets get their time from. */
   readonly clock: Clock;

@@ -70,6 +70,20 @@ export interface TrustAddOptions {
 /**
  * The peers that a person named, let in or keeps out, in `trust.json` of a home folder. Changes of other processes are
  * seen at the next question.
+ *
+ * @example
+ * ```ts
+ * import { AuthError, Trust } from "@kith/kith";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const trust = new Trust();
+ * const bob = { peerId: "0b".repeat(20), publicKey: "", name: "bob" };
+ * trust.meet(bob);
+ * trust.check(bob);
+ * const impostor = { ...bob, peerId: "0c".repeat(20) };
+ * const error = assertThrows(() => trust.check(impostor), AuthError);
+ * assertEquals(error.code, "key-changed");
+ * ```
  */
 export class Trust {
   readonly #file: RecordFile<TrustEntry>;

@@ -62,6 +62,17 @@ export function encodeData(type: DataType, data: unknown, options: DataOptions):
 /**
  * Decodes a value; one of type `bytes` is the array that was given, not a copy.
  *
+ * @example
+ * ```ts
+ * import { decodeData } from "@kith/kith/session";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const bytes = new TextEncoder().encode('{"data": [1, 2]}');
+ * const maxDataBytes = 1024;
+ * assertEquals(decodeData("json", bytes, { dialect: "peerpy", maxDataBytes }), [1, 2]);
+ * assertEquals(decodeData("json", bytes, { dialect: "native", maxDataBytes }), { data: [1, 2] });
+ * ```
+ *
  * @throws {InvalidPacketError} `bad-message` or `too-large`. @throws {UnsupportedError} for peerpy's `raw`.
  */
 export function decodeData(type: DataType, bytes: Uint8Array, options: DataOptions): unknown {

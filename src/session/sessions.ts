@@ -70,6 +70,28 @@ interface Arrived {
  * Takes the sessions that others open. Iterate over it to get them; leaving the loop loses none. They end with it.
  *
  * Counts `session.accepted`, `session.denied` and, by what ended them, `session.failed.CODE`.
+ *
+ * @example
+ * ```ts
+ * import { Endpoint } from "@kith/kith/endpoint";
+ * import { connectSession, Sessions } from "@kith/kith/session";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const self = { name: "alice", capabilities: [], agent: "example" };
+ * await using bob = await Endpoint.open({ transport: network.host("bob"), self, port: 1 });
+ * await using sessions = Sessions.open(bob, { accept: ({ strict }) => strict || "Only strict ones" });
+ *
+ * await using alice = await Endpoint.open({ transport: network.host("a"), self, clientOnly: true });
+ * const connect = () => alice.connect({ hostname: "bob", port: 1 });
+ * await assertRejects(async () => connectSession(alice, await connect()), Error, "Only strict ones");
+ * await using session = await connectSession(alice, await connect(), { strict: true });
+ * for await (const { from } of sessions) {
+ *   assertEquals(from.name, "alice");
+ *   break;
+ * }
+ * ```
  */
 export class Sessions implements AsyncDisposable, AsyncIterable<Session> {
   readonly #endpoint: Endpoint;

@@ -97,6 +97,27 @@ export interface ServerListener extends AsyncDisposable {
 /**
  * Announces a server by UDP broadcast on every network, every 5 s until it is closed.
  *
+ * @example
+ * ```ts
+ * import { broadcastServerInfo } from "@kith/kith/discovery";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const listener = await network.host("alice").datagram({ port: 8889, shared: true });
+ * const lan = { name: "lan", address: "bob", family: "IPv4", loopback: false } as const;
+ * const interfaces = () => [{ ...lan, broadcast: undefined, index: undefined }];
+ * await using broadcast = await broadcastServerInfo({
+ *   transport: network.host("bob"),
+ *   interfaces,
+ *   serverName: "sums",
+ *   port: 8888,
+ * });
+ * const packet = await listener.receive();
+ * const { node_id, service_info } = JSON.parse(new TextDecoder().decode(packet?.data));
+ * assertEquals([node_id, service_info.name], [broadcast.nodeId, "sums"]);
+ * ```
+ *
  * @throws {TypeError | RangeError} for a port, an id or a hash that is none.
  * @throws {InvalidPacketError} `too-large` for more than fits into a packet of 1024 bytes.
  * @throws {UnsupportedError} when interfaces may not be listed (`--allow-sys=networkInterfaces`). Rejects with the
@@ -134,6 +155,29 @@ export async function broadcastServerInfo(
 /**
  * Listens for servers that are announced by UDP broadcast, and gives each once it has answered that it is up; again
  * when its name or protocols change.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   broadcastServerInfo,
+ *   type FoundServer,
+ *   listenForServerBroadcasts,
+ * } from "@kith/kith/discovery";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const lan = { name: "lan", family: "IPv4", broadcast: undefined, index: undefined } as const;
+ * const on = (address: string) => ({
+ *   transport: network.host(address),
+ *   interfaces: () => [{ ...lan, address, loopback: false }],
+ * });
+ * const { promise, resolve } = Promise.withResolvers<FoundServer>();
+ * await using listener = await listenForServerBroadcasts(resolve, { ...on("alice"), verify: false });
+ * await using server = await broadcastServerInfo({ ...on("bob"), serverName: "sums", port: 8888 });
+ * const { name, ip, port } = await promise;
+ * assertEquals([name, ip, port], ["sums", "bob", 8888]);
+ * ```
  *
  * @throws {TransportError} when both ports are taken by programs that do not share them (`details.inUse`).
  * @throws {UnsupportedError} when UDP is not to be had.

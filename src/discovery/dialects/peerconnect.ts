@@ -103,7 +103,39 @@ export interface PeerConnectOptions {
   metrics?: Metrics;
 }
 
-/** Finds PeerConnect's nodes and is found by them; see the module. */
+/**
+ * Finds PeerConnect's nodes and is found by them; see the module.
+ *
+ * @example
+ * ```ts
+ * import { ManualClock } from "@kith/kith";
+ * import { PeerConnectDiscovery } from "@kith/kith/discovery";
+ * import { Endpoint, UdpPort } from "@kith/kith/endpoint";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [network, clock] = [new MemoryNetwork(), new ManualClock()];
+ * await using parts = new AsyncDisposableStack();
+ * async function open(name: string): Promise<PeerConnectDiscovery> {
+ *   const transport = network.host(name);
+ *   const self = { name, capabilities: [], agent: "example" };
+ *   const endpoint = parts.use(await Endpoint.open({ transport, self, clientOnly: true }));
+ *   const udp = parts.use(await UdpPort.open(endpoint, { transport }));
+ *   const peerId = new TextEncoder().encode(name.padEnd(20));
+ *   const local = { name: "lan", address: name, family: "IPv4", loopback: false } as const;
+ *   const interfaces = () => [{ ...local, broadcast: undefined, index: undefined }];
+ *   const options = { transport, udp, peerId, interfaces, clock };
+ *   return parts.use(await PeerConnectDiscovery.open(options));
+ * }
+ * await open("bob");
+ * const alice = await open("alice");
+ * const end = new AbortController();
+ * const looking = Array.fromAsync(alice.find({ signal: end.signal }));
+ * await clock.advance(500);
+ * end.abort();
+ * assertEquals((await looking).map(({ address }) => address.hostname), ["bob"]);
+ * ```
+ */
 export class PeerConnectDiscovery implements ForeignDiscovery {
   /** Which program's way it speaks. */
   readonly dialect = "peerconnect";

@@ -47,7 +47,33 @@ export interface PeerpyDiscoveryOptions extends BroadcastOptions {
   port?: number;
 }
 
-/** Finds peerpy's peers and, where it announces one, is found by them; see the module. */
+/**
+ * Finds peerpy's peers and, where it announces one, is found by them; see the module.
+ *
+ * @example
+ * ```ts
+ * import { ManualClock } from "@kith/kith";
+ * import { PeerpyDiscovery } from "@kith/kith/discovery";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [network, clock] = [new MemoryNetwork(), new ManualClock()];
+ * const lan = { name: "lan", family: "IPv4", broadcast: undefined, index: undefined } as const;
+ * const on = (address: string) => ({
+ *   clock,
+ *   transport: network.host(address),
+ *   interfaces: () => [{ ...lan, address, loopback: false }],
+ * });
+ * await using bob = await PeerpyDiscovery.open({ ...on("bob"), announce: { port: 62626 } });
+ * await using alice = await PeerpyDiscovery.open(on("alice"));
+ * const end = new AbortController();
+ * const looking = Array.fromAsync(alice.find({ signal: end.signal }));
+ * await clock.advance(500);
+ * end.abort();
+ * const found = (await looking).map(({ address }) => address);
+ * assertEquals(found, [{ hostname: "bob", port: 62626 }]);
+ * ```
+ */
 export class PeerpyDiscovery implements ForeignDiscovery {
   /** Which program's way it speaks. */
   readonly dialect = "peerpy";

@@ -48,7 +48,34 @@ export interface WitchDiscoveryOptions extends BroadcastOptions {
   ports?: WitchPorts;
 }
 
-/** Finds witch-core servers and, where it announces one, is found by them; see the module. */
+/**
+ * Finds witch-core servers and, where it announces one, is found by them; see the module.
+ *
+ * @example
+ * ```ts
+ * import { ManualClock } from "@kith/kith";
+ * import { WitchDiscovery } from "@kith/kith/discovery";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [network, clock] = [new MemoryNetwork(), new ManualClock()];
+ * const lan = { name: "lan", family: "IPv4", broadcast: undefined, index: undefined } as const;
+ * const on = (address: string) => ({
+ *   clock,
+ *   transport: network.host(address),
+ *   interfaces: () => [{ ...lan, address, loopback: false }],
+ * });
+ * await using alice = await WitchDiscovery.open(on("alice"));
+ * const announce = { nodeId: crypto.randomUUID(), name: "sums", port: 8888 };
+ * await using bob = await WitchDiscovery.open({ ...on("bob"), announce });
+ * const end = new AbortController();
+ * const looking = Array.fromAsync(alice.find({ signal: end.signal }));
+ * await clock.advance(5_000);
+ * end.abort();
+ * const found = (await looking).map(({ name, address }) => [name, address.hostname]);
+ * assertEquals(found, [["sums", "bob"]]);
+ * ```
+ */
 export class WitchDiscovery implements ForeignDiscovery {
   /** Which program's way it speaks. */
   readonly dialect = "witch";

@@ -18,6 +18,20 @@ const MAX_ANSWER_BYTES = 16 * 1024;
 /**
  * Asks the server at an address whether it is up.
  *
+ * @example
+ * ```ts
+ * import { askWitchStatus } from "@kith/kith/discovery";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const network = new MemoryNetwork();
+ * const listener = await network.host("server").listen();
+ * const asking = askWitchStatus(network.host("alice"), listener.address);
+ * const connection = await listener.accept();
+ * await connection?.write(new TextEncoder().encode('{"status": "success"}\n'));
+ * assertEquals(await asking, true);
+ * ```
+ *
  * @returns whether it answered that it is; `false` when it hung up instead.
  * @throws {TransportError} when nobody listens there.
  * @throws {InvalidPacketError} when the answer is not a line of JSON or too long. Rejects with the signal's reason.

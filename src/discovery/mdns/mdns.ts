@@ -72,7 +72,34 @@ export interface MdnsOptions {
   metrics?: Metrics;
 }
 
-/** Multicast DNS on every interface; see the module. */
+/**
+ * Multicast DNS on every interface; see the module.
+ *
+ * @example
+ * ```ts
+ * import { ManualClock } from "@kith/kith";
+ * import { Mdns } from "@kith/kith/discovery";
+ * import { MemoryNetwork } from "@kith/kith/transport";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [network, clock] = [new MemoryNetwork(), new ManualClock()];
+ * const lan = { name: "lan", family: "IPv4", broadcast: "10.0.0.255", index: undefined } as const;
+ * const on = (address: string) => ({
+ *   clock,
+ *   transport: network.host(address),
+ *   interfaces: () => [{ ...lan, address, loopback: false }],
+ * });
+ * await using bob = await Mdns.open({ ...on("10.0.0.2"), announce: { tcpPort: 3485 } });
+ * await clock.advance(1_500); // first it finds out whether anybody has its label
+ * await using alice = await Mdns.open(on("10.0.0.1"));
+ * const end = new AbortController();
+ * const looking = Array.fromAsync(alice.find({ signal: end.signal }));
+ * await clock.advance(500);
+ * end.abort();
+ * const [peer] = await looking;
+ * assertEquals([peer?.label, peer?.address], [bob.label, { hostname: "10.0.0.2", port: 3485 }]);
+ * ```
+ */
 export class Mdns implements AsyncDisposable {
   /** The way of finding that it is. */
   readonly method = "mdns";

@@ -40,7 +40,24 @@ export interface DnsPeersOptions {
   log?: Logger;
 }
 
-/** Peers that a domain names; it is asked again every minute. */
+/**
+ * Peers that a domain names; it is asked again every minute.
+ *
+ * @example
+ * ```ts
+ * import { type Candidate, DnsPeers } from "@kith/kith/discovery";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const resolveTxt = () => Promise.resolve(["v=spf1 -all", "kith=bob.example:3485"]);
+ * const source = new DnsPeers({ name: "peers.example", resolveTxt });
+ * const found: Candidate[] = [];
+ * for await (const candidate of source.find(new AbortController())) {
+ *   found.push(candidate);
+ *   break;
+ * }
+ * assertEquals(found, [{ address: { hostname: "bob.example", port: 3485 } }]);
+ * ```
+ */
 export class DnsPeers implements CandidateSource {
   /** `dns`. */
   readonly method = "dns";

@@ -50,7 +50,25 @@ export interface PeersFileContents {
   readonly faults: readonly string[];
 }
 
-/** Peers that a file names; it is read again when it changes. */
+/**
+ * Peers that a file names; it is read again when it changes.
+ *
+ * @example
+ * ```ts
+ * import { type Candidate, PeersFile } from "@kith/kith/discovery";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const path = await Deno.makeTempFile();
+ * await Deno.writeTextFile(path, "# the machine room\n192.0.2.7:3485\n");
+ * const found: Candidate[] = [];
+ * for await (const candidate of new PeersFile(path).find(new AbortController())) {
+ *   found.push(candidate);
+ *   break;
+ * }
+ * assertEquals(found, [{ address: { hostname: "192.0.2.7", port: 3485 } }]);
+ * await Deno.remove(path);
+ * ```
+ */
 export class PeersFile implements CandidateSource {
   /** `file`. */
   readonly method = "file";

@@ -73,7 +73,28 @@ export interface RememberedPeersOptions {
   log?: Logger;
 }
 
-/** Peers that were found before; see the module. Closing writes what was found last. */
+/**
+ * Peers that were found before; see the module. Closing writes what was found last.
+ *
+ * @example
+ * ```ts
+ * import { Home } from "@kith/kith";
+ * import { RememberedPeers } from "@kith/kith/discovery";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const home = Home.open(await Deno.makeTempDir());
+ * const peers = new RememberedPeers({ home });
+ * const addresses = [{ hostname: "192.0.2.7", port: 3485 }];
+ * peers.remember({ peerId: "0b".repeat(20), name: "bob", addresses });
+ * peers.close();
+ *
+ * using later = new RememberedPeers({ home });
+ * assertEquals(later.all.map(({ name, addresses }) => [name, ...addresses]), [
+ *   ["bob", "192.0.2.7:3485"],
+ * ]);
+ * await Deno.remove(home.dir, { recursive: true });
+ * ```
+ */
 export class RememberedPeers implements PeerMemory, Disposable {
   /** `remembered`. */
   readonly method = "remembered";

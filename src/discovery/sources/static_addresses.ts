@@ -13,7 +13,20 @@ import {
   parseCandidateAddress,
 } from "../candidates.ts";
 
-/** A list of addresses; names are resolved when somebody connects to them. */
+/**
+ * A list of addresses; names are resolved when somebody connects to them.
+ *
+ * @example
+ * ```ts
+ * import { StaticAddresses } from "@kith/kith/discovery";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const source = new StaticAddresses(["192.0.2.7:3485", { hostname: "bob.example", port: 80 }]);
+ * const { signal } = new AbortController();
+ * const found = await Array.fromAsync(source.find({ signal }));
+ * assertEquals(found.map(({ address }) => address.hostname), ["192.0.2.7", "bob.example"]);
+ * ```
+ */
 export class StaticAddresses implements CandidateSource {
   /** `static`. */
   readonly method = "static";
