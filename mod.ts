@@ -385,7 +385,7 @@ export {
   type MediaSink,
   type MeshEvent,
   type MeshPeer,
-  type Mismatch,
+  Mismatch,
   type NewClient,
   type NumberOptions,
   type OutputOf,

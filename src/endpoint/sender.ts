@@ -8,6 +8,7 @@ import type { Clock } from "../clock.ts";
 import { ClosedError, LimitError } from "../errors.ts";
 import { type Logger, printable } from "../log.ts";
 import type { FramedConnection } from "../transport/framed.ts";
+import { FRAME_HEADER_BYTES } from "../wire/frame.ts";
 import { type MessageBody, writeMessage } from "../wire/message.ts";
 import { errorBody } from "./error_body.ts";
 import { FlightRecorder } from "./flight_recorder.ts";
@@ -108,7 +109,7 @@ export class Sender {
       throw error;
     }
     writer.end();
-    this.#went(header, writer.pendingBytes - before);
+    this.#went(header, writer.pendingBytes - before - FRAME_HEADER_BYTES);
   }
 
   /** Sends a message that is encoded already. @throws {InvalidPacketError} @throws {ClosedError} */

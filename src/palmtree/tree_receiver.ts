@@ -48,7 +48,7 @@ export interface TreeReceiverOptions extends PalmPorts {
  *
  * @example
  * ```ts
- * import { Endpoint, Identity, Peer } from "@kith/kith";
+ * import { Endpoint, Peer } from "@kith/kith";
  * import { TreeReceiver } from "@kith/kith/palmtree";
  * import { Receiver } from "@kith/kith/transfer";
  * import { netTransport as transport } from "@kith/kith/transport";
@@ -56,7 +56,7 @@ export interface TreeReceiverOptions extends PalmPorts {
  *
  * const dir = await Deno.makeTempDir();
  * await Deno.writeTextFile(`${dir}/song.txt`, "la la la");
- * const self = { ...Identity.generate(), name: "bob", capabilities: [], agent: "" };
+ * const self = { name: "bob", capabilities: [], agent: "" };
  * const here = { hostname: "127.0.0.1", port: 0 };
  * await using endpoint = await Endpoint.open({ transport, self, ...here });
  * await using desk = Receiver.open(endpoint, { dir: `${dir}/bob`, accept: () => true });

@@ -45,12 +45,12 @@ import { isRefusal, MAX_RECONNECT_DELAY_MS, reconnectDelayMs } from "./reconnect
  *
  * @example Calling anything, and the JSON of the witch-core network module
  * ```ts
- * import { Client, Endpoint, Identity, Server } from "@kith/kith";
+ * import { Client, Endpoint, Server } from "@kith/kith";
  * import { MemoryNetwork } from "@kith/kith/transport";
  * import { assertEquals } from "@std/assert";
  *
  * const network = new MemoryNetwork();
- * const self = { ...Identity.generate(), name: "", capabilities: [], agent: "example" };
+ * const self = { name: "", capabilities: [], agent: "example" };
  * await using endpoint = await Endpoint.open({ transport: network.host("server"), self });
  * await using server = new Server(endpoint);
  * server.register("greet", (name: string) => `hello, ${name}`);

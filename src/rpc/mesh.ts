@@ -70,13 +70,13 @@ export interface ServerPeerOptions {
  *
  * @example Two servers of a project
  * ```ts
- * import { Endpoint, Identity, ServerPeer } from "@kith/kith";
+ * import { Endpoint, ServerPeer } from "@kith/kith";
  * import { MemoryNetwork } from "@kith/kith/transport";
  * import { assertEquals } from "@std/assert";
  *
  * const network = new MemoryNetwork();
  * const open = (name: string) => {
- *   const self = { ...Identity.generate(), name, capabilities: [], agent: "example" };
+ *   const self = { name, capabilities: [], agent: "example" };
  *   return Endpoint.open({ transport: network.host(name), self, port: 1 });
  * };
  * await using left = await open("left");

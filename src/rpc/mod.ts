@@ -60,7 +60,7 @@ export {
   type Infer,
   type InferFields,
   type Literal,
-  type Mismatch,
+  Mismatch,
   type NumberOptions,
   Schema,
   schema,

@@ -190,7 +190,7 @@ export class Mismatch {
     const path = name + this.#path;
     return new InvalidPacketError(
       this.facts.limit === undefined ? "bad-message" : "too-large",
-      `Cannot call: ${path}: ${this.problem}`,
+      `Cannot use ${path}: ${this.problem}`,
       { details: { path, expected: this.expected, ...this.facts } },
     );
   }

@@ -48,14 +48,14 @@ import {
  *
  * @example A server and its client
  * ```ts
- * import { Client, Endpoint, Identity, schema, Server } from "@kith/kith";
+ * import { Client, Endpoint, schema, Server } from "@kith/kith";
  * import { MemoryNetwork } from "@kith/kith/transport";
  * import { assertEquals } from "@std/assert";
  *
  * const endpoints = { add: ({ a, b }: { a: number; b: number }) => a + b };
  *
  * const network = new MemoryNetwork();
- * const self = { ...Identity.generate(), name: "sums", capabilities: [], agent: "example" };
+ * const self = { name: "sums", capabilities: [], agent: "example" };
  * await using endpoint = await Endpoint.open({ transport: network.host("sums"), self });
  * await using server = new Server(endpoint, { serverName: "sums" });
  * const input = schema.object({ a: schema.number(), b: schema.number() });

@@ -68,13 +68,13 @@ const LAST_WORDS = { ms: 1_000, reads: 1024 };
  *
  * @example A server, and a client of witch-core
  * ```ts
- * import { Endpoint, Identity, Server } from "@kith/kith";
+ * import { Endpoint, Server } from "@kith/kith";
  * import { connectWitch, serveWitch } from "@kith/kith/rpc";
  * import { MemoryNetwork } from "@kith/kith/transport";
  * import { assertEquals } from "@std/assert";
  *
  * const network = new MemoryNetwork();
- * const self = { ...Identity.generate(), name: "sums", capabilities: [], agent: "example" };
+ * const self = { name: "sums", capabilities: [], agent: "example" };
  * await using endpoint = await Endpoint.open({ transport: network.host("sums"), self });
  * await using server = new Server(endpoint);
  * server.register("add", ({ a, b }: { a: number; b: number }) => a + b);

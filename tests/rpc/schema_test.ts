@@ -12,7 +12,7 @@ function assertType<_T extends true>(): void {}
 
 function assertRefused(by: Schema<unknown>, value: unknown, text: string): InvalidPacketError {
   const error = assertThrows(() => by.check(value), InvalidPacketError);
-  assertEquals(error.message, `Cannot call: ${text}`);
+  assertEquals(error.message, `Cannot use ${text}`);
   return error;
 }
 

@@ -96,7 +96,7 @@ Deno.test("Server refuses data that does not fit the schema before the function 
   assertEquals(await client.call("twice", { a: 4, more: true }), 8);
   const error = await assertRejects(() => client.call("twice", { a: "4" }), RemoteError);
   assertEquals(error.code, "bad-message");
-  assertEquals(error.message, "Cannot call: data.a: it is not a number");
+  assertEquals(error.message, "Cannot use data.a: it is not a number");
   await assertRejects(() => client.call("twice"), RemoteError, "data: it is not an object");
   assertEquals(calls, 1);
 });
