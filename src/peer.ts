@@ -58,6 +58,7 @@ import type { ServerOptions } from "./rpc/server_options.ts";
 import { serveWitch } from "./rpc/witch_server.ts";
 import type { Access } from "./secure/access.ts";
 import type { Identity } from "./secure/identity.ts";
+import type { Network } from "./secure/network.ts";
 import type { Trust } from "./secure/trust.ts";
 import { connectSession } from "./session/native.ts";
 import { connectPeerpy } from "./session/peerpy.ts";
@@ -183,6 +184,11 @@ export class Peer implements AsyncDisposable {
   /** Its label. */
   get name(): string {
     return this.endpoint.self.name;
+  }
+
+  /** The network that it is in. */
+  get network(): Network {
+    return this.#all.network;
   }
 
   /** Where it accepts connections; `undefined` for a client. */

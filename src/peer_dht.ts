@@ -29,7 +29,7 @@ export interface DhtNeeds extends PeerParts {
 
 /** Opens the DHT of a peer: it takes part once it has joined. */
 export function openDht(needs: DhtNeeds): Dht {
-  const { options, identity, endpoint, discovery, membership, udp, isSecret } = needs;
+  const { options, identity, endpoint, discovery, membership, udp, network } = needs;
   const { dht = {}, seeds = [], access = "public" } = options;
   const canServe = udp !== undefined && endpoint.address !== undefined && access === "public";
   return new Dht({
@@ -38,7 +38,7 @@ export function openDht(needs: DhtNeeds): Dht {
     udp: udp ?? lazyPort(needs),
     hosts: () => hostsIfAllowed(options),
     storage: canServe && dht.mode !== "client" ? openStorage(needs, FILE) : new MemoryStorage(),
-    allowPlain: isSecret,
+    allowPlain: network.isSecret,
     canServe: () => canServe,
     seeds: seeds.flatMap(addressOf),
     directory: { find: ({ signal }) => discovery.find({ signal }) },

@@ -57,8 +57,8 @@ export interface PeerParts {
   readonly udp: UdpPort | undefined;
   /** From names to connections. */
   readonly reach: Reach;
-  /** Whether only who has a secret key is in its network. */
-  readonly isSecret: boolean;
+  /** The network that it is in. */
+  readonly network: Network;
   /** Whether somebody was named by hand or shows an invite for what a scope says. */
   readonly isInvited: (scope: string, caller: Pick<RequestContext, "peer" | "link">) => boolean;
   /** Whether a peer is not kept out, as far as its id tells: it is not denied, and on the allow list if there is one. */
@@ -148,7 +148,7 @@ export async function openParts(
     web,
     udp,
     reach,
-    isSecret: network.isSecret,
+    network,
     isInvited: invited,
     admits: (peerId: string) => {
       const policy = trust.policyOf(peerId);

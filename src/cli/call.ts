@@ -13,7 +13,7 @@ import { fromNotation, toNotation } from "./notation.ts";
 import { requestOptions } from "./open_peer.ts";
 import { UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
-import { stdinOf } from "./stdin.ts";
+import { readStdin } from "./stdin.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** Longest JSON that is read: bytes are twice as long in it as in a message. */
@@ -29,7 +29,7 @@ export async function run(invocation: Invocation): Promise<void> {
   if (name.startsWith(":")) throw new UsageError('No endpoint begins with ":"');
   const data = text === undefined
     ? undefined
-    : parseData(text === "-" ? await readInput(invocation) : text);
+    : parseData(text === "-" ? await readStdin(invocation, MAX_INPUT_BYTES) : text);
   await using callee = await openCallee(invocation, target);
   const asking = requestOptions(options, signal);
   if (!options.has("stream")) return print({}, await callee.call(name, data, asking), output);
@@ -89,11 +89,4 @@ function print(event: Record<string, unknown>, value: unknown, output: Output): 
       cause,
     });
   }
-}
-
-/** All of stdin. */
-async function readInput(invocation: Invocation): Promise<Uint8Array> {
-  const { signal } = invocation;
-  const interruptible = new TransformStream<Uint8Array, Uint8Array<ArrayBuffer>>();
-  return await new Response(stdinOf(invocation).pipeThrough(interruptible, { signal })).bytes();
 }

@@ -16,11 +16,13 @@
  */
 
 import { printable } from "../log.ts";
+import { parseLogLevels } from "./log_levels.ts";
 import {
   COMMON_OPTIONS,
   FIND_OPTIONS,
   IDENTITY_OPTIONS,
   LISTEN_OPTIONS,
+  LOG_VALUE,
   NETWORK_OPTIONS,
   REACH_OPTIONS,
   SEED_OPTIONS,
@@ -187,7 +189,7 @@ function specOf(specs: OptionSpecs, name: string, verbs: Verbs, verb?: string): 
       `No secret is kept here: ${shown} is in a file that "key-file" or "invite-file" names`,
     );
   }
-  const owner = Object.keys(verbs).find((key) => name in (verbs[key]?.options ?? {}));
+  const owner = Object.keys(verbs).find((key) => Object.hasOwn(verbs[key]?.options ?? {}, name));
   const hint = verb === undefined && owner !== undefined
     ? `; it is of single verbs: ${owner}.${name}`
     : didYouMean(name, Object.keys(specs));
@@ -196,17 +198,25 @@ function specOf(specs: OptionSpecs, name: string, verbs: Verbs, verb?: string): 
 
 /** Reads a value as its verb will, so that what is wrong shows before a verb needs it. */
 function checkText(name: string, spec: OptionSpec, text: string): void {
-  const options = new Options([`--${name}=${text}`], { [name]: { ...spec, repeats: false } });
+  // Under a name of its own: in that of a setting, as up.port, a dot would mean something.
+  const own = "value";
+  const read = (text: string) => {
+    return new Options([`--${own}=${text}`], { [own]: { ...spec, repeats: false } });
+  };
   try {
-    if (spec.choices !== undefined) options.choice(name, spec.choices);
-    else if (spec.value === "PORT") options.port(name);
-    else if (spec.value === "N") options.number(name, 0, 999_999_999);
-    else if (spec.value === "SECONDS") options.milliseconds(name);
-    else if (spec.value === "RATE" || spec.value === "SIZE") options.bytes(name);
-    else if (spec.value === "TIME") options.duration(name);
+    const options = read(text);
+    if (spec.choices !== undefined) {
+      const words = spec.value === "LIST" ? text.split(",") : [text];
+      for (const word of words) read(word).choice(own, spec.choices);
+    } else if (spec.value === LOG_VALUE) parseLogLevels([text]);
+    else if (spec.value === "PORT") options.port(own);
+    else if (spec.value === "N") options.number(own, 0, 999_999_999);
+    else if (spec.value === "SECONDS") options.milliseconds(own);
+    else if (spec.value === "RATE" || spec.value === "SIZE") options.bytes(own);
+    else if (spec.value === "TIME") options.duration(own);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    throw new UsageError(error.message.replace(`Option --${name}`, `"${name}"`));
+    throw new UsageError(error.message.replace(/^Option --\S+/, `"${name}"`));
   }
 }
 

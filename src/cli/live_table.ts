@@ -43,7 +43,7 @@ export interface DrawnLine {
   readonly paint?: Paint;
 }
 
-/** What rows may mean. */
+/** What lines may mean. */
 const PAINTS: readonly Paint[] = ["heading", "good", "bad", "faint"];
 
 /** Between two columns. */
@@ -93,10 +93,15 @@ export function readTable(facts: Readonly<Record<string, unknown>>): LiveTable {
     head: textsOf(head),
     rows: (Array.isArray(rows) ? rows : []).map((row) => {
       const { cells, paint } = Object(row) as Record<string, unknown>;
-      const known = PAINTS.find((one) => one === paint);
+      const known = readPaint(paint);
       return { cells: textsOf(cells), ...(known === undefined ? {} : { paint: known }) };
     }),
   };
+}
+
+/** What a line of another process of kith means; nothing for what is no paint. */
+export function readPaint(value: unknown): Paint | undefined {
+  return PAINTS.find((known) => known === value);
 }
 
 function textsOf(value: unknown): string[] {

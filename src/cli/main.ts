@@ -42,17 +42,6 @@ const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
  */
 export async function main(line: readonly string[]): Promise<number> {
   const [name, ...rest] = translated(line);
-  if (name === undefined || name === "help") return overview(name === undefined ? 2 : 0);
-  const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
-  if (verb === undefined) {
-    if (name.startsWith("-")) {
-      complain(`Options come behind a verb: kith VERB ${printable(name, 40)}`, "bad");
-      return 2;
-    }
-    const hint = didYouMean(name, Object.keys(VERBS), "kith ");
-    complain(`Unknown verb ${printable(name, 40)}${hint || '; "kith help" lists them'}`, "bad");
-    return 2;
-  }
   const interrupt = new AbortController();
   const onInterrupt = () => {
     if (interrupt.signal.aborted) Deno.exit(INTERRUPTED); // whoever asks twice means it
@@ -61,6 +50,8 @@ export async function main(line: readonly string[]): Promise<number> {
   let output = new Output({ json: line.includes("--json"), level: "error" });
   let options: Options | undefined;
   try {
+    if (name === undefined || name === "help") return overview(name === undefined ? 2 : 0);
+    const verb = findVerb(name);
     options = new Options(rest, verb.options);
     if (options.has("help")) return help(name, verb);
     options = configured(name, verb, rest, options);
@@ -76,7 +67,7 @@ export async function main(line: readonly string[]): Promise<number> {
     return interrupt.signal.aborted ? INTERRUPTED : status ?? 0;
   } catch (error) {
     if (interrupt.signal.aborted) return INTERRUPTED;
-    report(error, name, output, options);
+    report(error, { name, output, options });
     return exitStatus(error);
   } finally {
     for (const name of SIGNALS) Deno.removeSignalListener(name, onInterrupt);
@@ -89,6 +80,20 @@ function translated(line: readonly string[]): readonly string[] {
   if (first === "--version") return ["version", ...line.slice(1)];
   if (first === "--help" || first === "-h") return ["help"];
   return first === "help" && second !== undefined ? [second, "--help"] : line;
+}
+
+/** @throws {UsageError} when there is no such verb. */
+function findVerb(name: string): Verb {
+  const verb = verbOf(name);
+  if (verb !== undefined) return verb;
+  const shown = printable(name, 40);
+  if (name.startsWith("-")) throw new UsageError(`Options come behind a verb: kith VERB ${shown}`);
+  const hint = didYouMean(name, Object.keys(VERBS), "kith ");
+  throw new UsageError(`Unknown verb ${shown}${hint || '; "kith help" lists them'}`);
+}
+
+function verbOf(name: string): Verb | undefined {
+  return Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
 }
 
 /** The options, with what environment and configuration say; `config` itself has to run when those are wrong. */
@@ -109,23 +114,36 @@ function overview(status: number): number {
   return status;
 }
 
+/** What failed. */
+interface Failed {
+  /** The first word of the command line. */
+  readonly name: string | undefined;
+  /** Where it prints. */
+  readonly output: Output;
+  /** Absent when it failed before they were read. */
+  readonly options: Options | undefined;
+}
+
 /** Says what failed, why, and what to try; where it failed only to those who look for a fault in kith. */
-function report(error: unknown, verb: string, output: Output, options: Options | undefined): void {
+function report(error: unknown, { name = "", output, options }: Failed): void {
+  const verb = verbOf(name);
+  const head = verb === undefined ? "" : `kith ${name}: `;
   if (error instanceof Deno.errors.BrokenPipe) {
     // Who reads no more, as `| head`, has what it wanted. Of what would run on it is told that it does not.
-    const runsOn = "ready" in (VERBS[verb]?.prints ?? {});
-    if (runsOn) complain(`kith ${verb}: Nobody reads what it prints any more`, "bad");
+    const runsOn = "ready" in (verb?.prints ?? {});
+    if (runsOn) complain(`${head}Nobody reads what it prints any more`, "bad");
     return;
   }
   const message = (error instanceof Error ? error.message : String(error)) +
     originOf(error, options) + (options === undefined ? "" : networkNote(error, options));
-  for (const way of waysTried(error)) output.log.info("tried", { way });
+  for (const way of waysTried(error)) tell(() => output.log.info("tried", { way }));
   if (output.json) {
     const { code, details } = factsOf(error);
-    output.result({ event: "error", code, message, details: plain(details) }, "");
+    const facts = { event: "error", code, message, details: plain(details) };
+    tell(() => output.result(facts, ""));
   }
-  complain(`kith ${verb}: ${message}`, "bad");
-  const advice = adviceFor(error, verb);
+  complain(`${head}${message}`, "bad");
+  const advice = verb === undefined ? undefined : adviceFor(error, name);
   if (advice !== undefined) complain(advice);
   if (options?.texts("log").some((text) => text.includes("debug"))) {
     complain(traceOf(error), "faint");
@@ -153,5 +171,14 @@ function plain(details: Readonly<Record<string, unknown>>): Record<string, unkno
 }
 
 function complain(text: string, paint?: Paint): void {
-  new Output({ json: false, level: "error" }).note(text, paint);
+  tell(() => new Output({ json: false, level: "error" }).note(text, paint));
+}
+
+/** Prints about a failure. Where that fails, too, the exit status is what is left to tell of it. */
+function tell(print: () => void): void {
+  try {
+    print();
+  } catch {
+    // Nobody reads it, or there is no room for it: that is told of nowhere else either.
+  }
 }

@@ -157,15 +157,14 @@ function parseName(options: Options): string {
 /** The dialects to serve, or to look for others by, as the options ask for them. @throws {UsageError} for others. */
 function parseDialects(options: Options, all: readonly Dialect[]): readonly Dialect[] {
   const list = options.text("dialect");
-  if (list === undefined || list === "native") return [];
-  if (list === "all") return all;
-  return list.split(",").map((name) => {
-    const dialect = all.find((known) => known === name);
-    if (dialect !== undefined) return dialect;
+  if (list === undefined) return [];
+  const words = list.split(",");
+  if (words.some((word) => !["all", "native", ...all].includes(word))) {
     throw new UsageError(
       `Option --dialect must be all or some of ${all.join(",")}: it is ${printable(list, 60)}`,
     );
-  });
+  }
+  return words.includes("all") ? all : all.filter((dialect) => words.includes(dialect));
 }
 
 /** How to wait for an answer, as the options ask for it. */

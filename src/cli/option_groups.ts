@@ -6,12 +6,18 @@
 
 import type { OptionSpecs } from "./options.ts";
 
+/** What the value of `--log` is called. */
+export const LOG_VALUE = "[LAYER=]LEVEL";
+
+/** Words for who gets the status page. */
+export const AUDIENCES = ["local", "all", "off"] as const;
+
 /** Options that every verb has. */
 export const COMMON_OPTIONS: OptionSpecs = {
   help: { help: "show this help" },
   json: { help: "results as one JSON object per line on stdout" },
   log: {
-    value: "[LAYER=]LEVEL",
+    value: LOG_VALUE,
     help: "say more on stderr: debug, info, warn or error (default: error), also of one layer only",
     repeats: true,
   },
@@ -95,7 +101,8 @@ export const SERVE_OPTIONS: OptionSpecs = {
   },
   dialect: {
     value: "LIST",
-    help: "also speak peerconnect, witch, peerpy, kademlia, or all (default: none)",
+    choices: ["native", "peerconnect", "witch", "peerpy", "kademlia", "all"],
+    help: "also speak peerconnect, witch, peerpy, kademlia, or all (default: native)",
   },
 };
 
@@ -103,6 +110,7 @@ export const SERVE_OPTIONS: OptionSpecs = {
 export const STATUS_OPTIONS: OptionSpecs = {
   status: {
     value: "WHO",
+    choices: AUDIENCES,
     help: "who gets the status page and /metrics: local (this machine), all, off (default: local)",
   },
 };

@@ -83,7 +83,7 @@ export class Options {
   ) {
     const names = Object.keys(specs);
     const given = givenNames(line);
-    refuseValues(line, specs);
+    checkValues(line, specs);
     const parsed = parseArgs(withBare(line, specs), {
       string: [...names.filter((name) => specs[name]?.value !== undefined), "_"],
       boolean: names.filter((name) => specs[name]?.value === undefined),
@@ -100,9 +100,7 @@ export class Options {
     for (const name of names) {
       const value = parsed[name];
       const empty = Array.isArray(value) ? value.includes("") : value === "";
-      if (specs[name]?.value !== undefined && empty) {
-        throw new UsageError(`Option --${name} needs ${specs[name]?.value}`);
-      }
+      if (specs[name]?.value !== undefined && empty) throw valueWanted(name, specs);
     }
     const behind = [...settings].filter(([name]) => !given.has(name) && Object.hasOwn(specs, name));
     this.#settings = new Map(behind);
@@ -247,14 +245,20 @@ function givenNames(line: readonly string[]): Set<string> {
   return new Set(optionsOf(line).map((arg) => arg.slice(2).split("=", 1)[0] ?? ""));
 }
 
-/** @throws {UsageError} when a switch is given a value other than `true` and `false`. */
-function refuseValues(line: readonly string[], specs: OptionSpecs): void {
+/** @throws {UsageError} for a `=` with nothing behind it, and for a switch with neither `true` nor `false` there. */
+function checkValues(line: readonly string[], specs: OptionSpecs): void {
   for (const arg of optionsOf(line)) {
     const [, name = "", value = ""] = /^--([^=]+)=(.*)$/s.exec(arg) ?? [];
     const spec = Object.hasOwn(specs, name) ? specs[name] : undefined;
-    if (spec === undefined || spec.value !== undefined || /^(true|false)$/.test(value)) continue;
+    if (spec === undefined) continue;
+    if (spec.value !== undefined && value === "") throw valueWanted(name, specs);
+    if (spec.value !== undefined || /^(true|false)$/.test(value)) continue;
     throw new UsageError(`Option --${name} is a switch: with a value it is --${name}=false`);
   }
+}
+
+function valueWanted(name: string, specs: OptionSpecs): UsageError {
+  return new UsageError(`Option --${name} needs ${specs[name]?.value}`);
 }
 
 /** The arguments that begin with `--`, up to the one that is nothing else. */

@@ -18,7 +18,13 @@ import { structuredLog } from "./structured_log.ts";
 // What JSON leaves as it is and a terminal obeys: C1 controls, characters that reorder a line or cannot be seen.
 const UNSAFE = new RegExp(`[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]|${INVISIBLE}`, "gu");
 
+/** Between two looks whether there is room again where output goes, in milliseconds. */
+const FULL_WAIT_MS = 5;
+
 const encoder = new TextEncoder();
+
+/** Nobody wakes who waits for this: it is a pause. */
+const pause = new Int32Array(new SharedArrayBuffer(4));
 
 /** Where a verb prints to. */
 export class Output {
@@ -65,6 +71,11 @@ export class Output {
     if (!this.interactive) return;
     print(Deno.stderr, `\r${printable(text)}\u001b[K`);
     this.#progressShown = true;
+  }
+
+  /** What to wait for before printing more that can wait; nothing here, where printing takes as long as it takes. */
+  room(): Promise<void> | undefined {
+    return undefined;
   }
 
   /** Shows a table in place of the last one, where `live` says that there is such a place. */
@@ -157,6 +168,14 @@ function print(to: SyncWriter, text: string): void {
   writeAll(to, encoder.encode(text));
 }
 
+/** Writes everything, for as long as that takes: also to a pipe that another program has made non-blocking. */
 function writeAll(to: SyncWriter, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+  for (let at = 0; at < bytes.length;) {
+    try {
+      at += to.writeSync(bytes.subarray(at));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      Atomics.wait(pause, 0, 0, FULL_WAIT_MS);
+    }
+  }
 }

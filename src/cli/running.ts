@@ -33,8 +33,8 @@ export function holdHome(invocation: Invocation): HeldHome {
   const isShared = !file.tryLockSync(true);
   if (isShared) {
     output.note(
-      "Another kith runs with this home, as the same peer: each will be taken for the other. " +
-        "With --home DIR or --ephemeral this one is another peer",
+      "Another kith runs with this home, as the same peer: each will be taken for the other, and " +
+        "that one takes the commands until it ends. With --home DIR or --ephemeral this one is another peer",
     );
   }
   return { home, isShared, [Symbol.dispose]: () => file.close() };

@@ -9,7 +9,6 @@ import type { LimitReport } from "../endpoint/limits_table.ts";
 import { NotFoundError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { describeMember, type MemberDescription } from "../membership/description.ts";
-import { loadNetwork } from "../secure/network_file.ts";
 import { resolveHome } from "../state/home.ts";
 import { formatAddress } from "../transport/transport.ts";
 import { VERSION } from "../version.ts";
@@ -65,11 +64,7 @@ function nobody({ options, apart = "" }: Invocation): NotFoundError {
 type Status = ReturnType<typeof statusOf>;
 
 function statusOf({ peer, home, options, startedMs }: Host) {
-  const { endpoint, gossip, membership } = peer;
-  const { network } = loadNetwork({
-    name: options.text("network"),
-    keyFile: options.text("key-file"),
-  });
+  const { endpoint, gossip, membership, network } = peer;
   return {
     peerId: peer.peerId,
     name: peer.name,

@@ -8,12 +8,10 @@ import { isLoopback } from "../endpoint/limits.ts";
 import type { Peer } from "../peer.ts";
 import { HOME_PATH } from "../status/status_page.ts";
 import { type Address, formatAddress, isWildcard } from "../transport/transport.ts";
+import { AUDIENCES } from "./option_groups.ts";
 import type { Options } from "./options.ts";
 
-/** Who may see the status page. */
-const AUDIENCES = ["local", "all", "off"] as const;
-
-/** One of them. */
+/** Who may see the status page: one of the words for it. */
 export type StatusAudience = typeof AUDIENCES[number];
 
 /** Who may see the status page, as the options say. @throws {UsageError} for anybody else. */

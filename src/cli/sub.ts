@@ -29,7 +29,7 @@ export async function run(invocation: Invocation): Promise<void> {
   const count = options.integer("count") ?? Infinity;
   const maxWaiting = options.integer("max-waiting");
   using held = holdHome(invocation);
-  const network = networkName(options);
+  const network = invocation.host?.peer.network.name ?? networkName(options);
   using file = asUsage(() => new CursorFile({ home: held.home, network, topic }));
   await using used = await usePeer(invocation, { clientOnly: false, seeds: true });
   const { peer } = used;
@@ -40,7 +40,7 @@ export async function run(invocation: Invocation): Promise<void> {
   });
   await Promise.race([subscription.ready, interrupted(signal)]);
   announce(peer, topic, output);
-  await read(subscription, { output, count, file });
+  await read(subscription, { output, count, file, signal });
   await subscription[Symbol.asyncDispose]();
   await used[Symbol.asyncDispose]();
   announceClosed(peer, output);
@@ -53,12 +53,14 @@ interface Reading {
   readonly count: number;
   /** Where to keep how far it got. */
   readonly file: CursorFile;
+  /** Fires on ^C. */
+  readonly signal: AbortSignal;
 }
 
 /** Prints messages, and keeps which: first the one, then the other, so that none is missing after a crash. */
 async function read(
   subscription: TopicSubscription,
-  { output, count, file }: Reading,
+  { output, count, file, signal }: Reading,
 ): Promise<void> {
   const cursor = Cursor.parse(String(subscription.cursor));
   const { promise: failure, reject } = Promise.withResolvers<never>();
@@ -71,6 +73,9 @@ async function read(
       cursor.add(message);
       file.keepSoon(cursor, reject);
       if (--left === 0) return;
+      // What comes meanwhile waits in the subscription, as --max-waiting says.
+      const room = output.room();
+      if (room !== undefined) await Promise.race([room, interrupted(signal)]);
     }
   };
   await Promise.race([showAll(), failure]);

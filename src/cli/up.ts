@@ -5,7 +5,7 @@
  */
 
 import type { PeerEvent } from "../endpoint/peer_table.ts";
-import { LimitError, NotFoundError, PeerError } from "../errors.ts";
+import { NotFoundError, PeerError } from "../errors.ts";
 import { describeEvent } from "../membership/description.ts";
 import type { PeerConnectRumor } from "../gossip/dialects/peerconnect_gossip.ts";
 import type { GossipMessage } from "../gossip/gossip_options.ts";
@@ -23,14 +23,14 @@ import type { Offer } from "../transfer/offer.ts";
 import type { ReceiveEvent } from "../transfer/receive.ts";
 import { exportCounters } from "../telemetry.ts";
 import { formatAddress } from "../transport/transport.ts";
-import { ControlServer } from "./control/control_server.ts";
+import { Commands } from "./control/commands.ts";
 import { parsePart, takePart } from "./dht_up.ts";
 import { openPeer } from "./open_peer.ts";
 import { asUsage, type Options, UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
 import { showPeerConnectTexts } from "./peerconnect.ts";
 import { decider, reportTransfer } from "./recv.ts";
-import { announceClosed, type HeldHome, holdHome, interrupted, showData } from "./running.ts";
+import { announceClosed, holdHome, interrupted, showData } from "./running.ts";
 import { parseStatus, type StatusAudience, statusUrl, webAddress } from "./status_audience.ts";
 import { type Invocation, VERBS } from "./verbs.ts";
 
@@ -75,7 +75,8 @@ export async function run(invocation: Invocation): Promise<void> {
   const names = [...new Set(options.texts("topic"))];
   const topics = asUsage(() => names.map((name) => peer.gossip.subscribe(name, { signal })));
   const rumors = watchRumors(peer, signal);
-  await using control = await takeCommands(peer, held, { ...invocation, startedMs });
+  await using commands = new Commands({ peer, verbs: VERBS, options, startedMs }, held, output);
+  await commands.take();
   announce(peer, page, shownTo, output);
   const work = Promise.all([
     each(membership.watch({ signal }), (event) => showMember(event, output)),
@@ -96,7 +97,7 @@ export async function run(invocation: Invocation): Promise<void> {
   // Before that it ends only when it fails, as when nobody reads what is printed any more.
   await Promise.race([interrupted(signal), work]);
   // In order, as long as there are links to say so on.
-  await control?.[Symbol.asyncDispose]();
+  await commands[Symbol.asyncDispose]();
   receiver?.close();
   await sessions.close();
   await page?.close();
@@ -105,24 +106,6 @@ export async function run(invocation: Invocation): Promise<void> {
   await peer.close();
   await work;
   announceClosed(peer, output);
-}
-
-/** Does what command lines of the same home ask for, where it can; without that each of them opens a peer of its own. */
-async function takeCommands(
-  peer: Peer,
-  { home, isShared }: HeldHome,
-  { options, output, startedMs }: Invocation & { readonly startedMs: number },
-): Promise<ControlServer | undefined> {
-  if (home === undefined) return undefined;
-  try {
-    const { log } = output;
-    return await ControlServer.open({ peer, home, options, startedMs, verbs: VERBS }, { log });
-  } catch (error) {
-    if (isShared && error instanceof LimitError) return undefined; // as was said already
-    const why = error instanceof Error ? error.message : String(error);
-    output.note(`Other commands open peers of their own: ${printable(why, 400)}`);
-    return undefined;
-  }
 }
 
 async function each<T>(events: AsyncIterable<T>, show: (event: T) => void): Promise<void> {

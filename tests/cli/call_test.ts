@@ -1,6 +1,16 @@
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { parseData, readable } from "../../src/cli/call.ts";
-import { UsageError } from "../../src/cli/options.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { parseData, readable, run } from "../../src/cli/call.ts";
+import type { Host } from "../../src/cli/control/host.ts";
+import { Options, UsageError } from "../../src/cli/options.ts";
+import { Output } from "../../src/cli/output.ts";
+import { VERBS } from "../../src/cli/verbs.ts";
+import { InvalidPacketError } from "../../src/errors.ts";
 
 Deno.test("parseData reads JSON and its notation, as text and as bytes", () => {
   const cases: readonly (readonly [json: string, value: unknown])[] = [
@@ -60,4 +70,23 @@ Deno.test("readable shows text as it is, anything else as JSON, and no control b
     ["x".repeat(100_000), "x".repeat(100_000)],
   ];
   for (const [shown, text] of cases) assertEquals(readable(shown), text);
+});
+
+Deno.test("call reads no more of stdin than a message can hold", async () => {
+  let pulls = 0;
+  const chunk = new Uint8Array(1_048_576).fill(0x20);
+  const stdin = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull(controller) {
+      if (++pulls > 40) controller.error(new Error("it read on"));
+      else controller.enqueue(chunk);
+    },
+  });
+  const calling = run({
+    options: new Options(["nobody", "echo", "-"], VERBS.call?.options ?? {}),
+    output: new Output({ json: false, level: "error" }),
+    signal: new AbortController().signal,
+    host: { stdin } as Host,
+  });
+  const error = await assertRejects(() => calling, InvalidPacketError, "it exceeds maxBytes");
+  assertEquals(error.code, "too-large");
 });

@@ -19,6 +19,8 @@ const CASES: readonly (readonly [typed: readonly string[], offers: readonly stri
   [["kith", "help", "pi"], ["ping"]],
   [["kith", "up", "--acc"], ["--access"]],
   [["kith", "up", "--access", "p"], ["private", "public"]],
+  [["kith", "up", "--status", "a"], ["all"]],
+  [["kith", "dht", "--dialect", "k"], ["kademlia"]],
   [["kith", "up", "--name", ""], []],
   [["kith", "trust", ""], ["add", "ls", "rm"]],
   [["kith", "trust", "add", ""], []],

@@ -36,6 +36,10 @@ Deno.test("parseConfig reads settings of all verbs and of one, with their lines"
     { verb: "up", name: "port", value: "1", line: 9 },
   ]);
   assertEquals(parse({}), []);
+  assertEquals(parse({ log: "info,gossip=debug", up: { dialect: "witch,peerpy" } }), [
+    { name: "log", value: ["info,gossip=debug"], line: 2 },
+    { verb: "up", name: "dialect", value: "witch,peerpy", line: 4 },
+  ]);
   assertEquals(parse({ peer: "h:1" }), [{ name: "peer", value: ["h:1"], line: 2 }]);
 });
 
@@ -54,6 +58,12 @@ Deno.test("parseConfig names the line and what is wrong in it", () => {
     ['{"timeout": "soon"}', '"timeout" must be seconds'],
     ['{"up": {"limit": "fast"}}', '"limit" must be bytes'],
     ['{"access": "all"}', '"access" must be one of public, private, invited: it is all'],
+    ['{"log": ["info", "loud"]}', '"log" has no level "loud", only debug, info, warn, error'],
+    ['{"log": "gossp=debug"}', '"log" has no layer "gossp"'],
+    ['{"up": {"status": "bogus"}}', '"status" must be one of local, all, off: it is bogus'],
+    ['{"up": {"dialect": "witch,bogus"}}', '"dialect" must be one of native, peerconnect'],
+    ['{"up": {"dialect": "witch,"}}', '"dialect" needs LIST'],
+    ['{"msg": {"dialect": "witch"}}', '"dialect" must be one of native, peerpy, peerconnect'],
     ['{"mdns": "yes"}', '"mdns" must be true or false'],
     ['{"name": ["a"]}', '"name" has one value, not a list'],
     ['{"name": null}', '"name" must be NAME, as text or a number'],
@@ -72,6 +82,8 @@ Deno.test("parseConfig names the line and what is wrong in it", () => {
     assertStringIncludes(message, says);
     assertEquals(message.includes("s3cret"), false, message);
   }
+  const inherited = assertThrows(() => parseConfig('{"toString": 1}', "c.json", VERBS), UsageError);
+  assertEquals(inherited.message, 'Cannot use c.json: line 1: Unknown setting "toString"');
 });
 
 Deno.test("parseConfig survives any text", () => {
@@ -127,7 +139,10 @@ Deno.test("settings: what is secret in the environment wins over the file that a
 });
 
 Deno.test("settings: a variable that its option does not take is named", async () => {
-  const cases = [["KITH_MDNS", "maybe"], ["KITH_PORT", "x"], ["KITH_UP_ACCESS", "all"]] as const;
+  const cases = [["KITH_MDNS", "maybe"], ["KITH_PORT", "x"], ["KITH_UP_ACCESS", "all"], [
+    "KITH_LOG",
+    "loud",
+  ]] as const;
   for (const [name, value] of cases) {
     const error = await told("up", { env: { [name]: value } }).catch((error: unknown) => error);
     assertEquals(error instanceof UsageError, true, name);
@@ -186,6 +201,9 @@ Deno.test("config refuses what is wrong, keeps the file, and runs where the file
   for (
     const line of [
       ["set", "port", "x"],
+      ["set", "up.port", "x"],
+      ["set", "up.status", "bogus"],
+      ["set", "log", "loud"],
       ["set", "frob", "x"],
       ["set", "frob.port", "1"],
       ["set", "up.dir", "inbox"],

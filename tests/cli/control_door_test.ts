@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { ControlLine } from "../../src/cli/control/control_line.ts";
 import { type Door, openDoor } from "../../src/cli/control/door.ts";
 import { type DoorKind, knock } from "../../src/cli/control/knock.ts";
+import { knockOnLoopback } from "../../src/cli/control/loopback.ts";
 import { MAX_ANSWER_BYTES } from "../../src/cli/control/messages.ts";
 import { controlPlace } from "../../src/cli/control/place.ts";
 import { AuthError, LimitError } from "../../src/errors.ts";
@@ -168,4 +169,16 @@ Deno.test("a command line says nothing to who listens on the port of a peer that
   await knocking;
   assertEquals(await line.receive(), undefined);
   impostor.close();
+});
+
+Deno.test("a loopback door that another program has by now is no door", async () => {
+  await using scene = await Scene.make();
+  const listener = await listenTcp({ hostname: "127.0.0.1" });
+  const { port } = listener.address;
+  const text = JSON.stringify({ port, token: "0".repeat(64) });
+  scene.home.writeAtomic("control.json", new TextEncoder().encode(text));
+  const silent = listener.accept();
+  assertEquals(await knockOnLoopback(scene.home.dir, 20), undefined);
+  (await silent)?.close();
+  listener.close();
 });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { runHosted } from "../../src/cli/control/control_client.ts";
+import { type Patience, runHosted } from "../../src/cli/control/control_client.ts";
 import { type ControlParts, ControlServer } from "../../src/cli/control/control_server.ts";
 import type { DoorOptions } from "../../src/cli/control/door.ts";
 import { Options } from "../../src/cli/options.ts";
@@ -91,13 +91,18 @@ export class RunningPeer implements AsyncDisposable {
   }
 
   /** The same, with another output. */
-  async runWith(line: readonly string[], output: Output, signal: AbortSignal) {
+  async runWith(
+    line: readonly string[],
+    output: Output,
+    signal: AbortSignal,
+    patience: Patience = {},
+  ) {
     const [name = "", ...rest] = line;
     const verb = this.verbs[name];
     if (verb === undefined) throw new TypeError(`There is no verb ${name}`);
     const home = rest.includes("--home") ? [] : [`--home=${this.home.dir}`];
     const options = new Options([...home, ...rest], verb.options);
-    return await runHosted(name, verb, { options, output, signal });
+    return await runHosted(name, verb, { options, output, signal }, patience);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

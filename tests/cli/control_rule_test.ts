@@ -2,6 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { OwnPeerWanted } from "../../src/cli/control/host.ts";
 import { hostedLine, networkIds, refuseOthers } from "../../src/cli/control/own_or_hosted.ts";
 import { Options } from "../../src/cli/options.ts";
+import { Network } from "../../src/secure/network.ts";
 import { type Verb, VERBS } from "../../src/cli/verbs.ts";
 
 const UP = [
@@ -30,7 +31,8 @@ function why(line: readonly string[], own: Options, network?: readonly string[])
   const [name = "", ...rest] = line;
   const verb = verbOf(name);
   try {
-    refuseOthers(new Options(rest, verb.options), { verb, own, network });
+    const peer = { network: new Network(own.text("network")) };
+    refuseOthers(new Options(rest, verb.options), { verb, own, network, peer });
     return "";
   } catch (error) {
     if (error instanceof OwnPeerWanted) return error.message;

@@ -1,13 +1,25 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import type { ControlLine } from "../../src/cli/control/control_line.ts";
-import { MAX_COMMANDS } from "../../src/cli/control/control_server.ts";
+import { Commands } from "../../src/cli/control/commands.ts";
+import { runHosted } from "../../src/cli/control/control_client.ts";
+import { ControlLine } from "../../src/cli/control/control_line.ts";
+import { ControlServer, MAX_COMMANDS } from "../../src/cli/control/control_server.ts";
+import { openDoor } from "../../src/cli/control/door.ts";
 import { OwnPeerWanted } from "../../src/cli/control/host.ts";
 import { knock } from "../../src/cli/control/knock.ts";
 import type { ControlMessage } from "../../src/cli/control/messages.ts";
-import { UsageError } from "../../src/cli/options.ts";
+import { Options, UsageError } from "../../src/cli/options.ts";
 import { interrupted } from "../../src/cli/running.ts";
 import { stdinOf } from "../../src/cli/stdin.ts";
-import { ClosedError, exitStatus, LimitError, NotFoundError } from "../../src/errors.ts";
+import { ManualClock } from "../../src/clock.ts";
+import {
+  ClosedError,
+  exitStatus,
+  LimitError,
+  NotFoundError,
+  TimeoutError,
+} from "../../src/errors.ts";
+import { Peer } from "../../src/peer.ts";
+import { Home } from "../../src/state/home.ts";
 import { VERSION } from "../../src/version.ts";
 import { connectUnix } from "../../src/transport/unix.ts";
 import { KeptOutput, RunningPeer, verbOf } from "./control_fixture.ts";
@@ -33,6 +45,12 @@ function runMessage(verb: string, more: Record<string, unknown> = {}): ControlMe
     ...{ type: "run", version: VERSION, verb, line, json: true, interactive: false, cwd: "/" },
     ...more,
   };
+}
+
+/** Has a verb run, whose line has nothing else to say yet. */
+async function begin(line: ControlLine, verb: string): Promise<void> {
+  line.send(runMessage(verb));
+  assertEquals(await line.receive(), { type: "taken" });
 }
 
 async function connected(running: RunningPeer): Promise<ControlLine> {
@@ -113,6 +131,100 @@ Deno.test("ControlServer ends verbs when the peer goes, and their command lines 
   ]);
 });
 
+Deno.test("ControlServer ends no verb as done that ends in silence because the peer goes", async () => {
+  const begun = Promise.withResolvers<void>();
+  const verb = verbOf(async ({ signal }) => {
+    begun.resolve();
+    await interrupted(signal);
+  });
+  const running = await RunningPeer.start({ verbs: { verb } });
+  const asked = running.run(["verb"]);
+  await begun.promise;
+  await Promise.all([
+    assertRejects(() => asked, Error, "The running peer was ended"),
+    running[Symbol.asyncDispose](),
+  ]);
+});
+
+Deno.test("ControlServer says how a verb ended whose result is larger than what may wait", async () => {
+  const verb = verbOf(({ output }) => {
+    output.result({}, "x".repeat(17 * 1024 * 1024));
+    return Promise.resolve(3);
+  });
+  await using running = await RunningPeer.start({ verbs: { verb } });
+  assertEquals((await running.run(["verb"])).status, 3);
+});
+
+Deno.test("ControlServer lets a verb wait until what it has printed is read", async () => {
+  const verb = verbOf(async ({ output }) => {
+    let waits = 0;
+    for (let n = 0; n < 40; n++) {
+      output.result({}, "x".repeat(500_000));
+      const room = output.room();
+      if (room !== undefined) waits++;
+      await room;
+    }
+    return waits > 0 ? 0 : 1;
+  });
+  await using running = await RunningPeer.start({ verbs: { verb } });
+  const { status, printed } = await running.run(["verb"]);
+  assertEquals([status, printed.length], [0, 40]);
+});
+
+Deno.test("a command line that was interrupted before it was taken is interrupted", async () => {
+  const { verb } = waiting();
+  await using running = await RunningPeer.start({ verbs: { verb } });
+  await assertRejects(() => running.run(["verb"], AbortSignal.abort()), Error, "Interrupted");
+});
+
+Deno.test("a command line gives up a peer that says nothing, or does not end what is interrupted", {
+  ignore: windows,
+}, async () => {
+  const dir = await Deno.makeTempDir();
+  using door = await openDoor(Home.open(dir));
+  const lines: ControlLine[] = [];
+  const accepting = (async () => {
+    for (let it = await door.accept(); it !== undefined; it = await door.accept()) {
+      const line = new ControlLine(it, 1024 * 1024);
+      if (lines.push(line) === 2) line.send({ type: "taken" });
+    }
+  })();
+  const { verb } = waiting();
+  const ask = (signal: AbortSignal, takenMs: number) => {
+    const options = new Options([`--home=${dir}`], verb.options);
+    const output = new KeptOutput({ json: false, level: "error" });
+    return runHosted("verb", verb, { options, output, signal }, { takenMs, cancelMs: 10 });
+  };
+  await assertRejects(() => ask(new AbortController().signal, 10), TimeoutError, "nothing");
+  await assertRejects(() => ask(AbortSignal.abort(), 60_000), ClosedError);
+  for (const line of lines) line[Symbol.dispose]();
+  door[Symbol.dispose]();
+  await accepting;
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("Commands of a home are taken over from a peer that has gone", async () => {
+  const dir = await Deno.makeTempDir();
+  const home = Home.open(dir);
+  await using peer = await Peer.open({ hostname: "127.0.0.1", clientOnly: true });
+  const verb = verbOf(() => Promise.resolve(9));
+  const options = new Options([], verb.options);
+  const parts = { peer, options, startedMs: 1, verbs: { verb } };
+  const first = await ControlServer.open({ ...parts, home });
+  const [clock, output] = [new ManualClock(), new KeptOutput({ json: false, level: "error" })];
+  const held = { home, isShared: true, [Symbol.dispose]: () => {} };
+  const second = new Commands(parts, held, output, clock);
+  await second.take();
+  await first[Symbol.asyncDispose]();
+  assertEquals(await knock(dir), undefined);
+  await clock.advance(5_000);
+  await second.take();
+  using line = await knock(dir);
+  assertEquals([line === undefined, output.printed], [false, []]);
+  await second[Symbol.asyncDispose]();
+  await Deno.remove(dir, { recursive: true });
+});
+
 Deno.test("ControlServer leaves to a peer of its own what the verb, or an option, wants there", async () => {
   const verb = verbOf(() => Promise.reject(new OwnPeerWanted("it may not read")), ["count"]);
   await using running = await RunningPeer.start({ verbs: { verb }, line: ["--host", "127.0.0.1"] });
@@ -145,7 +257,7 @@ Deno.test("ControlServer gives a verb stdin piece by piece, as far as it is want
   });
   await using running = await RunningPeer.start({ verbs: { verb } });
   using line = await connected(running);
-  line.send(runMessage("verb"));
+  await begin(line, "verb");
   for (let ahead = 0; ahead < 4; ahead++) assertEquals(await line.receive(), { type: "read" });
   for (const bytes of ["aGVs", "bG8="]) {
     line.send({ type: "input", bytes });
@@ -165,7 +277,7 @@ Deno.test("ControlServer tells a verb of the signal that stops it for a while", 
   });
   await using running = await RunningPeer.start({ verbs: { verb } });
   using line = await connected(running);
-  line.send(runMessage("verb"));
+  await begin(line, "verb");
   assertEquals(await line.receive(), { type: "pausable" });
   line.send({ type: "toggle" });
   assertEquals(await line.receive(), { type: "end", status: 0 });
@@ -190,7 +302,7 @@ Deno.test("ControlServer answers what it cannot read with an error, closes that 
     assertEquals([answer.type, answer.code], ["error", code], text);
   }
   using line = await connected(running);
-  line.send(runMessage("verb"));
+  await begin(line, "verb");
   await begun;
   line.send({ type: "dance" });
   assertEquals((await line.receive())?.code, "bad-message");
@@ -206,7 +318,7 @@ Deno.test("ControlServer refuses more command lines than it has room for, and ta
   const lines: ControlLine[] = [];
   for (let count = 0; count < MAX_COMMANDS; count++) {
     const line = await connected(running);
-    line.send(runMessage("verb"));
+    await begin(line, "verb");
     assertEquals((await line.receive())?.type, "result");
     lines.push(line);
   }
@@ -216,7 +328,7 @@ Deno.test("ControlServer refuses more command lines than it has room for, and ta
   assertEquals((await lines[0]?.receive())?.type, "end");
   assertEquals(await lines[0]?.receive(), undefined);
   using next = await connected(running);
-  next.send(runMessage("verb"));
+  await begin(next, "verb");
   assertEquals((await next.receive())?.type, "result");
   for (const line of lines) line[Symbol.dispose]();
 });
@@ -234,7 +346,7 @@ Deno.test("ControlServer ends a verb that prints more than its command line read
   });
   await using running = await RunningPeer.start({ verbs: { verb } });
   using line = await connected(running);
-  line.send(runMessage("verb"));
+  await begin(line, "verb");
   assert(await failed instanceof LimitError);
 });
 

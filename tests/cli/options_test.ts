@@ -73,6 +73,8 @@ Deno.test("Options refuses an option without its value, repeated or not", () => 
   assertThrows(() => read("--name", "--yes"), UsageError, "Option --name needs NAME");
   assertThrows(() => read("--peer", "h:1", "--peer"), UsageError, "Option --peer needs HOST:PORT");
   assertThrows(() => read("--name", ""), UsageError, "Option --name needs NAME");
+  assertThrows(() => read("--name="), UsageError, "Option --name needs NAME");
+  assertThrows(() => read("--peer=h:1", "--peer="), UsageError, "Option --peer needs HOST:PORT");
 });
 
 Deno.test("Options.port takes 0..65535 in digits and nothing else", () => {

@@ -27,6 +27,23 @@ Deno.test("Output prints lines and tabs, and nothing else that a terminal obeys"
   assertEquals(err, `two\n\t${shown}\n`);
 });
 
+Deno.test("Output waits for room where a pipe does not, and prints each byte once", () => {
+  const taken: number[] = [];
+  const own = Deno.stdout.writeSync;
+  let calls = 0;
+  Deno.stdout.writeSync = (bytes) => {
+    if (++calls % 2 === 1) throw new Deno.errors.WouldBlock("os error 11");
+    taken.push(...bytes.subarray(0, 4));
+    return Math.min(4, bytes.length);
+  };
+  try {
+    new Output({ json: false, level: "error" }).result({}, "0123456789");
+  } finally {
+    Deno.stdout.writeSync = own;
+  }
+  assertEquals(new TextDecoder().decode(Uint8Array.from(taken)), "0123456789\n");
+});
+
 Deno.test("Output prints JSON that a terminal can show and that means the same", () => {
   const facts = { "k\u001b\u202e": "a\u0085\n\u2028\u200b\u{e0041}\u00ad", list: ["\ud800"] };
   const { out } = printed(true, (output) => output.result(facts, "not this"));

@@ -4,6 +4,9 @@ import { COMMON_OPTIONS } from "../../src/cli/option_groups.ts";
 import { Options } from "../../src/cli/options.ts";
 import { describeResults, parseFields } from "../../src/cli/results.ts";
 import { VERBS } from "../../src/cli/verbs.ts";
+import { FOREIGN_DIALECTS } from "../../src/discovery/foreign.ts";
+import { ACCESS_LEVELS } from "../../src/endpoint/access_levels.ts";
+import { DIALECTS } from "../../src/peer_options.ts";
 
 const verbs = Object.entries(VERBS);
 
@@ -24,6 +27,19 @@ Deno.test("every verb has the common options and says what each of its options m
     }
     for (const [option, { help }] of Object.entries(verb.options)) {
       assert(help.length > 5 && !/[.\n]$/.test(help), `${name} --${option}: ${help}`);
+    }
+  }
+});
+
+Deno.test("every verb's words of an option are those that there are, and its help names them", () => {
+  const words = (name: string, option: string) => VERBS[name]?.options[option]?.choices;
+  assertEquals(words("up", "dialect"), ["native", ...DIALECTS, "all"]);
+  assertEquals(words("discover", "dialect"), ["native", ...FOREIGN_DIALECTS, "all"]);
+  assertEquals(words("up", "access"), ACCESS_LEVELS);
+  for (const [name, verb] of verbs) {
+    for (const [option, { help, choices }] of Object.entries(verb.options)) {
+      for (const word of choices ?? []) assertStringIncludes(help, word, `${name} --${option}`);
+      assert(option !== "dialect" || choices !== undefined, name);
     }
   }
 });

@@ -6,14 +6,15 @@
  * @module
  */
 
-import { ClosedError, PeerError } from "../../errors.ts";
+import { systemClock } from "../../clock.ts";
+import { ClosedError, PeerError, TimeoutError } from "../../errors.ts";
+import { LOG_LEVELS } from "../../log.ts";
 import { readEnv } from "../../secure/secret_file.ts";
 import { resolveHome } from "../../state/home.ts";
 import { VERSION } from "../../version.ts";
 import type { Options } from "../options.ts";
-import { readTable } from "../live_table.ts";
+import { readPaint, readTable } from "../live_table.ts";
 import type { Output } from "../output.ts";
-import type { Paint } from "../paint.ts";
 import { onToggle } from "../pause_signal.ts";
 import type { Invocation, Verb } from "../verb.ts";
 import type { ControlLine } from "./control_line.ts";
@@ -25,17 +26,27 @@ import { StdinPump } from "./stdin_pump.ts";
 /** How it ended, or why it did not begin, empty where no peer is up: the verb then runs in this process. */
 export type Outcome = { readonly status: number } | { readonly apart: string };
 
-/** Levels of a log. */
-const LEVELS = ["debug", "info", "warn", "error"] as const;
+const TAKEN_MS = 5_000;
+const CANCEL_MS = 2_000;
 
-/** What lines may mean. */
-const PAINTS = ["heading", "good", "bad", "faint"] as const satisfies readonly Paint[];
+/** How long the running peer is waited for, in milliseconds. */
+export interface Patience {
+  /** Until it says what becomes of a command line, which it does at once. @default {5000} */
+  readonly takenMs?: number;
+  /** Until it ends what is interrupted. @default {2000} */
+  readonly cancelMs?: number;
+}
 
-/** Runs a verb in the running peer. @throws what the verb throws there. */
+/**
+ * Runs a verb in the running peer.
+ *
+ * @throws {TimeoutError} when that does not even take it. @throws what the verb throws there.
+ */
 export async function runHosted(
   name: string,
   verb: Verb,
   invocation: Invocation,
+  { takenMs = TAKEN_MS, cancelMs = CANCEL_MS }: Patience = {},
 ): Promise<Outcome> {
   const { options, output, signal } = invocation;
   if (options.has("ephemeral")) return { apart: "--ephemeral is another peer" };
@@ -55,8 +66,8 @@ export async function runHosted(
     return { apart: error.message };
   }
   if (line === undefined) return { apart: "" };
-  using _closing = line;
-  const cancel = () => line.send({ type: "cancel" });
+  using closing = new DisposableStack();
+  closing.use(line);
   line.send({
     type: "run",
     version: VERSION,
@@ -68,12 +79,21 @@ export async function runHosted(
     cwd,
     ...await networkOf(options),
   });
-  signal.addEventListener("abort", cancel);
-  try {
-    return await relay(line, output);
-  } finally {
-    signal.removeEventListener("abort", cancel);
-  }
+  const cancel = () => {
+    line.send({ type: "cancel" });
+    // Who does not even end what it does is not waited for.
+    closing.use(after(cancelMs, line));
+  };
+  signal.addEventListener("abort", cancel, { once: true });
+  closing.defer(() => signal.removeEventListener("abort", cancel));
+  if (signal.aborted) cancel();
+  return await relay(line, output, takenMs);
+}
+
+/** Closes the line so many milliseconds later, until disposed of. */
+function after(ms: number, line: ControlLine): Disposable {
+  const timer = systemClock.after(ms, () => line[Symbol.dispose]());
+  return { [Symbol.dispose]: () => timer.cancel() };
 }
 
 function workingFolder(): string | undefined {
@@ -85,15 +105,17 @@ function workingFolder(): string | undefined {
 }
 
 /** Prints what comes, until it ends. @throws what the verb throws. */
-async function relay(line: ControlLine, output: Output): Promise<Outcome> {
+async function relay(line: ControlLine, output: Output, takenMs: number): Promise<Outcome> {
   using stack = new DisposableStack();
   const stdin = stack.use(new StdinPump(line));
   for (
-    let message = await line.receive();
+    let message = await first(line, takenMs);
     message !== undefined;
     message = await line.receive()
   ) {
     switch (message.type) {
+      case "taken":
+        break;
       case "own":
         return { apart: textOf(message, "why") };
       case "end":
@@ -113,16 +135,37 @@ async function relay(line: ControlLine, output: Output): Promise<Outcome> {
   throw new ClosedError("The running peer is gone, which was to do it");
 }
 
+/** The first message, which says at once what becomes of it. @throws {TimeoutError} when none comes. */
+async function first(line: ControlLine, takenMs: number): Promise<ControlMessage | undefined> {
+  let isLate = false;
+  const timer = systemClock.after(takenMs, () => {
+    isLate = true;
+    line[Symbol.dispose]();
+  });
+  try {
+    const message = await line.receive();
+    if (message !== undefined || !isLate) return message;
+  } catch (error) {
+    if (!isLate) throw error;
+  } finally {
+    timer.cancel();
+  }
+  throw new TimeoutError(
+    `The running peer has said nothing for ${takenMs / 1_000} s: it is stopped, or busy; ` +
+      "--no-daemon does without it",
+  );
+}
+
 /** Prints a message. @throws {InvalidPacketError} `bad-message` when it is none that is printed. */
 function show(message: ControlMessage, output: Output): void {
   switch (message.type) {
     case "result": {
       const facts = message.facts === undefined ? {} : decodeFacts(message, "facts");
       const text = message.text === undefined ? "" : textOf(message, "text");
-      return output.result(facts, text, paintOf(message));
+      return output.result(facts, text, readPaint(message.paint));
     }
     case "note":
-      return output.note(textOf(message, "text"), paintOf(message));
+      return output.note(textOf(message, "text"), readPaint(message.paint));
     case "progress":
       return output.progress(textOf(message, "text"));
     case "table":
@@ -130,15 +173,11 @@ function show(message: ControlMessage, output: Output): void {
     case "bytes":
       return output.bytes(Uint8Array.fromBase64(textOf(message, "bytes")));
     case "log": {
-      const level = LEVELS.find((known) => known === message.level) ?? "debug";
+      const level = LOG_LEVELS.find((known) => known === message.level) ?? "debug";
       return output.log[level](textOf(message, "message"), decodeFacts(message, "fields"));
     }
   }
   throw badField("type");
-}
-
-function paintOf({ paint }: ControlMessage): Paint | undefined {
-  return PAINTS.find((known) => known === paint);
 }
 
 /** The network that is asked for, if one is: whose keys are only looked at then. */

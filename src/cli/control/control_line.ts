@@ -15,6 +15,9 @@ export const MAX_REQUEST_BYTES: number = 8 * 1024 * 1024;
 /** When so much waits for somebody who does not read, nothing more is taken; in bytes, the last message apart. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 
+/** Who can wait with the next message does so when this much waits. */
+const AMPLE_BYTES = 1024 * 1024;
+
 /** What is read at once. */
 const READ_BYTES = 64 * 1024;
 
@@ -44,10 +47,20 @@ export class ControlLine implements Disposable {
         details: { limit: "maxWaitingBytes", max: MAX_WAITING_BYTES },
       });
     }
+    this.finish(message);
+  }
+
+  /** Sends the last message, however much waits before it. */
+  finish(message: ControlMessage): void {
     const bytes = encodeLine(message);
     this.#queue.push(bytes);
     this.#waitingBytes += bytes.length;
     this.#writing ??= this.#write();
+  }
+
+  /** What to wait for before sending more that can wait; nothing where there is room. */
+  room(): Promise<void> | undefined {
+    return this.#waitingBytes < AMPLE_BYTES ? undefined : this.#writing;
   }
 
   /**

@@ -17,7 +17,7 @@ import { ControlLine, MAX_REQUEST_BYTES } from "./control_line.ts";
 import { type Door, type DoorOptions, openDoor } from "./door.ts";
 import { type HostPeer, OwnPeerWanted } from "./host.ts";
 import { HostedOutput } from "./hosted_output.ts";
-import { type ControlMessage, describeError, readRun, type RunMessage } from "./messages.ts";
+import { describeError, readRun, type RunMessage } from "./messages.ts";
 import { hostedLine, refuseOthers } from "./own_or_hosted.ts";
 import { Remote } from "./remote.ts";
 
@@ -100,7 +100,7 @@ export class ControlServer implements AsyncDisposable {
     if (error !== undefined) {
       const why = error instanceof Error ? error.message : String(error);
       this.#parts.peer.endpoint.log.debug("command failed", { why: printable(why, 400) });
-      tell(line, error instanceof OwnPeerWanted ? { type: "own", why } : describeError(error));
+      line.finish(error instanceof OwnPeerWanted ? { type: "own", why } : describeError(error));
     }
     await line.flushed().catch(() => {}); // it is gone
   }
@@ -123,7 +123,8 @@ export class ControlServer implements AsyncDisposable {
     }
     const verb = hostedVerb(verbs, message.verb);
     const asked = new Options(message.line, verb.options);
-    refuseOthers(asked, { verb, own: host.options, network: message.network });
+    refuseOthers(asked, { verb, own: host.options, peer: host.peer, network: message.network });
+    line.send({ type: "taken" });
     const options = new Options(hostedLine(asked, { verb, own: host.options }), verb.options);
     await using remote = new Remote(line, this.#closing.signal);
     const { signal } = remote;
@@ -139,10 +140,12 @@ export class ControlServer implements AsyncDisposable {
           onToggle: (toggle) => remote.onToggle(toggle),
         },
       });
-      line.send({ type: "end", status: status ?? 0 });
+      // Also of one that ends in silence when it is interrupted: that the peer was ended is no success.
+      if (signal.reason instanceof PeerError) throw signal.reason;
+      line.finish({ type: "end", status: status ?? 0 });
     } catch (error) {
       // What a verb throws when it is interrupted says less than why it was.
-      throw signal.aborted && signal.reason instanceof PeerError ? signal.reason : error;
+      throw signal.reason instanceof PeerError ? signal.reason : error;
     }
   }
 }
@@ -154,15 +157,6 @@ function hostedVerb(verbs: Verbs, name: string): Verb & { readonly hosted: reado
     "no-endpoint",
     `The running peer runs no verb "${printable(name, 40)}" for others`,
   );
-}
-
-/** Tells a command line how it ended. */
-function tell(line: ControlLine, message: ControlMessage): void {
-  try {
-    line.send(message);
-  } catch (error) {
-    if (!(error instanceof LimitError)) throw error; // it does not read, and is not waited for
-  }
 }
 
 function tooMany(): LimitError {

@@ -49,6 +49,11 @@ export class HostedOutput extends Output {
     this.#line.send({ type: "table", table: encodeJson(table) });
   }
 
+  /** See {@linkcode Output.room}. */
+  override room(): Promise<void> | undefined {
+    return this.#line.room();
+  }
+
   /** See {@linkcode Output.progress}. */
   override progress(text: string): void {
     if (this.interactive) this.#line.send({ type: "progress", text });

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { systemClock } from "../../clock.ts";
 import type { Logger } from "../../log.ts";
 import { readSecretFile } from "../../secure/secret_file.ts";
 import { type Home, removeIfThere } from "../../state/home.ts";
@@ -14,6 +15,9 @@ import { decodeJson } from "../../wire/json.ts";
 import { ControlLine } from "./control_line.ts";
 import { MAX_ANSWER_BYTES } from "./messages.ts";
 import { demandProof, newSecret, proveToPeer } from "./proof.ts";
+
+/** How long the running peer may take to prove that it is the one, in milliseconds: it does so at once. */
+const PROOF_MS = 2_000;
 
 /** The file of the home: its port and its token. */
 const LOOPBACK_FILE = "control.json";
@@ -38,18 +42,29 @@ export async function listenOnLoopback(
  *
  * @throws {AuthError} when it is not, or others can read the file. @throws {Deno.errors.NotFound} when there is no file.
  */
-export async function knockOnLoopback(home: string): Promise<ControlLine | undefined> {
+export async function knockOnLoopback(
+  home: string,
+  proofMs = PROOF_MS,
+): Promise<ControlLine | undefined> {
   const path = `${home}/${LOOPBACK_FILE}`;
   Deno.lstatSync(path);
   const { port, token } = Object(decodeJson(readSecretFile(path, "control file")));
   if (!Number.isInteger(port) || typeof token !== "string") return undefined;
   const connection = await connectTcp({ hostname: "127.0.0.1", port });
   const line = new ControlLine(connection, MAX_ANSWER_BYTES);
+  let isSilent = false;
+  const timer = systemClock.after(proofMs, () => {
+    isSilent = true;
+    line[Symbol.dispose]();
+  });
   try {
     await proveToPeer(line, token);
     return line;
   } catch (error) {
     line[Symbol.dispose]();
+    if (isSilent) return undefined; // another program that has the port by now
     throw error;
+  } finally {
+    timer.cancel();
   }
 }

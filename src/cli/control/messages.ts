@@ -5,6 +5,7 @@
  * command line                        running peer
  *   run: verb, line, ...       ->
  *                              <-     own: it is not for me          (the command line opens a peer of its own)
+ *                              <-     taken                          (it runs)
  *                              <-     result, note, progress, log, table  (what the verb prints, as it prints it)
  *                              <-     read                           (what stands on stdin is wanted)
  *   input: bytes, or the end   ->

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { Network } from "../../secure/network.ts";
 import { loadNetwork } from "../../secure/network_file.ts";
 import type { Options } from "../options.ts";
 import type { Verb } from "../verb.ts";
@@ -38,10 +39,12 @@ export interface Hosted {
 export interface Asked extends Hosted {
   /** Ids of the keys of the network that is meant; absent where that is the running peer's. */
   readonly network?: readonly string[] | undefined;
+  /** The running peer. */
+  readonly peer: { readonly network: Network };
 }
 
 /** Refuses a command line that means another peer. @throws {OwnPeerWanted} saying by what. */
-export function refuseOthers(asked: Options, { verb, own, network }: Asked): void {
+export function refuseOthers(asked: Options, { verb, own, network, peer }: Asked): void {
   const theirs = own.given();
   for (const [name, value] of Object.entries(asked.given())) {
     if (isOfVerb(name, verb)) continue;
@@ -53,7 +56,7 @@ export function refuseOthers(asked: Options, { verb, own, network }: Asked): voi
   }
   const dialect = asked.text("dialect") ?? "native";
   if (dialect !== "native") throw new OwnPeerWanted(`--dialect ${dialect} wants a peer of its own`);
-  if (network !== undefined && !isSameNetwork(network, own)) {
+  if (network !== undefined && !isSameNetwork(network, idsOf(peer.network))) {
     throw new OwnPeerWanted("the running peer is in another network");
   }
 }
@@ -76,7 +79,11 @@ export function networkIds(options: Options): string[] {
     name: options.text("network"),
     keyFile: options.text("key-file"),
   });
-  return network.keys.map(({ id }) => id.toHex());
+  return idsOf(network);
+}
+
+function idsOf({ keys }: Network): string[] {
+  return keys.map(({ id }) => id.toHex());
 }
 
 function isOfVerb(name: string, { hosted = [] }: Hosted["verb"]): boolean {
@@ -84,7 +91,6 @@ function isOfVerb(name: string, { hosted = [] }: Hosted["verb"]): boolean {
 }
 
 /** While keys change there are two of them, and one in common is enough. */
-function isSameNetwork(asked: readonly string[], own: Options): boolean {
-  const ids = networkIds(own);
+function isSameNetwork(asked: readonly string[], ids: readonly string[]): boolean {
   return asked.length === 0 ? ids.length === 0 : asked.some((id) => ids.includes(id));
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { InvalidPacketError } from "../../errors.ts";
+import { ClosedError, InvalidPacketError } from "../../errors.ts";
 import type { ControlLine } from "./control_line.ts";
 import { badField, type ControlMessage } from "./messages.ts";
 
@@ -58,9 +58,9 @@ export class Remote implements AsyncDisposable {
         message !== undefined;
         message = await this.#line.receive()
       ) this.#take(message);
-      this.#end(new DOMException("The command line is gone", "AbortError"));
+      this.#end(gone());
     } catch (error) {
-      this.#end(error);
+      this.#end(error instanceof ClosedError ? gone() : error);
     }
   }
 
@@ -94,6 +94,10 @@ export class Remote implements AsyncDisposable {
     this.#input?.close();
     this.#input = undefined;
   }
+}
+
+function gone(): DOMException {
+  return new DOMException("The command line is gone", "AbortError");
 }
 
 /** What stood on stdin; `undefined` for its end. */

@@ -52,6 +52,7 @@ export const FILE_VERBS: Verbs = {
       as: { value: "NAME", help: "what stdin is called there (default: stdin)" },
       dialect: {
         value: "NAME",
+        choices: ["native", "peerconnect"],
         help: "native, or peerconnect, which needs HOST:PORT (default: native)",
       },
       ...REACH_OPTIONS,
@@ -100,6 +101,7 @@ export const FILE_VERBS: Verbs = {
       limit: { value: "RATE", help: "most bytes a second from here, e.g. 500k or 20M" },
       dialect: {
         value: "NAME",
+        choices: ["native", "peerconnect"],
         help: "native, or peerconnect, which needs HOST:PORT of UDP (default: native)",
       },
       ...REACH_OPTIONS,
@@ -136,7 +138,11 @@ export const FILE_VERBS: Verbs = {
       limit: { value: "RATE", help: "most bytes a second to pass on of broadcasts, e.g. 20M" },
       "max-bytes": { value: "SIZE", help: "most bytes of one transfer, e.g. 2G" },
       stdout: { help: "write one file to stdout, as it comes, and end" },
-      dialect: { value: "NAME", help: "also take files from peerconnect (default: none)" },
+      dialect: {
+        value: "NAME",
+        choices: ["native", "peerconnect"],
+        help: "also take files from peerconnect (default: native)",
+      },
       ...LISTEN_OPTIONS,
       ...FIND_OPTIONS,
       ...NETWORK_OPTIONS,

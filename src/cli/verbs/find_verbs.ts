@@ -40,7 +40,11 @@ export const FIND_VERBS: Verbs = {
       host: NETWORK_OPTIONS.host as OptionSpecs[string],
       "discovery-port": NETWORK_OPTIONS["discovery-port"] as OptionSpecs[string],
       timeout: { value: "SECONDS", help: "how long to look (default: 2, with witch 6)" },
-      dialect: { value: "LIST", help: "also look for peerconnect, witch, peerpy, or all" },
+      dialect: {
+        value: "LIST",
+        choices: ["native", "peerconnect", "witch", "peerpy", "all"],
+        help: "also look for peerconnect, witch, peerpy, or all (default: native)",
+      },
       ...SEED_OPTIONS,
       ...FIND_OPTIONS,
     },

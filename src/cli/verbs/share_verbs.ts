@@ -20,6 +20,7 @@ import type { Verbs } from "../verb.ts";
 
 const TOPIC_ACCESS: OptionSpecs[string] = {
   value: "LEVEL",
+  choices: ["public", "invited"],
   help:
     "invited: only with those who show an invite for the topic, or are pinned (default: public)",
 };
@@ -138,6 +139,7 @@ export const SHARE_VERBS: Verbs = {
       all: { help: "get: what everybody put under that name, a line each" },
       dialect: {
         value: "NAME",
+        choices: ["native", "kademlia"],
         help: "native, or kademlia for plain Kademlia over UDP, whose nodes are at --peer IP:PORT",
       },
       ...SEED_OPTIONS,
@@ -168,7 +170,11 @@ export const SHARE_VERBS: Verbs = {
         value: "SECONDS",
         help: "how long to look for somebody to tell, and to wait for answers (default: 3)",
       },
-      dialect: { value: "NAME", help: "native, or peerconnect for PeerConnect's nodes" },
+      dialect: {
+        value: "NAME",
+        choices: ["native", "peerconnect"],
+        help: "native, or peerconnect for PeerConnect's nodes",
+      },
       ...SEED_OPTIONS,
       ...FIND_OPTIONS,
       ...NETWORK_OPTIONS,

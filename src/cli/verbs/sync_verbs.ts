@@ -50,6 +50,7 @@ export const SYNC_VERBS: Verbs = {
       room: { value: "NAME", help: "join: which of the hub's folders (default: the one it has)" },
       access: {
         value: "LEVEL",
+        choices: ["local", "invited"],
         help:
           "serve: invited, who shows an invite with scope folder:NAME, or local, also all of this machine (default: local)",
       },

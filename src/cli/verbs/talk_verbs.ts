@@ -16,11 +16,19 @@ import { REACH_PERMISSIONS } from "../permissions.ts";
 import type { Verbs } from "../verb.ts";
 
 const CALL_OPTIONS: OptionSpecs = {
-  dialect: { value: "NAME", help: "native, or witch for a witch-core server at HOST:PORT" },
+  dialect: {
+    value: "NAME",
+    choices: ["native", "witch"],
+    help: "native, or witch for a witch-core server at HOST:PORT",
+  },
 };
 
 const PING_OPTIONS: OptionSpecs = {
-  dialect: { value: "NAME", help: "native, or at HOST:PORT witch, peerconnect (its UDP port)" },
+  dialect: {
+    value: "NAME",
+    choices: ["native", "witch", "peerconnect"],
+    help: "native, or at HOST:PORT witch, peerconnect (its UDP port)",
+  },
 };
 
 /** Verbs that talk to one peer. */
@@ -70,7 +78,11 @@ export const TALK_VERBS: Verbs = {
     options: {
       ...COMMON_OPTIONS,
       ...DAEMON_OPTIONS,
-      dialect: { value: "NAME", help: "native, or at HOST:PORT peerpy or peerconnect" },
+      dialect: {
+        value: "NAME",
+        choices: ["native", "peerpy", "peerconnect"],
+        help: "native, or at HOST:PORT peerpy or peerconnect",
+      },
       ...REACH_OPTIONS,
       ...FIND_OPTIONS,
       ...NETWORK_OPTIONS,
