@@ -9,7 +9,7 @@
  *
  * The program is bundled first, a small file for each part that verbs load when they need it: one that is read whole, or
  * that is looked up module by module, starts three times as slowly. Deno downloads a base binary per target; `DENORT_BIN`
- * names one that is there already. `--import-map` is for machines that reach npm alone.
+ * names one for this machine that is there already. `--import-map` is for machines that reach npm alone.
  *
  * @module
  */
@@ -45,12 +45,19 @@ async function main(args: readonly string[]): Promise<number> {
     say(`Give one target, or all: ${TARGETS.join(", ")}`);
     return 2;
   }
+  const refusal = Deno.env.has("DENORT_BIN") ? refusalOf(targets) : undefined;
+  if (refusal !== undefined) {
+    say(refusal);
+    return 2;
+  }
   Deno.mkdirSync(out, { recursive: true });
   const bundled = Deno.makeTempDirSync();
   try {
     const program = await bundle(bundled, map);
     for (const target of targets) await compile(target, `${out}/${fileOf(target)}`, program);
-    writeChecksums(out, targets.map(fileOf));
+    const sums = checksums(out);
+    Deno.writeTextFileSync(`${out}/SHA256SUMS`, sums);
+    say(sums.trimEnd());
   } catch (error) {
     if (!(error instanceof Failed)) throw error;
     say(error.message);
@@ -60,6 +67,14 @@ async function main(args: readonly string[]): Promise<number> {
     Deno.removeSync(bundled, { recursive: true });
   }
   return 0;
+}
+
+/** Why the base in `DENORT_BIN` does not do: it would become the binary of any target, whatever it was made for. */
+export function refusalOf(targets: readonly string[]): string | undefined {
+  const foreign = targets.filter((target) => target !== Deno.build.target);
+  if (foreign.length === 0) return undefined;
+  return `Cannot compile for ${foreign.join(", ")}: DENORT_BIN names a base for this machine, ` +
+    `${Deno.build.target}. Without it the right one is downloaded`;
 }
 
 function removeIfEmpty(dir: string): void {
@@ -104,14 +119,15 @@ export function fileOf(target: string): string {
   return `kith-${target}${target.includes("windows") ? ".exe" : ""}`;
 }
 
-/** As `sha256sum` prints and checks them. */
-function writeChecksums(dir: string, files: readonly string[]): void {
-  const lines = files.map((file) => {
-    const hash = createHash("sha256").update(Deno.readFileSync(`${dir}/${file}`)).digest("hex");
-    return `${hash}  ${file}\n`;
+/** Of every binary in a folder, also of those that were made before, as `sha256sum` prints and checks them. */
+export function checksums(dir: string): string {
+  const files = [...Deno.readDirSync(dir)].filter(({ isFile, name }) => {
+    return isFile && name.startsWith("kith-");
   });
-  Deno.writeTextFileSync(`${dir}/SHA256SUMS`, lines.join(""));
-  say(lines.join("").trimEnd());
+  return files.map(({ name }) => name).sort().map((name) => {
+    const hash = createHash("sha256").update(Deno.readFileSync(`${dir}/${name}`)).digest("hex");
+    return `${hash}  ${name}\n`;
+  }).join("");
 }
 
 /** A step that has failed, and has said why. */

@@ -91,8 +91,8 @@ export function startSpan(
   facts: SpanFacts = {},
 ): Span {
   const tracing = recorder();
-  const above = contextOf(parent);
   if (tracing === undefined) return unrecorded(parent);
+  const above = contextOf(parent);
   const span = tracing.startSpan(name, { kind: SPAN_KINDS[kind], attributes: facts }, above);
   const { traceId, spanId, traceFlags } = span.spanContext();
   const inside = above.setValue(SPAN_KEY, span);

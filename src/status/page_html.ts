@@ -44,7 +44,6 @@ export const PAGE_BODY: string = String.raw`
       </table>
     </div>
     <p class="empty" id="peers-empty">Nobody else is known yet.</p>
-    <p class="note" id="peers-more" hidden></p>
   </section>
   <section class="card" aria-labelledby="topics-title">
     <h2 id="topics-title">Gossip</h2>

@@ -16,6 +16,7 @@ const LONGEST_WAIT_MS = 15000;
 
 let socket;
 let parts = {};
+let notShown = {};
 let waitMs = FIRST_WAIT_MS;
 let retryAtMs;
 let heardMs = 0;
@@ -58,6 +59,7 @@ function take({ header, content }) {
   aheadMs = content.atMs - heardMs;
   waitMs = FIRST_WAIT_MS;
   parts = header === "0status" ? content.parts : { ...parts, ...content.parts };
+  notShown = content.notShown;
   document.body.classList.remove("stale");
   say("on", "Live");
   measure(content.atMs);
@@ -67,6 +69,7 @@ function take({ header, content }) {
 
 /** Rates are the difference between two messages. */
 function measure(atMs) {
+  if (told("load") === undefined) return void (load = undefined);
   const now = { atMs, startedMs: parts.self?.startedMs, ...parts.load };
   const before = load;
   load = now;
@@ -78,7 +81,7 @@ function measure(atMs) {
   rates = rates.slice(-MAX_SAMPLES);
 }
 
-function showRates() {
+function showRates({ links, tcp, websocket }) {
   const last = rates.at(-1) ?? { messages: [0, 0], bytes: [0, 0] };
   const show = (key, write) => {
     const [come, gone] = last[key];
@@ -88,29 +91,48 @@ function showRates() {
   };
   show("messages", figure);
   show("bytes", bytes);
-  const { links, tcp = 0, udp = 0, websocket = 0 } = parts.load ?? { links: 0 };
   setText(byId("links-figure"), count(links));
   const kinds = [[tcp, "TCP"], [websocket, "WebSocket"]].filter(([many]) => many > 0).map(([many, kind]) => many + " " + kind);
   setText(byId("links-note"), kinds.join(", ") || "no link is open");
 }
 
-/** A part that failed says so in its own place, and leaves the others alone. */
+const isFailed = (part) => typeof part.error === "string";
+
+/** A part that is there and has not failed. */
+function told(name) {
+  const part = parts[name] ?? undefined;
+  return part === undefined || isFailed(part) ? undefined : part;
+}
+
+/** Where parts are shown whose place is not called as they are. */
+const PLACES = { self: "facts", load: "links-figure", sync: "folders" };
+
+/** A part that failed says so in its own place, and leaves the others alone; one that left something out says so below. */
 function attempt(name, show) {
-  if (parts[name] === undefined || parts[name] === null) return;
-  if (typeof parts[name].error === "string") return console.warn(name + ": " + parts[name].error);
-  show(parts[name]);
+  const part = parts[name] ?? undefined;
+  if (part === undefined) return;
+  const card = byId(PLACES[name] ?? name).closest("section");
+  const failed = isFailed(part);
+  card.classList.toggle("failed", failed);
+  if (failed) card.hidden = false;
+  else show(part);
+  const left = failed ? 0 : part.rows ? part.of - part.rows.length : notShown[name] ?? 0;
+  const caveat = card.querySelector(":scope > .caveat") ?? card.appendChild(el("p", { class: "note caveat" }));
+  setText(caveat, failed ? "This cannot be shown: " + part.error : "and " + count(left) + " more that are not shown");
+  caveat.hidden = !failed && left === 0;
 }
 
 function refresh() {
-  const { self, dht, peers } = parts;
-  if (!self || self.error) return;
-  showSelf(self, parts.load, dht);
-  showRates();
+  if (!parts.self) return;
+  const self = told("self") ?? { peerId: "", name: "" };
+  attempt("self", () => showSelf(self, told("load"), parts.dht));
+  attempt("load", showRates);
   attempt("peers", showPeers);
-  attempt("topics", (topics) => showTopics(topics, self, peers?.rows ? peers : { rows: [] }));
+  attempt("topics", (topics) => showTopics(topics, self, told("peers") ?? { rows: [] }));
   attempt("transfers", showTransfers);
   attempt("trees", (trees) => showTrees(trees, self));
-  showSync(parts.sync?.folders ? parts.sync : undefined);
+  if (!parts.sync) byId("sync-card").hidden = true;
+  attempt("sync", showSync);
   attempt("counters", showCounters);
   showOthers(parts);
 }
@@ -123,7 +145,7 @@ function say(kind, text) {
 
 function tick() {
   const nowMs = Date.now();
-  if (parts.self) setText(byId("uptime"), "up for " + duration(nowMs + aheadMs - parts.self.startedMs));
+  if (told("self")) setText(byId("uptime"), "up for " + duration(nowMs + aheadMs - parts.self.startedMs));
   if (socket !== undefined) {
     if (nowMs - heardMs > SILENT_MS) lose();
     return;

@@ -40,11 +40,11 @@ function showSelf(self, load, dht) {
     ["Also speaks", self.dialects.join(", ")],
     ["Started", new Date(self.startedMs).toLocaleString()],
     ["Memory", load && bytes(load.memoryBytes)],
-    ["DHT", dht ? count(dht.nodes) + " nodes known of about " + count(dht.estimatedNodes) + ", " + count(dht.records) + " values kept (" + dht.mode + ")" : undefined],
+    ["DHT", dht?.error ?? (dht ? count(dht.nodes) + " nodes known of about " + count(dht.estimatedNodes) + ", " + count(dht.records) + " values kept (" + dht.mode + ")" : undefined)],
   ]);
 }
 
-function showPeers({ rows, of, counts }) {
+function showPeers({ rows, counts }) {
   const others = counts.alive + counts.suspect;
   setText(byId("members-figure"), count(others));
   setText(byId("members-note"), [
@@ -52,14 +52,13 @@ function showPeers({ rows, of, counts }) {
   ].filter((text) => !text.startsWith("0 ")).join(", ") || (others === 0 ? "none besides this one" : "all alive"));
   byId("peers-empty").hidden = rows.length > 0;
   byId("peers").closest("table").hidden = rows.length === 0;
-  byId("peers-more").hidden = of <= rows.length;
-  setText(byId("peers-more"), "and " + count(of - rows.length) + " more");
   keep(byId("peers"), rows, (row) => row.peerId, (row) => el("tr", {},
     el("td", { class: "name" }, el("span", {}), el("code", { title: row.peerId }, row.peerId.slice(0, 12))),
     el("td", {}), el("td", { class: "num" }), el("td", { class: "why" }), el("td", {})),
   (tr, row) => {
     const [name, state, rtt, why, address] = tr.children;
-    setText(name.firstElementChild, row.name || "no name");
+    // What is invisible is eight characters here.
+    setText(name.firstElementChild, cut(row.name || "no name", 65));
     const words = (STATE_WORDS[row.state] ?? row.state) + (row.connected && row.state !== "connected" ? ", connected" : "");
     if (state.textContent !== words) state.replaceChildren(stateOf(row.state, words));
     setText(rtt, row.rttMs === null ? "–" : (row.rttMs < 10 ? row.rttMs.toFixed(1) : count(row.rttMs)) + " ms");
@@ -172,8 +171,7 @@ function showTrees({ sending, receiving }, self) {
 }
 
 function showSync(sync) {
-  byId("sync-card").hidden = !sync || (sync.hub === null && sync.folders.length === 0);
-  if (!sync) return;
+  byId("sync-card").hidden = sync.hub === null && sync.folders.length === 0;
   keep(byId("folders"), sync.folders, ({ label, role }) => role + " " + label,
     () => el("div", { class: "folder" }, el("div", { class: "line" }, el("h3"), el("span", { class: "note" })), el("div"), el("ul", { class: "events" })),
     (node, folder) => {

@@ -74,6 +74,10 @@ main { display: grid; gap: 16px; grid-template-columns: repeat(2, minmax(0, 1fr)
 .key { display: inline-block; width: 10px; height: 3px; border-radius: 2px; vertical-align: middle; margin: 0 5px 2px 0; }
 .key.in { background: var(--accent); }
 .key.out { background: var(--second); }
+.caveat { margin-top: 8px; }
+.tiles > .caveat { grid-column: 1 / -1; }
+.failed > .caveat { color: var(--bad); }
+.card.failed > :not(h2, details, .caveat) { display: none; }
 .figure + .note, .rate + .note { overflow-wrap: anywhere; }
 .note .key:not(:first-child) { margin-left: 12px; }
 .spark .in { stroke: var(--accent); }

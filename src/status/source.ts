@@ -10,7 +10,7 @@ export interface StatusSource {
   readonly name: string;
   /**
    * How it is now, in what JSON can carry; text of others bounded. It is asked once a second while somebody looks, so it has
-   * to be quick.
+   * to be quick. Lists have first what matters most: of those that do not fit the last entries are not shown.
    */
   snapshot(): unknown;
   /** The same in figures, for `/metrics`. @default none */

@@ -201,8 +201,9 @@ export class StatusPage implements Disposable {
     const { clock } = this.#parts;
     const changed = this.#feed.look();
     const atMs = clock.wallMs();
-    const all = lazily(() => encodeStatus("0status", atMs, this.#feed.all));
-    const update = lazily(() => encodeStatus("0status update", atMs, changed));
+    const { all: parts, notShown } = this.#feed;
+    const all = lazily(() => encodeStatus("0status", { atMs, parts, notShown }));
+    const update = lazily(() => encodeStatus("0status update", { atMs, parts: changed, notShown }));
     for (const viewer of this.#viewers) viewer.tell(clock.now(), viewer.isBehind ? all : update);
     this.#timer = clock.after(LOOK_EVERY_MS, () => this.#look());
   }
@@ -283,8 +284,13 @@ function documentResponse(): Response {
   return new Response(html, { headers });
 }
 
-function encodeStatus(header: string, atMs: number, parts: StatusParts): string {
-  const content = { atMs, parts };
+interface StatusContent {
+  readonly atMs: number;
+  readonly parts: StatusParts;
+  readonly notShown: Readonly<Record<string, number>>;
+}
+
+function encodeStatus(header: string, content: StatusContent): string {
   return encodeWeaver({ header, content, peerId: null, msgId: null, type: "data" });
 }
 

@@ -75,6 +75,8 @@ export class SyncSource implements StatusSource {
   readonly name = "sync";
   readonly #options: SyncSourceOptions;
   readonly #folders = new Set<Folder>();
+  // Of folders that are shown no more as well: a counter never goes down.
+  #conflicts = 0;
 
   /** Shows no folder. */
   constructor(options: SyncSourceOptions) {
@@ -148,7 +150,7 @@ export class SyncSource implements StatusSource {
         name: "sync_conflicts_total",
         help: "Conflict copies that were made",
         type: "counter",
-        value: folders.reduce((sum, { conflicts }) => sum + conflicts, 0),
+        value: this.#conflicts,
       },
     ];
   }
@@ -180,6 +182,7 @@ export class SyncSource implements StatusSource {
         return this.#tell(folder, event.type, event.path, `${event.operation}, ${event.by}`);
       case "conflict":
         folder.conflicts++;
+        this.#conflicts++;
         return this.#tell(folder, event.type, event.path, `kept as ${event.keptAs}`);
       case "failed":
       case "skipped":

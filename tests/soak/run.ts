@@ -2,11 +2,11 @@
 
 // Twenty peers in five processes that call, publish, store, send and keep folders alike, while processes are killed,
 // started again and stopped for a while, and connections cut: `npm run soak -- --minutes N [--seed S]`. Ends with a table,
-// and status 1 when anything was lost that no fault had hit.
+// and status 1 when anything was lost that no fault had hit, or a process has crashed.
 import { parseArgs } from "@std/cli/parse-args";
 import type { Command } from "./peers.ts";
 import { type Answer, Member } from "./swarm.ts";
-import { type Kind, Tally, trendOf } from "./tally.ts";
+import { type Kind, Tally, usageLines } from "./tally.ts";
 
 const PROCESSES = 5;
 const PEERS_EACH = 4;
@@ -31,8 +31,8 @@ const WARM_UP_MS = 5_000;
 
 const MEASURE_EVERY_MS = 2_000;
 
-/** Runs up to this long tell nothing of what a minute adds, in seconds. */
-const SHORT_S = 300;
+/** So soon a process that has crashed is started again. */
+const RESTART_MS = 500;
 
 const args = parseArgs(Deno.args, { string: ["minutes", "seed"] });
 const minutes = Number(args.minutes ?? 20);
@@ -85,25 +85,32 @@ const files = [1_000, 100_000, 3_000_000].map((size, index) => {
 let operations = 0;
 
 const startedMs = performance.now();
-const untilMs = startedMs + minutes * 60_000;
+let untilMs = startedMs + minutes * 60_000;
+let isOver = false;
+let failure: unknown;
+const measuring = setInterval(
+  () => members.forEach((member) => member.measure()),
+  MEASURE_EVERY_MS,
+);
 try {
-  for (const member of members) await member.start();
+  for (const member of members) {
+    if (!await member.start()) throw new Error(`${member.name} do not start: ${member.crash}`);
+  }
   await pause(WARM_UP_MS);
   console.log(`${PROCESSES * PEERS_EACH} peers in ${PROCESSES} processes, seed ${seed}, ${dir}`);
-  const measuring = setInterval(
-    () => members.forEach((member) => member.measure()),
-    MEASURE_EVERY_MS,
-  );
-  await Promise.all([makeFaults(), ...Array.from({ length: WORKERS }, work)]);
-  await settle();
-  clearInterval(measuring);
-} finally {
-  await Promise.all(members.map((member) => member.close()));
-  const keeps = tally.losses.length > 0;
-  if (!keeps) Deno.removeSync(dir, { recursive: true });
+  await Promise.all([lookAfter(), operateAndSettle()]);
+} catch (error) {
+  failure = error;
 }
+[untilMs, isOver] = [0, true];
+clearInterval(measuring);
+await Promise.all(members.map(end));
 show();
-Deno.exit(tally.losses.length === 0 ? 0 : 1);
+const isWell = failure === undefined && tally.losses.length === 0;
+if (isWell) Deno.removeSync(dir, { recursive: true });
+else console.log(`what is left is in ${dir}`);
+if (failure !== undefined) console.error("the run itself has failed:", failure);
+Deno.exit(isWell ? 0 : 1);
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
@@ -111,6 +118,35 @@ function pause(ms: number): Promise<void> {
 
 function pick<T>(list: readonly T[]): T {
   return list[random(list.length)] as T;
+}
+
+async function operateAndSettle(): Promise<void> {
+  await Promise.all([makeFaults(), ...Array.from({ length: WORKERS }, work)]);
+  await settle();
+  isOver = true;
+}
+
+/** Starts processes again that have crashed, each of which is a loss. */
+async function lookAfter(): Promise<void> {
+  while (!isOver) {
+    for (const member of members.filter(({ crash }) => crash !== undefined)) {
+      countCrash(member);
+      await member.start();
+      member.hitMs = performance.now();
+    }
+    await pause(RESTART_MS);
+  }
+}
+
+function countCrash({ name, crash }: Member): void {
+  tally.count("process", "lost", `${name} crashed: ${crash}`);
+}
+
+async function end(member: Member): Promise<void> {
+  const wasUp = member.isUp;
+  const hasEndedWell = await member.close();
+  if (member.crash !== undefined) countCrash(member);
+  else if (wasUp) judge("process", hasEndedWell, `${member.name} did not end well`);
 }
 
 /** One operation after another. */
@@ -170,8 +206,13 @@ async function operate(member: Member, other: Member): Promise<void> {
       const answer = await ask(kind, member, peer, other, { do: "send", to, path: file.path });
       if (answer === undefined) return;
       const inbox = `${dir}/${other.options.peers[target]?.name}.inbox`;
-      const got = Deno.readFileSync(`${inbox}/${file.path.split("/").at(-1)}`);
-      return judge(kind, equal(got, file.bytes), `${file.path} at ${inbox}`);
+      const got = unlessMissing(() => Deno.readFileSync(`${inbox}/${file.path.split("/").at(-1)}`));
+      const isRight = got !== undefined && equal(got, file.bytes);
+      return judge(
+        kind,
+        isRight,
+        `${file.path} at ${inbox}${got === undefined ? ", missing" : ""}`,
+      );
     }
     case "edit":
       return edit(member, number);
@@ -224,11 +265,15 @@ async function makeFaults(): Promise<void> {
   while (performance.now() + FAULT_EVERY_MS < untilMs) {
     await pause(FAULT_EVERY_MS);
     const fault = pick(["kill", "kill", "cut", "cut", "pause"] as const);
-    const member = pick(fault === "kill" ? members.slice(0, -1) : members);
+    const member = pick(
+      (fault === "kill" ? members.slice(0, -1) : members).filter(({ isUp }) => isUp),
+    );
+    if (member === undefined) continue;
     member.hitMs = performance.now();
     tally.faults[fault] = (tally.faults[fault] ?? 0) + 1;
     if (fault === "kill") {
       await member.kill();
+      tally.count("process", "excused");
       await pause(random(3_000));
       await member.start();
       tally.faults.restart = (tally.faults.restart ?? 0) + 1;
@@ -259,7 +304,7 @@ async function settle(): Promise<void> {
 
 function missingNews(): [Kind, string][] {
   return members.flatMap(({ options }) => options.peers).flatMap(({ name }) => {
-    const lines = Deno.readTextFileSync(`${dir}/${name}.given`).split("\n").slice(0, -1);
+    const lines = readText(`${dir}/${name}.given`)?.split("\n").slice(0, -1) ?? [];
     const given = new Map<string, number>();
     for (const line of lines) {
       const { data } = JSON.parse(line);
@@ -282,8 +327,12 @@ function missingFiles(): [Kind, string][] {
 }
 
 function readText(path: string): string | undefined {
+  return unlessMissing(() => Deno.readTextFileSync(path));
+}
+
+function unlessMissing<T>(read: () => T): T | undefined {
   try {
-    return Deno.readTextFileSync(path);
+    return read();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
       return undefined;
@@ -299,36 +348,7 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
 function show(): void {
   const seconds = (performance.now() - startedMs) / 1_000;
   for (const line of tally.lines(seconds)) console.log(line);
-  const usage = members.at(-1)?.usage ?? [];
-  if (usage.length > 0) {
-    // What a few minutes grow by is caches that fill, and would mislead as a rate.
-    const isTold = seconds > SHORT_S;
-    const memory = trendOf(usage, ({ residentBytes }) => residentBytes / 1e6);
-    const handles = trendOf(usage, ({ handles }) => handles);
-    console.log("of the process that was never killed, first third and last:");
-    console.log(`memory ${trendText(memory, "MB", isTold)}`);
-    console.log(`open handles ${trendText(handles, "", isTold)}`);
-  }
-  // One that has just begun has the same state as the others: what these have beyond it is not given back.
-  const ages = members.flatMap(({ usage: [first, ...more] }) => {
-    const last = more.at(-1);
-    return first === undefined || last === undefined ? [] : [{
-      seconds: (last.atMs - first.atMs) / 1_000,
-      megabytes: last.residentBytes / 1e6,
-    }];
-  }).toSorted((a, b) => b.seconds - a.seconds);
-  const shown = ages.map((one) => `${Math.round(one.megabytes)} MB (${Math.round(one.seconds)} s)`);
-  console.log(`memory of each at the end, by time since its start: ${shown.join(", ")}`);
+  for (const line of usageLines(members.map(({ usage }) => usage), seconds)) console.log(line);
   for (const loss of tally.losses.slice(0, 20)) console.log(`lost: ${loss}`);
-  if (tally.losses.length > 0) console.log(`what is left is in ${dir}`);
   console.log(tally.losses.length === 0 ? "nothing was lost" : `${tally.losses.length} lost`);
-}
-
-function trendText(
-  { first, last, perMinute }: ReturnType<typeof trendOf>,
-  unit: string,
-  isTold: boolean,
-): string {
-  const [from, to] = [first, last].map((value) => `${Math.round(value)} ${unit}`.trim());
-  return `${from}, then ${to}` + (isTold ? `, ${perMinute.toFixed(1)} a minute` : "");
 }

@@ -42,18 +42,28 @@ export class Member {
   usage: Usage[] = [];
   /** Whether it runs. */
   isUp = false;
+  /** How it has ended, when nobody had it end. */
+  crash: string | undefined;
   #child: Deno.ChildProcess | undefined;
   #stdin: WritableStreamDefaultWriter<Uint8Array> | undefined;
   #waiting = new Map<number, (answer: Answer) => void>();
   #asked = 0;
+  #over = Promise.resolve();
+  #isWanted = false;
 
   /** It does not run yet. */
   constructor(options: PeersOptions) {
     this.options = options;
   }
 
-  /** Starts it, and waits until its peers are open. */
-  async start(): Promise<void> {
+  /** What it is called: the first of its peers and the last. */
+  get name(): string {
+    const { peers } = this.options;
+    return `${peers[0]?.name} to ${peers.at(-1)?.name}`;
+  }
+
+  /** Starts it, and waits until its peers are open. @returns whether they are; else it has crashed. */
+  async start(): Promise<boolean> {
     const map = Deno.env.get("KITH_IMPORT_MAP");
     const mapped = map === undefined ? [] : [`--import-map=${resolve(PROJECT, map)}`];
     const script = resolve(PROJECT, "tests/soak/peers.ts");
@@ -64,10 +74,12 @@ export class Member {
     this.#child = child;
     this.#stdin = child.stdin.getWriter();
     this.usage = [];
+    this.crash = undefined;
+    this.#isWanted = true;
     const ready = Promise.withResolvers<void>();
-    void this.#read(child, ready).catch(ready.reject);
-    await ready.promise;
-    this.isUp = true;
+    this.#over = this.#follow(child, ready);
+    await Promise.race([ready.promise, this.#over]);
+    return this.isUp;
   }
 
   /** Has one of its peers do something. */
@@ -76,7 +88,8 @@ export class Member {
     const { promise, resolve } = Promise.withResolvers<Answer>();
     this.#waiting.set(id, resolve);
     const line = new TextEncoder().encode(JSON.stringify({ id, peer, ...command }) + "\n");
-    this.#stdin?.write(line).catch(() => resolve({ error: "gone" }));
+    const over = this.#over;
+    this.#stdin?.write(line).catch(() => over.then(() => resolve({ error: "gone" })));
     const stuck = setTimeout(() => resolve({ error: "stuck" }), PATIENCE_MS);
     const answer = await promise;
     clearTimeout(stuck);
@@ -86,41 +99,55 @@ export class Member {
 
   /** Its end comes without a word. */
   async kill(): Promise<void> {
+    this.#isWanted = false;
+    this.signal("SIGKILL");
     this.isUp = false;
-    this.#child?.kill("SIGKILL");
-    await this.#child?.status;
+    await this.#over;
   }
 
-  /** Stops it, or has it go on. */
-  signal(signal: "SIGSTOP" | "SIGCONT"): void {
-    this.#child?.kill(signal);
+  /** Kills or stops it, or has it go on. */
+  signal(signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
+    if (this.isUp) this.#child?.kill(signal);
   }
 
-  /** Closes its peers, and waits until it is over. */
-  async close(): Promise<void> {
+  /** Closes its peers, and waits until it is over. @returns whether it has ended well. */
+  async close(): Promise<boolean> {
+    this.#isWanted = false;
+    this.signal("SIGCONT");
     await this.#stdin?.close().catch(() => {});
-    await this.#child?.status;
+    await this.#over;
+    return (await this.#child?.status)?.success === true;
   }
 
   /** Notes what it uses. */
   measure(): void {
     const pid = this.#child?.pid;
     if (!this.isUp || pid === undefined || Deno.build.os !== "linux") return;
-    const [, pages = "0"] = Deno.readTextFileSync(`/proc/${pid}/statm`).split(" ");
-    const handles = [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
-    const residentBytes = Number(pages) * PAGE_BYTES;
-    this.usage.push({ atMs: performance.now(), residentBytes, handles });
+    try {
+      const [, pages = "0"] = Deno.readTextFileSync(`/proc/${pid}/statm`).split(" ");
+      const handles = [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+      const residentBytes = Number(pages) * PAGE_BYTES;
+      this.usage.push({ atMs: performance.now(), residentBytes, handles });
+    } catch {
+      // It has just ended, which its own end tells: there is nothing to measure.
+    }
   }
 
-  async #read(child: Deno.ChildProcess, ready: PromiseWithResolvers<void>): Promise<void> {
+  /** Takes what it says, until it is over. */
+  async #follow(child: Deno.ChildProcess, ready: PromiseWithResolvers<void>): Promise<void> {
     let rest = "";
     for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
       const lines = (rest + text).split("\n");
       rest = lines.pop() ?? "";
       for (const line of lines) this.#take(JSON.parse(line), ready);
     }
+    const { signal, code } = await child.status;
+    this.isUp = false;
+    if (this.#isWanted) {
+      this.crash = signal ?? `exit status ${code}`;
+      this.hitMs = performance.now();
+    }
     for (const answer of this.#waiting.values()) answer({ error: "gone" });
-    ready.reject(new Error("A process of peers has ended before it was ready"));
   }
 
   #take(
@@ -129,6 +156,7 @@ export class Member {
   ): void {
     if (said.event === "ready") {
       this.peerIds = said.peerIds ?? [];
+      this.isUp = true;
       ready.resolve();
     } else if (said.id !== undefined) this.#waiting.get(said.id)?.(said);
   }

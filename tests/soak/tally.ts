@@ -6,10 +6,13 @@
 
 import type { Usage } from "./swarm.ts";
 
-/** Every kind of operation. */
-export const KINDS = ["call", "publish", "put", "get", "send", "edit"] as const;
+/** Runs up to this long tell nothing of what a minute adds, in seconds. */
+const SHORT_S = 300;
 
-/** A kind of operation. */
+/** Every kind of operation, and the lives of processes, which end as they should, are killed, or crash. */
+export const KINDS = ["call", "publish", "put", "get", "send", "edit", "process"] as const;
+
+/** A kind of operation, or a process. */
 export type Kind = typeof KINDS[number];
 
 /** What became of operations of one kind. */
@@ -54,8 +57,35 @@ export class Tally {
   }
 }
 
+/** What memory and handles did. @param usages Of each process since its last start; the last one was never killed. */
+export function usageLines(usages: readonly (readonly Usage[])[], seconds: number): string[] {
+  const usage = usages.at(-1) ?? [];
+  // What a few minutes grow by is caches that fill, and would mislead as a rate.
+  const isTold = seconds > SHORT_S;
+  const memory = trendOf(usage, ({ residentBytes }) => residentBytes / 1e6);
+  const handles = trendOf(usage, ({ handles }) => handles);
+  const trends = [
+    "of the process that was never killed, first third and last:",
+    `memory ${trendText(memory, "MB", isTold)}`,
+    `open handles ${trendText(handles, "", isTold)}`,
+  ];
+  // One that has just begun has the same state as the others: what these have beyond it is not given back.
+  const ages = usages.flatMap(([first, ...more]) => {
+    const last = more.at(-1);
+    return first === undefined || last === undefined ? [] : [{
+      seconds: (last.atMs - first.atMs) / 1_000,
+      megabytes: last.residentBytes / 1e6,
+    }];
+  }).toSorted((a, b) => b.seconds - a.seconds);
+  const shown = ages.map((one) => `${Math.round(one.megabytes)} MB (${Math.round(one.seconds)} s)`);
+  return [
+    ...(usage.length > 0 ? trends : []),
+    `memory of each at the end, by time since its start: ${shown.join(", ")}`,
+  ];
+}
+
 /** How the use of something has changed: its mean at first and at last, and what it grows by in a minute. */
-export function trendOf(
+function trendOf(
   usage: readonly Usage[],
   valueOf: (usage: Usage) => number,
 ): { first: number; last: number; perMinute: number } {
@@ -75,4 +105,13 @@ export function trendOf(
   }
   const perMinute = below === 0 ? 0 : above / below * 60_000;
   return { first: mean(usage.slice(0, third)), last: mean(usage.slice(-third)), perMinute };
+}
+
+function trendText(
+  { first, last, perMinute }: ReturnType<typeof trendOf>,
+  unit: string,
+  isTold: boolean,
+): string {
+  const [from, to] = [first, last].map((value) => `${Math.round(value)} ${unit}`.trim());
+  return `${from}, then ${to}` + (isTold ? `, ${perMinute.toFixed(1)} a minute` : "");
 }
