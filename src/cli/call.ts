@@ -5,10 +5,12 @@
  */
 
 import { InvalidPacketError, PeerError } from "../errors.ts";
-import { printable } from "../log.ts";
+import { layerLog, printable } from "../log.ts";
+import { newTrace, type Trace } from "../trace.ts";
 import { MAX_FRAME_BYTES } from "../wire/frame.ts";
 import { decodeJson } from "../wire/json.ts";
 import { openCallee } from "./caller.ts";
+import { levelOf, parseLogLevels } from "./log_levels.ts";
 import { fromNotation, toNotation } from "./notation.ts";
 import { requestOptions } from "./open_peer.ts";
 import { UsageError } from "./options.ts";
@@ -31,11 +33,20 @@ export async function run(invocation: Invocation): Promise<void> {
     ? undefined
     : parseData(text === "-" ? await readStdin(invocation, MAX_INPUT_BYTES) : text);
   await using callee = await openCallee(invocation, target);
-  const asking = requestOptions(options, signal);
+  const asking = { ...requestOptions(options, signal), ...tracing(invocation, name) };
   if (!options.has("stream")) return print({}, await callee.call(name, data, asking), output);
   for await (const part of callee.stream(name, data, asking)) {
     print({ event: "item" }, part, output);
   }
+}
+
+/** The running peer logs elsewhere, and not for us: where we look, the trace begins here and is told of here. */
+function tracing({ options, output, host }: Invocation, header: string): { trace?: Trace } {
+  if (host === undefined) return {};
+  if (levelOf(parseLogLevels(options.texts("log")), "endpoint") !== "debug") return {};
+  const trace = newTrace();
+  layerLog(output.log, "endpoint").debug("asked", { header, trace: trace.traceId });
+  return { trace };
 }
 
 /** What an endpoint is given. @throws {UsageError} when it is not JSON. */

@@ -18,6 +18,7 @@ import {
   NotFoundError,
   TimeoutError,
 } from "../../src/errors.ts";
+import { layerLog } from "../../src/log.ts";
 import { Peer } from "../../src/peer.ts";
 import { Home } from "../../src/state/home.ts";
 import { VERSION } from "../../src/version.ts";
@@ -155,6 +156,16 @@ Deno.test("ControlServer says how a verb ended whose result is larger than what 
   assertEquals((await running.run(["verb"])).status, 3);
 });
 
+Deno.test("ControlServer passes log lines on under the layer that says them", async () => {
+  const verb = verbOf(({ output }) => {
+    layerLog(output.log, "endpoint").error("asked");
+    return Promise.resolve();
+  });
+  await using running = await RunningPeer.start({ verbs: { verb } });
+  const { printed } = await running.run(["verb"]);
+  assertEquals(printed, ["! error: endpoint: asked"]);
+});
+
 Deno.test("ControlServer lets a verb wait until what it has printed is read", async () => {
   const verb = verbOf(async ({ output }) => {
     let waits = 0;
@@ -219,8 +230,9 @@ Deno.test("Commands of a home are taken over from a peer that has gone", async (
   assertEquals(await knock(dir), undefined);
   await clock.advance(5_000);
   await second.take();
-  using line = await knock(dir);
+  const line = await knock(dir);
   assertEquals([line === undefined, output.printed], [false, []]);
+  line?.[Symbol.dispose]();
   await second[Symbol.asyncDispose]();
   await Deno.remove(dir, { recursive: true });
 });

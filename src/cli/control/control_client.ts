@@ -8,7 +8,7 @@
 
 import { systemClock } from "../../clock.ts";
 import { ClosedError, PeerError, TimeoutError } from "../../errors.ts";
-import { LOG_LEVELS } from "../../log.ts";
+import { layerLog, LOG_LAYERS, LOG_LEVELS } from "../../log.ts";
 import { readEnv } from "../../secure/secret_file.ts";
 import { resolveHome } from "../../state/home.ts";
 import { VERSION } from "../../version.ts";
@@ -174,7 +174,9 @@ function show(message: ControlMessage, output: Output): void {
       return output.bytes(Uint8Array.fromBase64(textOf(message, "bytes")));
     case "log": {
       const level = LOG_LEVELS.find((known) => known === message.level) ?? "debug";
-      return output.log[level](textOf(message, "message"), decodeFacts(message, "fields"));
+      const layer = LOG_LAYERS.find((known) => known === message.layer);
+      const log = layer === undefined ? output.log : layerLog(output.log, layer);
+      return log[level](textOf(message, "message"), decodeFacts(message, "fields"));
     }
   }
   throw badField("type");

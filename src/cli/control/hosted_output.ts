@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { LogFields, Logger } from "../../log.ts";
+import type { LogFields, Logger, LogLayer, LogLevel } from "../../log.ts";
 import { encodeJson } from "../../wire/json.ts";
 import type { LiveTable } from "../live_table.ts";
 import { Output } from "../output.ts";
@@ -65,9 +65,13 @@ function shade(paint: Paint | undefined): { paint?: Paint } {
 }
 
 /** What a verb says of its work, which the command line shows as far as that was asked to. */
-function remoteLogger(line: ControlLine): Logger {
-  const say = (level: keyof Logger) => (message: string, fields: LogFields = {}) => {
-    line.send({ type: "log", level, message, fields: encodeFacts(fields) });
+function remoteLogger(line: ControlLine, layer?: LogLayer): Logger {
+  const of = layer === undefined ? {} : { layer };
+  const say = (level: LogLevel) => (message: string, fields: LogFields = {}) => {
+    line.send({ type: "log", level, ...of, message, fields: encodeFacts(fields) });
   };
-  return { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
+  return {
+    ...{ debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") },
+    layer: (layer) => remoteLogger(line, layer),
+  };
 }
