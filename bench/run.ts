@@ -33,6 +33,9 @@ import { syncFolderQuestions } from "./cases/sync_folder.ts";
 import { type Answer, ask, type Question, targetOf } from "./question.ts";
 import { tableHead, tableRow, targetTable } from "./table.ts";
 
+const USAGE = "npm run bench -- [--only TEXT] [--rounds N] [--seed N] [--uplink MB] [--json] " +
+  "[--check] [--out FILE]";
+
 const DEFAULT_ROUNDS = 9;
 const MAX_ROUNDS = 99;
 const MAX_SEED = 0xffffffff;
@@ -57,11 +60,15 @@ interface Options {
 
 /** Runs what the arguments say. @returns the exit status. */
 async function main(args: string[]): Promise<number> {
+  if (args.includes("--help")) {
+    print(Deno.stdout, USAGE);
+    return 0;
+  }
   let options: Options;
   try {
     options = readOptions(args);
   } catch (error) {
-    print(Deno.stderr, String(error));
+    print(Deno.stderr, error instanceof Error ? error.message : String(error));
     return 2;
   }
   const answers = await run(options);
@@ -75,7 +82,7 @@ function readOptions(args: string[]): Options {
     string: ["only", "rounds", "seed", "uplink", "out", "import-map"],
     boolean: ["json", "check"],
     unknown: (arg) => {
-      throw new TypeError(`Unknown argument ${arg}`);
+      throw new TypeError(`Cannot understand ${arg}: ${USAGE}`);
     },
   });
   const uplinkMb = wholeNumber("uplink", given.uplink ?? DEFAULT_UPLINK_MB, MAX_UPLINK_MB);

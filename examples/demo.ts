@@ -43,9 +43,10 @@ interface RunningPeer {
 }
 
 // Run from npm, the import map stands in for JSR; the processes started here need the same.
-const helpText = "The main job, end to end, on 127.0.0.1: npm run demo [-- --chaos]\n";
+const helpText = "The main job, end to end, on 127.0.0.1: npm run demo [-- --chaos]";
 const chaos = Deno.args.includes("--chaos");
 const importMap = Deno.args.find((arg) => arg.startsWith("--import-map="));
+const unknown = Deno.args.find((arg) => !["--chaos", "--help", importMap].includes(arg));
 
 // A port of its own, so that peers that are at work on this machine do not take part.
 const discoveryPort = String(20_000 + Math.floor(Math.random() * 20_000));
@@ -54,6 +55,10 @@ const loopback = ["--host", "127.0.0.1", "--discovery-port", discoveryPort, "--j
 if (Deno.args.includes("--help")) {
   console.log(helpText);
   Deno.exit();
+}
+if (unknown !== undefined) {
+  console.error(`Cannot understand ${unknown}: ${helpText}`);
+  Deno.exit(2);
 }
 Deno.exit(await main());
 

@@ -139,6 +139,9 @@ async function deno(args: readonly string[]): Promise<void> {
   if (success) return void (said === "" || say(said));
   const host = /error sending request for url \(https:\/\/([^/]+)\//.exec(said)?.[1];
   if (host === undefined) throw new Failed(`${said}\ndeno ${args[0]} has failed`);
+  if (args[0] === "bundle") {
+    throw new Failed(`Cannot bundle: what it takes comes from ${host}, which cannot be reached`);
+  }
   throw new Failed(
     `Cannot compile: the base binary comes from ${host}, which cannot be reached. ` +
       "DENORT_BIN=FILE names one that is here, of the same version of Deno",

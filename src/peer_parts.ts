@@ -109,6 +109,7 @@ export async function openParts(
       access: level,
       trust: (peer) => trust.check(provenOf(peer)),
       isInvited: invited,
+      lapseOf: ({ peer, link }) => peer && access.lapsed(link?.tokens ?? [], peer),
       isExclusive,
     }));
   const web = options.web

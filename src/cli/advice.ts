@@ -4,7 +4,7 @@
  * @module
  */
 
-import { NotFoundError } from "../errors.ts";
+import { NotFoundError, PeerError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { type ReadEnv, readEnv } from "../secure/secret_file.ts";
 import { type Options, UsageError } from "./options.ts";
@@ -15,7 +15,7 @@ const MAX_CAUSES = 5;
 interface Advice {
   /** Whether it is about that error. */
   readonly when: (error: Error) => boolean;
-  /** What to try. */
+  /** What to try; empty for nothing. */
   readonly text: (verb: string) => string;
 }
 
@@ -55,8 +55,29 @@ const ADVICE: readonly Advice[] = [
       "Who serves it makes one by: kith invite --scope folder:NAME; show it with --invite-file",
   },
   {
+    // "Here" is where the error was made.
+    when: (error) => error instanceof PeerError && error.code === "no-endpoint",
+    text: (verb) =>
+      verb === "call"
+        ? "That is the other side's answer: kith call PEER describe lists what there is at PEER"
+        : "",
+  },
+  {
+    // Nothing is in the way.
+    when: (error) => isNobody(error) && error.details.kept === true,
+    text: () => "",
+  },
+  {
+    // Others were there, and in the DHT it was not looked for.
+    when: (error) => isNobody(error) && /nobody called that answered/.test(error.message),
+    text: () =>
+      "What is provided in the DHT (kith up --provide NAME) is found with --peer HOST:PORT of " +
+      "anybody there; kith doctor says what may be in the way",
+  },
+  {
     when: isNobody,
-    text: () => "kith doctor says what may be in the way",
+    // It looks into its own list, and nowhere else.
+    text: (verb) => verb === "trust" ? "" : "kith doctor says what may be in the way",
   },
 ];
 
@@ -65,7 +86,7 @@ export function adviceFor(error: unknown, verb: string): string | undefined {
   const errors = causesOf(error);
   const advice = ADVICE.find(({ when }) => errors.some(when))?.text(verb);
   const isSaid = /make room|kith doctor/.test(errors[0]?.message ?? "");
-  return isSaid ? undefined : advice;
+  return isSaid ? undefined : advice || undefined;
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 
 import { examine } from "../discovery/doctor/doctor.ts";
-import type { Check } from "../discovery/doctor/doctor_check.ts";
+import { type Check, listed } from "../discovery/doctor/doctor_check.ts";
 import { dumpFacts, ownNames } from "../discovery/doctor/doctor_dump.ts";
 import { redactAll, redactor } from "../discovery/doctor/doctor_redact.ts";
 import { interfaceFilter } from "../discovery/interface_filter.ts";
@@ -27,6 +27,9 @@ import type { Invocation } from "./verbs.ts";
 /** Where the reasons begin, for people. */
 const REASON_COLUMN = 58;
 
+/** Checks that failed and are named at the end, at most. */
+const MAX_NAMED = 3;
+
 /** What a check came to, for people. */
 const VERDICTS = { true: "ok", false: "FAILED", null: "skipped" } as const;
 const PAINTS = { true: "good", false: "bad", null: "faint" } as const;
@@ -45,7 +48,7 @@ export async function run({ options, output, signal }: Invocation): Promise<void
     ? redactor({ ...ownNames(permissionState), home: knownHome(options), peers: peers.map(hostOf) })
     : undefined;
   const waitMs = options.milliseconds("timeout");
-  let discovery: Check | undefined;
+  const failures: Check[] = [];
   const checks = examine({
     transport: transportOf(network, metrics),
     hear: transportOf(network, metrics),
@@ -53,6 +56,7 @@ export async function run({ options, output, signal }: Invocation): Promise<void
     port: options.port("discovery-port"),
     only,
     peers,
+    showNames: hide === undefined,
     metrics,
     ...(options.has("ephemeral") ? {} : { home: () => homeOf(options) }),
     ...(waitMs === undefined ? {} : { waitMs }),
@@ -60,7 +64,7 @@ export async function run({ options, output, signal }: Invocation): Promise<void
   });
   for await (const seen of checks) {
     const shown = hide === undefined ? seen : redactAll(seen, hide);
-    if (seen.check === "discovery") discovery = shown;
+    if (seen.ok === false) failures.push(shown);
     const { check, ok, why, fix, facts } = shown;
     const more = {
       ...(fix === undefined ? {} : { fix }),
@@ -79,9 +83,21 @@ export async function run({ options, output, signal }: Invocation): Promise<void
     const dump = redactAll(frames === undefined ? facts : { ...facts, frames }, hide);
     output.result({ dump }, linesOf(dump).join("\n"));
   }
-  if (discovery?.ok === false) {
-    throw new TransportError(`Cannot find peers here: ${discovery.why}`);
-  }
+  if (failures.length > 0) throw summaryOf(failures);
+}
+
+/** The error for what is not as it should be, which was said line by line. */
+function summaryOf(failures: readonly Check[]): TransportError {
+  const discovery = failures.find(({ check }) => check === "discovery");
+  const names = failures.map(({ check }) => check);
+  const text = discovery === undefined
+    ? `Not as it should be: ${listed(names.slice(0, MAX_NAMED))}${moreThan(names)}`
+    : `Cannot find peers here: ${discovery.why}`;
+  return new TransportError(text, { details: { failed: names } });
+}
+
+function moreThan({ length }: readonly string[]): string {
+  return length > MAX_NAMED ? ` and ${length - MAX_NAMED} more` : "";
 }
 
 /** A member of the network. Two of them hear each other; one does not hear itself. */

@@ -105,6 +105,7 @@ export async function openPeer(invocation: Invocation, more: PeerWanted): Promis
     mdns: options.has("mdns"),
     log: output.log,
   });
+  invocation.onOpened?.(peer);
   if (keyFile !== undefined) watchKeys(peer, network, keyFile, output);
   if (onlyInterfaces.length > 0) noteUnfit(onlyInterfaces, output);
   if (!more.clientOnly) noteUnreachable(output);

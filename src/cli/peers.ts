@@ -17,6 +17,7 @@ import { selfAddress, whomOf } from "./control/host.ts";
 import { reachOptions, usePeer } from "./open_peer.ts";
 import { UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
+import { noteRefused } from "./refusals.ts";
 import type { Invocation } from "./verbs.ts";
 
 /** How long to look for somebody who is in a group. */
@@ -35,7 +36,8 @@ export async function run(invocation: Invocation): Promise<void> {
   if (!options.has("watch")) {
     await using link = await findMember(peer, target, invocation);
     if (link === undefined) {
-      return output.note("Nobody was found who is in a group; run kith up to begin one");
+      output.note("Nobody was found who is in a group; run kith up to begin one");
+      return noteRefused(peer.trust, output);
     }
     const members = readMembers(await link.request("members.list", {}, { signal }));
     const names = new Map(members.map((member) => [member.peerId, nameOf(member)]));
@@ -45,8 +47,10 @@ export async function run(invocation: Invocation): Promise<void> {
   }
   while (!signal.aborted) {
     await using link = await findMember(peer, target, invocation);
-    if (link === undefined) output.note("Nobody was found yet who is in a group");
-    else await watch(link, invocation);
+    if (link === undefined) {
+      output.note("Nobody was found yet who is in a group");
+      noteRefused(peer.trust, output);
+    } else await watch(link, invocation);
     await sleep(systemClock, AGAIN_MS, { signal }).catch(() => {}); // interrupted
   }
 }

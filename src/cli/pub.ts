@@ -56,9 +56,26 @@ async function publish(
     if (refusals > 0) throw refused(topic, refusals);
     const { asked, obstacle } = peer.discovery;
     const seeds = options.texts("peer");
+    if (isKeptBy(peer, topic, what)) throw nobodyYet(topic, [...seeds, ...asked]);
     if (seeds.length === 0 && asked.length === 0 && obstacle !== undefined) throw obstacle;
     throw nobody(topic, [...seeds, ...asked], what);
   }
+}
+
+/** Whether a peer that stays up when the verb ends takes part: it gives what it keeps to those who come. */
+function isKeptBy({ gossip }: Peer, topic: string, { host }: Invocation): boolean {
+  const status = gossip.topics().find((one) => one.topic === topic);
+  return host !== undefined && status !== undefined && status.subscriptions > 0 && status.kept > 0;
+}
+
+/** The error where nobody took it, and somebody may yet. */
+function nobodyYet(topic: string, tried: readonly string[]): NotFoundError {
+  const name = printable(topic, 64);
+  return new NotFoundError(
+    "no-peer",
+    `Nobody else takes part in "${name}" yet: it is kept here for those who come within half an hour`,
+    { details: { topic: name, tried, kept: true } },
+  );
 }
 
 /** The error where nobody took it. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { runLoaded } from "./refusals.ts";
 import type { Invocation, Verb } from "./verb.ts";
 
 /** Runs a verb. @returns its exit status, or nothing for 0. */
@@ -20,6 +21,5 @@ export async function runVerb(
     apart = outcome.apart;
     if (apart !== "") invocation.output.log.debug("not in the running peer", { why: apart });
   }
-  const { run } = await verb.load();
-  return await run(apart === undefined ? invocation : { ...invocation, apart });
+  return await runLoaded(verb, apart === undefined ? invocation : { ...invocation, apart });
 }

@@ -15,6 +15,7 @@ import { oldestFirst } from "./oldest_first.ts";
 import { usePeer } from "./open_peer.ts";
 import { asUsage, durationMs, type Options, UsageError } from "./options.ts";
 import type { Output } from "./output.ts";
+import { noteRefused } from "./refusals.ts";
 import { announceClosed, holdHome, interrupted, showData } from "./running.ts";
 import type { Invocation } from "./verbs.ts";
 
@@ -111,6 +112,7 @@ function announce(peer: Peer, topic: string, output: Output): void {
     `${printable(name) || peerId} reads ${printable(topic, 64)} ` +
       `(${others}; tcp ${tcp}, udp ${udp}), ^C ends`,
   );
+  if (neighbors.length === 0) noteRefused(peer.trust, output);
 }
 
 function networkName(options: Options): string {

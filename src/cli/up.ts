@@ -33,6 +33,7 @@ import { decider, reportTransfer } from "./recv.ts";
 import { announceClosed, holdHome, interrupted, showData } from "./running.ts";
 import { parseStatus, type StatusAudience, statusUrl, webAddress } from "./status_audience.ts";
 import { type Invocation, VERBS } from "./verbs.ts";
+import { visits } from "./visits.ts";
 
 /** Clients at the same time unless told otherwise: a peer for a household or a team, not for ten as a server's default. */
 const MAX_CLIENTS = 256;
@@ -80,7 +81,7 @@ export async function run(invocation: Invocation): Promise<void> {
   announce(peer, page, shownTo, output);
   const work = Promise.all([
     each(membership.watch({ signal }), (event) => showMember(event, output)),
-    each(withoutChecks(peer, signal), (event) => showPeer(event, output)),
+    each(visits(peer.endpoint, signal), (event) => showPeer(event, output)),
     each(peer.trust.refusedNames({ signal }), (refused) => noteRefused(refused, output)),
     showSessions(sessions, page, output),
     ...(receiver === undefined
@@ -144,18 +145,6 @@ function pageUrl(peer: Peer): string {
 function whoOf({ name, peerId }: { name: string; peerId?: string | undefined }): string {
   if (peerId === undefined) return printable(name || "somebody", 64);
   return name === "" ? peerId : `${printable(name, 64)} (${peerId.slice(0, 8)})`;
-}
-
-/** Connections that come and go, but for our own commands' and those in which members compare what they know. */
-async function* withoutChecks(peer: Peer, signal: AbortSignal): AsyncGenerator<PeerEvent> {
-  const { peers } = peer.endpoint;
-  const unseen = new Set<string>();
-  for await (const event of peers.watch({ signal })) {
-    const { peerId } = event.peer;
-    if (peerId === peer.peerId) continue;
-    if (event.type === "added" && peers.statusOf(peerId)?.state === "alive") unseen.add(peerId);
-    else if (event.type !== "removed" || !unseen.delete(peerId)) yield event;
-  }
 }
 
 function showPeer({ type, peer, why }: PeerEvent, output: Output): void {

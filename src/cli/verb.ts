@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Peer } from "../peer.ts";
 import type { Host } from "./control/host.ts";
 import type { Options, OptionSpecs } from "./options.ts";
 import type { Output } from "./output.ts";
@@ -21,6 +22,8 @@ export interface Invocation {
   readonly host?: Host;
   /** Why it does not run in a running peer, where it could. */
   readonly apart?: string;
+  /** Told of a peer that is opened for it. */
+  readonly onOpened?: (peer: Peer) => void;
 }
 
 /** Runs a verb; errors become the exit status, which is otherwise what it returns, or 0. */

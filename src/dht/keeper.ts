@@ -317,7 +317,7 @@ function isSameVersion(a: DhtRecord, b: DhtRecord): boolean {
 
 /** Who wants to replace a version gets to know that it is not here. */
 function assertMayAdd({ kind }: DhtRecord, cas = 0): void {
-  if (kind === "signed" && cas > 0) throw conflict(`nothing is kept, not seq ${cas}`, 0);
+  if (kind === "signed" && cas > 0) throw conflict(`nothing is kept, not version ${cas}`, 0);
 }
 
 function assertMayReplace(kept: DhtRecord, record: DhtRecord, cas: number | undefined): void {
@@ -328,9 +328,9 @@ function assertMayReplace(kept: DhtRecord, record: DhtRecord, cas: number | unde
   }
   if (kept.kind !== "signed" || record.kind !== "signed") return;
   const { seq } = kept;
-  if (cas !== undefined && cas !== seq) throw conflict(`seq ${seq} is kept, not ${cas}`, seq);
+  if (cas !== undefined && cas !== seq) throw conflict(`version ${seq} is kept, not ${cas}`, seq);
   if (!isNewer(record, kept)) {
-    throw conflict(`seq ${record.seq} is not newer than seq ${seq}, which is kept`, seq);
+    throw conflict(`version ${record.seq} is not newer than version ${seq}, which is kept`, seq);
   }
 }
 

@@ -7,6 +7,7 @@
 
 import type { Clock, Timer } from "../clock.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
+import { LeftAlone } from "../endpoint/left_alone.ts";
 import type { Link } from "../endpoint/link.ts";
 import { PeerError, TimeoutError } from "../errors.ts";
 import { layerLog, printable } from "../log.ts";
@@ -27,6 +28,9 @@ const MEET_MS = 3_000;
 
 /** Peers that are connected to at the same time to ask them. */
 const MAX_MEETING = 8;
+
+/** How long whom discovery finds is left alone when it has no node, in milliseconds: twice as long each time. */
+const LEAVE_ALONE = { firstMs: 60_000, mostMs: 600_000, max: 1_024 };
 
 /** Nodes that are enough to go on by: lookups find the others. */
 const ENOUGH = 8;
@@ -61,6 +65,7 @@ export class DhtSeeker {
   readonly #meeting = new Set<Promise<void>>();
   // Whoever is connected to, to be asked, is a peer that connects, too: nobody is asked twice.
   readonly #asking = new Map<Link, Promise<void>>();
+  readonly #leftAlone: LeftAlone;
   #looking: Promise<void> | undefined;
   #timer: Timer | undefined;
   #aloneMs = ALONE_MS;
@@ -68,6 +73,7 @@ export class DhtSeeker {
   /** Takes note of peers that connect; looks for others when it is told to. */
   constructor(parts: DhtSeekerParts) {
     this.#parts = parts;
+    this.#leftAlone = new LeftAlone(parts.clock, LEAVE_ALONE);
     this.#listening = parts.endpoint.onLink((link) => this.#connected(link));
   }
 
@@ -128,7 +134,8 @@ export class DhtSeeker {
     const timer = clock.after(LOOK_MS, () => enough.abort());
     const signal = AbortSignal.any([enough.signal, this.#closing.signal]);
     await this.#tolerate((async () => {
-      for await (const { addresses } of directory.find({ signal })) {
+      for await (const { peerId, addresses } of directory.find({ signal })) {
+        if (this.#leftAlone.has(peerId)) continue;
         const meeting = this.#meet(addresses).then(() => {
           if (!this.#isAlone) enough.abort();
         });
@@ -141,7 +148,8 @@ export class DhtSeeker {
   /** A peer that has a node says where. */
   #connected(link: Link): void {
     const { node } = this.#parts;
-    if (!link.peer.capabilities.includes(DHT_CAPABILITY)) return;
+    if (!hasNode(link)) return;
+    this.#leftAlone.delete(link.peer.peerId); // it may be another program than before
     if (node.table.get(link.peer.peerId) !== undefined) return;
     this.#begin(this.#introduce(link));
   }
@@ -155,16 +163,19 @@ export class DhtSeeker {
     const late = new AbortController();
     const timer = clock.after(MEET_MS, () => late.abort(new TimeoutError("Nobody answers there")));
     const signal = AbortSignal.any([late.signal, this.#closing.signal]);
+    const idle = new Set<string>();
     try {
       for (const address of addresses.slice(0, 4)) {
         try {
           await using link = await endpoint.connect(address, { signal });
-          return await this.#introduce(link);
+          if (hasNode(link)) return await this.#introduce(link);
+          idle.add(link.peer.peerId); // at another address may be another program of the same peer
         } catch (error) {
           signal.throwIfAborted();
           if (!(error instanceof PeerError)) throw error;
         }
       }
+      for (const peerId of idle) this.#leftAlone.add(peerId);
     } finally {
       timer.cancel();
     }
@@ -207,4 +218,9 @@ export class DhtSeeker {
       });
     }
   }
+}
+
+/** Whether a peer takes part, as it says when it is connected to. */
+function hasNode({ peer }: Link): boolean {
+  return peer.capabilities.includes(DHT_CAPABILITY);
 }

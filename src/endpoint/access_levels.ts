@@ -25,10 +25,15 @@ export type AccessLevel = typeof ACCESS_LEVELS[number];
 /** Whether a caller, who has proven who it is, was given a scope such as `call:echo`. */
 export type IsInvited = (scope: string, context: RequestContext) => boolean;
 
+/** Why an invite or key that a caller shows is no longer good; `undefined` where none was ever. */
+type LapseOf = (context: RequestContext) => "expired" | "revoked" | undefined;
+
 /** Who is who, for a {@linkcode AccessLevel}. */
 export interface AccessRules {
   /** Who is invited. */
   readonly isInvited: IsInvited;
+  /** Whose invite is no longer good. */
+  readonly lapseOf: LapseOf;
   /** Whether nobody is let in who cannot prove who they are. */
   readonly isExclusive: (() => boolean) | undefined;
 }
@@ -38,14 +43,16 @@ export function guarded(
   handler: Handler,
   access: AccessLevel,
   scope: string,
-  { isInvited, isExclusive }: AccessRules,
+  { isInvited, lapseOf, isExclusive }: AccessRules,
 ): Handler {
   if (access === "public" && isExclusive === undefined) return handler;
   return (body, context) => {
     if (context.peer === undefined && (access !== "public" || isExclusive?.())) {
       throw notProven(context);
     }
-    if (access === "invited" && !isInvited(scope, context)) throw notInvited(scope, context);
+    if (access === "invited" && !isInvited(scope, context)) {
+      throw notInvited(scope, context, lapseOf(context));
+    }
     return handler(body, context);
   };
 }
@@ -59,10 +66,22 @@ function notProven({ endpoint, via }: RequestContext): AuthError {
   );
 }
 
-function notInvited(scope: string, { endpoint }: RequestContext): AuthError {
+function notInvited(
+  scope: string,
+  { endpoint }: RequestContext,
+  lapse: ReturnType<LapseOf>,
+): AuthError {
+  const was = lapse === "revoked" ? "was revoked" : "has expired";
+  const why = lapse === undefined ? "" : `: one that was shown ${was}`;
   return new AuthError(
     "not-allowed",
-    `"${printable(endpoint, 64)}" needs an invite for ${printable(scope, 80)}`,
-    { details: { access: "invited", scope: printable(scope, 160) } },
+    `"${printable(endpoint, 64)}" needs an invite for ${printable(scope, 80)}${why}`,
+    {
+      details: {
+        access: "invited",
+        scope: printable(scope, 160),
+        ...(lapse === undefined ? {} : { lapse }),
+      },
+    },
   );
 }

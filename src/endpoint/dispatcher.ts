@@ -136,6 +136,8 @@ export interface DispatcherOptions {
   access?: AccessLevel;
   /** Who is invited. @default nobody */
   isInvited?: IsInvited;
+  /** Whose invite is no longer good, which they are told. @default nobody's */
+  lapseOf?: (context: RequestContext) => "expired" | "revoked" | undefined;
   /** Whether nobody is let in who cannot prove who they are. @default they reach what is public */
   isExclusive?: () => boolean;
 }
@@ -166,8 +168,8 @@ export class Dispatcher {
   /** Has no handlers yet. */
   constructor(options: DispatcherOptions = {}) {
     this.#access = options.access ?? "public";
-    const { isInvited = () => false, isExclusive } = options;
-    this.#rules = { isInvited, isExclusive };
+    const { isInvited = () => false, lapseOf = () => undefined, isExclusive } = options;
+    this.#rules = { isInvited, lapseOf, isExclusive };
   }
 
   /** The headers that have a handler. */

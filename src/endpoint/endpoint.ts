@@ -118,10 +118,10 @@ export class Endpoint implements AsyncDisposable {
     const { resources } = this;
     const { maxFrameBytes, maxPendingHandshakes, handshakeMs, maxHandlers } = resources.limits;
     this.peers = new PeerTable(this.#self, clock, metrics, handshakeMs);
-    const { access = "public", isInvited = () => false } = options;
+    const { access = "public", isInvited = () => false, lapseOf = () => undefined } = options;
     const { isExclusive } = options;
     const exclusive = isExclusive === undefined ? {} : { isExclusive };
-    this.#dispatcher = new Dispatcher({ access, isInvited, ...exclusive });
+    this.#dispatcher = new Dispatcher({ access, isInvited, lapseOf, ...exclusive });
     const { heartbeatMs } = this.resources.limits;
     this.#heart = new Heart({ links: this.#links, heartbeatMs, trust, clock, log, metrics });
     this.#greeter = new Greeter({

@@ -11,6 +11,7 @@ import type { Identity } from "../secure/identity.ts";
 import type { Network } from "../secure/network.ts";
 import type { Address, Transport } from "../transport/transport.ts";
 import type { AccessLevel, IsInvited } from "./access_levels.ts";
+import type { RequestContext } from "./dispatcher.ts";
 import type { Hello, PeerInfo } from "./handshake.ts";
 import type { EndpointLimits } from "./limits_table.ts";
 
@@ -41,6 +42,8 @@ export interface EndpointOptions {
   access?: AccessLevel;
   /** Whether a caller was given a scope. @default nobody was */
   isInvited?: IsInvited;
+  /** Whose invite is no longer good, which they are told. @default nobody's */
+  lapseOf?: (context: RequestContext) => "expired" | "revoked" | undefined;
   /** Whether nobody is let in who cannot prove who they are. @default they reach what is public */
   isExclusive?: () => boolean;
   /**

@@ -9,11 +9,11 @@
  */
 
 import type { Clock } from "../clock.ts";
+import { LeftAlone } from "../endpoint/left_alone.ts";
 import { isLoopback, packetSource, type RateOptions, TokenBuckets } from "../endpoint/limits.ts";
 import type { Address } from "../transport/transport.ts";
 import type { Told } from "./blame.ts";
 import type { AliveClaim } from "./claims.ts";
-import { LeftAlone } from "./left_alone.ts";
 import type { MemberPath } from "./member.ts";
 
 /** Newcomers that are asked at the same time, that wait for it, and those of them of one teller. */

@@ -5,9 +5,9 @@
  */
 
 import type { Clock, Timer } from "../clock.ts";
+import { LeftAlone } from "../endpoint/left_alone.ts";
 import type { Logger } from "../log.ts";
 import type { Address } from "../transport/transport.ts";
-import { LeftAlone } from "./left_alone.ts";
 import type { MemberDirectory } from "./membership_options.ts";
 
 /** How long a look takes, in milliseconds: questions leave at 0, 0.1, 0.3, 0.7 and 1.5 s. */

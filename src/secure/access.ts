@@ -240,6 +240,19 @@ export class Access {
     });
   }
 
+  /**
+   * Why a credential of ours that a caller shows is no longer good, where one is not. Whoever cannot prove that we made it
+   * learns nothing about it.
+   *
+   * @param tokens The same list every time, as for {@linkcode Access.check}.
+   */
+  lapsed(tokens: readonly string[], caller: Caller): "expired" | "revoked" | undefined {
+    for (const { reason } of this.check(tokens, caller).refused) {
+      if (reason === "expired" || reason === "revoked") return reason;
+    }
+    return undefined;
+  }
+
   #claimsOf(tokens: readonly string[]): readonly (Claim | undefined)[] {
     let claims = this.#claims.get(tokens);
     if (claims === undefined) {
@@ -258,7 +271,8 @@ export class Access {
     const now = this.#now();
     if (record?.kind !== claim.kind) {
       // Nothing is noted any more of what ended long ago.
-      return claim.kind === "invite" && claim.expires <= now ? "expired" : "unknown";
+      const isOver = claim.kind === "invite" && claim.expires <= now && this.#isProven(claim);
+      return isOver ? "expired" : "unknown";
     }
     if (!this.#isProven(claim, record)) return claim.kind === "invite" ? "malformed" : "unknown";
     if (record.revoked !== undefined) return "revoked";
@@ -266,12 +280,12 @@ export class Access {
     return record.to === undefined || record.to === peerId ? record.scopes : "not-yours";
   }
 
-  #isProven(claim: Claim, record: StoredRecord): boolean {
+  #isProven(claim: Claim, record?: StoredRecord): boolean {
     let proven = this.#proofs.get(claim);
     if (proven === undefined) {
       proven = claim.kind === "invite"
         ? isSignedBy(this.#identity.publicKey, claim)
-        : hasHash(claim, record.hash ?? "");
+        : hasHash(claim, record?.hash ?? "");
       this.#proofs.set(claim, proven);
     }
     return proven;

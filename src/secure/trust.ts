@@ -28,6 +28,9 @@ import {
 
 const FILE = "trust.json";
 
+/** Least digits of a peer id that are enough to say which peer is meant. */
+const MIN_ID_DIGITS = 4;
+
 /** How long nothing more is said of a name that was refused, in milliseconds: who has it tries again every few seconds. */
 const REFUSED_AGAIN_MS = 600_000;
 
@@ -92,6 +95,8 @@ export class Trust {
   readonly #refusals = new Watchers<RefusedName>();
   /** When each name was refused that was told of; only names that are known are in it. */
   readonly #refusedMs = new Map<string, number>();
+  /** Who was refused last by each of these names, and when. */
+  readonly #refused = new Map<string, { readonly peer: ProvenPeer; readonly atMs: number }>();
   #fault: unknown;
 
   /** Reads nothing yet. */
@@ -119,6 +124,7 @@ export class Trust {
     const entity = toEntity(peer);
     const taken = takenError(entries, peer.name, entity);
     if (taken !== undefined) {
+      this.#refused.set(peer.name, { peer, atMs: this.#clock.now() });
       this.#tellRefused(peer.name, taken.why);
       throw taken.error;
     }
@@ -131,6 +137,21 @@ export class Trust {
    */
   refusedNames(options: { signal?: AbortSignal } = {}): AsyncGenerator<RefusedName, void, void> {
     return this.#refusals.watch(options);
+  }
+
+  /** Peers that did not pass in the last ten minutes, and still would not, because their name belongs to another one. */
+  get refused(): readonly RefusedName[] {
+    const sinceMs = this.#clock.now() - REFUSED_AGAIN_MS;
+    return [...this.#refused.values()].flatMap(({ peer, atMs }) => {
+      const refused = atMs > sinceMs ? this.refusalOf(peer) : undefined;
+      return refused === undefined ? [] : [refused];
+    });
+  }
+
+  /** Why a peer would not pass because of its name; `undefined` where that is not in its way. */
+  refusalOf(peer: ProvenPeer): RefusedName | undefined {
+    const taken = takenError(this.#entriesOrNobody(), peer.name, toEntity(peer));
+    return taken === undefined ? undefined : { name: peer.name, why: taken.why };
   }
 
   /**
@@ -175,9 +196,9 @@ export class Trust {
   /**
    * Says something of a peer.
    *
-   * @param target Its id, or a name that is known here.
+   * @param target Its id, a name that is known here, or the first four digits or more of an id that is.
    * @returns its entries.
-   * @throws {NotFoundError} `no-peer` for a name that is not known.
+   * @throws {NotFoundError} `no-peer` for a name that is not known, and where several peers may be meant.
    * @throws {AuthError} `key-changed` when its name belongs to another peer.
    * @throws {RangeError} for a name that is empty, longer than 64 characters, or one that looks like a peer id.
    * @throws {LimitError} when 4096 entries are there. @throws as {@linkcode Trust.list}.
@@ -189,7 +210,7 @@ export class Trust {
       throw new RangeError(`A name has ${wanted}: current value is "${printable(name, 80)}"`);
     }
     return this.#file.update((records) => {
-      const peerId = asPeerId(target) ?? findByName([...records.values()], target).peerId;
+      const peerId = asPeerId(target) ?? meantBy([...records.values()], target)[0].peerId;
       const before = policyAmong(records.values(), peerId) ?? "seen";
       this.#put(records, { peerId }, name ?? "", policy ?? (before === "seen" ? "pin" : before));
       return entriesOf(records, peerId);
@@ -197,16 +218,17 @@ export class Trust {
   }
 
   /**
-   * Forgets a peer (given by its id, with all its names) or one name.
+   * Forgets a peer (given by its id or the first four digits or more of it, with all its names) or one name.
    *
    * @returns what was forgotten.
-   * @throws {NotFoundError} `no-peer` when there is nothing to forget. @throws as {@linkcode Trust.list}.
+   * @throws {NotFoundError} `no-peer` when there is nothing to forget, or it may be several. @throws as
+   * {@linkcode Trust.list}.
    */
   remove(target: string): readonly TrustEntry[] {
     return this.#file.update((records) => {
       const peerId = asPeerId(target);
       const removed = peerId === undefined
-        ? [findByName([...records.values()], target)]
+        ? meantBy([...records.values()], target)
         : entriesOf(records, peerId);
       if (removed.length === 0) throw unknown(target);
       for (const entry of removed) records.delete(keyOf(entry));
@@ -314,13 +336,28 @@ function holderOf(entries: readonly TrustEntry[], name: string): TrustEntry | un
   return entries.find((entry) => entry.name === name && entry.policy !== "deny");
 }
 
-/** The entry that a person means by a name: who holds it, else the one denied peer that it was given to. */
-function findByName(entries: readonly TrustEntry[], name: string): TrustEntry {
+/** The entries that a name is in: that of its holder, else those of the denied peers that it was given to. */
+function namedBy(entries: readonly TrustEntry[], name: string): readonly TrustEntry[] {
   const holder = holderOf(entries, name);
-  if (holder !== undefined) return holder;
-  const [found, ...others] = entries.filter((entry) => entry.name === name && name !== "");
-  if (found !== undefined && others.length === 0) return found;
-  throw unknown(name, others.length);
+  if (holder !== undefined) return [holder];
+  return entries.filter((entry) => entry.name === name && name !== "");
+}
+
+/** The entry that a person means by a name, or the peer's by the beginning of its id. @throws {NotFoundError} */
+function meantBy(
+  entries: readonly TrustEntry[],
+  target: string,
+): readonly [TrustEntry, ...TrustEntry[]] {
+  const named = namedBy(entries, target);
+  if (named.length > 1) throw unknown(target, `${named.length} denied peers have that name`);
+  const start = target.toLowerCase();
+  const isStart = start.length >= MIN_ID_DIGITS && /^[0-9a-f]+$/.test(start);
+  const begun = entries.filter(({ peerId }) => isStart && peerId.startsWith(start));
+  const [first, ...rest] = named.length === 0 ? begun : named;
+  if (first === undefined) throw unknown(target);
+  const { size } = new Set([...named, ...begun].map(({ peerId }) => peerId));
+  if (size === 1) return [first, ...rest];
+  throw unknown(target, `${size} peers are called that, or have an id that begins so`);
 }
 
 function refuseTaken(entries: readonly TrustEntry[], name: string, peer: Entity): void {
@@ -369,10 +406,12 @@ function notOnList({ peerId }: ProvenPeer): AuthError {
   );
 }
 
-function unknown(target: string, others = 0): NotFoundError {
-  const why = others > 0
-    ? `${others + 1} denied peers have that name: use the peer id`
-    : "it is neither the id of a peer (40 hexadecimal digits) nor a name that is known here; " +
-      "call it by that name once, or give its id with --name";
+/** The error for a peer that is not known. @param several What there is too much of, where that is why. */
+function unknown(target: string, several?: string): NotFoundError {
+  const why = several === undefined
+    ? "it is neither the id of a peer (40 hexadecimal digits), nor the first " +
+      `${MIN_ID_DIGITS} or more of one that is known here, nor a name that is; ` +
+      "call it by that name once, or give its id with --name"
+    : `${several}: use the peer id`;
   return new NotFoundError("no-peer", `Cannot find "${printable(target, 80)}": ${why}`);
 }

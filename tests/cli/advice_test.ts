@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { adviceFor, networkNote, traceOf, waysTried } from "../../src/cli/advice.ts";
 import { Options, UsageError } from "../../src/cli/options.ts";
-import { NotFoundError, TransportError, UnsupportedError } from "../../src/errors.ts";
+import { NotFoundError, RemoteError, TransportError, UnsupportedError } from "../../src/errors.ts";
 
 Deno.test("adviceFor says what to try, by the error or by what caused it", () => {
   const full = new Error("No space left on device (os error 28)");
@@ -13,6 +13,11 @@ Deno.test("adviceFor says what to try, by the error or by what caused it", () =>
     [new NotFoundError("no-peer", "no"), /^kith doctor says/],
     [full, /The disk is full/],
     [new NotFoundError("no-peer", "no; kith doctor says more"), undefined],
+    [new NotFoundError("no-peer", "kept", { details: { kept: true } }), undefined],
+    [
+      new NotFoundError("no-peer", "nobody called that answered, these did: bob"),
+      /kith up --provide NAME\) is found with --peer .* kith doctor says/,
+    ],
     [new UnsupportedError("no; make room on that disk", { cause: full }), undefined],
     [new NotFoundError("no-key", "no"), undefined],
     [new Error("no"), undefined],
@@ -23,6 +28,13 @@ Deno.test("adviceFor says what to try, by the error or by what caused it", () =>
     if (advice === undefined) assertEquals(said, undefined, String(error));
     else assertMatch(said ?? "", advice, String(error));
   }
+  assertEquals(adviceFor(new NotFoundError("no-peer", "no"), "trust"), undefined);
+  const missing = new RemoteError("no-endpoint", 'No endpoint "nope" here');
+  assertEquals(adviceFor(missing, "send"), undefined);
+  assertMatch(
+    adviceFor(missing, "call") ?? "",
+    /other side's answer: kith call PEER describe lists/,
+  );
 });
 
 Deno.test("networkNote names a network that nobody has typed, where nobody was found", () => {

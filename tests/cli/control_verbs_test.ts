@@ -88,6 +88,21 @@ Deno.test("call, ping and msg go through the running peer, and reach others and 
   assert(!running.peer.endpoint.signal.aborted, "it stays open");
 });
 
+Deno.test("pub says what is kept for those who come, where the peer takes part and nobody else", async () => {
+  await using running = await RunningPeer.start();
+  const publish = (...more: string[]) =>
+    assertRejects(
+      () => running.run(["pub", "news", "tea", "--timeout", "0.05", ...more]),
+      NotFoundError,
+    );
+  assertMatch((await publish()).message, /^Nobody who takes part in "news" was found/);
+  const news = running.peer.gossip.subscribe("news");
+  const kept = await publish();
+  assertMatch(kept.message, /^Nobody else takes part in "news" yet: it is kept here for those who/);
+  assertEquals([kept.code, kept.details.kept], ["no-peer", true]);
+  news.close();
+});
+
 Deno.test("peers, pub, sub and dht go through the running peer", async () => {
   await using scene = await meet();
   const { bob, running } = scene;

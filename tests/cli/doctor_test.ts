@@ -41,6 +41,12 @@ Deno.test("doctor finds that no way works where there is no interface, and says 
   assertEquals(facts.find(({ check }) => check === "discovery")?.ok, false);
 });
 
+Deno.test("doctor ends with status 1 where anything failed", async () => {
+  const { code, notes, facts } = await runDoctor("--peer", "127.0.0.1:9");
+  assertEquals([code, facts.find(({ check }) => check === "discovery")?.ok], [1, true]);
+  assertMatch(notes.join(), /^Not as it should be: peer 127\.0\.0\.1:9 and others$/);
+});
+
 Deno.test("doctor hears itself in a network of its own", async () => {
   const { facts } = await runDoctor("--network", "hush");
   const loops = facts.filter(({ check }) => /^(multicast4|broadcast) /.test(`${check}`));

@@ -7,6 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { Options } from "../../src/cli/options.ts";
 import { Output } from "../../src/cli/output.ts";
+import { runLoaded } from "../../src/cli/refusals.ts";
 import { problemsOf } from "../../src/cli/results.ts";
 import { type Verb, VERBS } from "../../src/cli/verbs.ts";
 import { exitStatus } from "../../src/errors.ts";
@@ -53,8 +54,7 @@ export async function runVerb(name: string, home: string, ...line: string[]): Pr
   if (verb === undefined) throw new TypeError(`There is no verb ${name}`);
   try {
     const options = new Options([...line, "--home", home], verb.options);
-    const { run } = await verb.load();
-    await run({ options, output, signal: new AbortController().signal });
+    await runLoaded(verb, { options, output, signal: new AbortController().signal });
     // What is for people alone has no facts.
     const printed = facts.filter((one) => output.json || Object.keys(one).length > 0);
     for (const one of printed) checkResult(verb, one);

@@ -41,7 +41,7 @@ Deno.test("Keeper keeps the newest version of a record", () => {
   assertEquals(keeper.put(first, LOCAL), "added");
   assertEquals(keeper.put(second, LOCAL), "updated");
   assertEquals(keeper.put(second, LOCAL), "refreshed");
-  const error = assertThrows(() => keeper.put(first, LOCAL), AuthError, "not newer than seq 2");
+  const error = assertThrows(() => keeper.put(first, LOCAL), AuthError, "not newer than version 2");
   assertEquals([error.code, error.details], ["not-allowed", { seq: 2 }]);
   assertEquals(keeper.get(first.key), [second]);
   // Of the same number the greater value wins, in whatever order they come.
@@ -60,7 +60,7 @@ Deno.test("Keeper lets exactly one of two writers win who both saw the same vers
     const error = assertThrows(
       () => keeper.put(loser, { ...LOCAL, cas: 1 }),
       AuthError,
-      "seq 2 is kept, not 1",
+      "version 2 is kept, not 1",
     );
     assertEquals(error.details, { seq: 2 });
     assertEquals(keeper.put(winner, { ...LOCAL, cas: 1 }), "refreshed");
@@ -72,7 +72,11 @@ Deno.test("Keeper lets the first of two writers win where nothing was", () => {
   const { keeper } = keeperOf();
   assertEquals(keeper.put(signed({ seq: 1 }), { ...LOCAL, cas: 0 }), "added");
   const other = signed({ seq: 1, value: encode("z") });
-  assertThrows(() => keeper.put(other, { ...LOCAL, cas: 0 }), AuthError, "seq 1 is kept, not 0");
+  assertThrows(
+    () => keeper.put(other, { ...LOCAL, cas: 0 }),
+    AuthError,
+    "version 1 is kept, not 0",
+  );
 });
 
 Deno.test("Keeper lets nothing plain take the place of what cannot be forged", () => {

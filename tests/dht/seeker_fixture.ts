@@ -170,7 +170,7 @@ export class Quest implements AsyncDisposable {
       if (around instanceof Error) throw around;
       for (const hosts of around) {
         const addresses = hosts.map((hostname) => ({ hostname, port: TCP_PORT }));
-        yield { peerId: "", addresses };
+        yield { peerId: identityOf(hosts[0] ?? "").peerId, addresses };
       }
       const { promise, resolve } = Promise.withResolvers<void>();
       if (signal.aborted) return;

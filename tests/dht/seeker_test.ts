@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { DHT_CAPABILITY } from "../../src/dht/native_wire.ts";
 import { ClosedError } from "../../src/errors.ts";
 import { formatAddress } from "../../src/transport/mod.ts";
 import { isSettled, settle } from "../endpoint/fixture.ts";
@@ -155,6 +156,24 @@ Deno.test("DhtSeeker asks nobody who connects where its node is that has none", 
   await settle();
   await quest.look();
   assertEquals([quest.endpoint.links.size, quest.done], [1, []]);
+});
+
+Deno.test("DhtSeeker leaves whom discovery finds alone for minutes when it has no node, until it connects with one", async () => {
+  await using quest = await Quest.begin({ around: [["other"]] });
+  const other = await quest.peer("other", undefined, []);
+  const connections = () => quest.tap.dialled.length;
+  await quest.look();
+  assertEquals([connections(), quest.done.includes("where other")], [1, false]);
+  for (let n = 0; n < 55; n++) await quest.clock.advance(1_000);
+  assert(quest.looks.length > 2);
+  assertEquals(connections(), 1);
+  for (let n = 0; n < 545; n++) await quest.clock.advance(1_000);
+  assert(connections() > 1 && connections() <= 4, `${connections()} connections`);
+
+  other.offer(DHT_CAPABILITY);
+  await using _link = await other.connect({ hostname: "seeker", port: TCP_PORT });
+  await settle();
+  assertEquals(quest.node.table.size, 1);
 });
 
 Deno.test("DhtSeeker waits three seconds for a connection", async () => {

@@ -130,7 +130,11 @@ Deno.test("call and ping reach a peer by address, name, id and WebSocket", async
     const nobody = `127.0.0.1:${closedPort()}`;
     const [echo, quick] = [["call", bob.address, "echo"], ["--timeout", "1.5"]];
     await assertRows([
-      [["call", bob.address, "nope"], 5, /^kith call: No endpoint "nope" here\n$/],
+      [
+        ["call", bob.address, "nope"],
+        5,
+        /^kith call: No endpoint "nope" here\nThat is .* describe lists/,
+      ],
       [["call", bob.address, "v9/echo"], 5, /No endpoint "echo" here \(v9\)/],
       [["call", bob.address, `\u001b[2J${"x".repeat(500)}`], 5, /"\\u\{1b\}\[2Jx{50,70}…" here\n/],
       [["call", nobody, "echo"], 5, /^kith call: Cannot reach peer "127.*refused/],

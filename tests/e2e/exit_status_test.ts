@@ -180,12 +180,15 @@ Deno.test("^C of recv ends with 130, keeps what came apart and tells both", asyn
   const got = await bob.interrupt();
   assertEquals(got.code, 130, got.stderr);
   assertEquals(got.events.map(({ event }) => event), ["ready", "failed", "closed"]);
-  assertStringIncludes(got.stderr, "The transfer was given up");
+  assertStringIncludes(got.stderr, "The transfer was given up by the receiver");
   assertEquals(paths(dir).filter((path) => !path.startsWith(".kith-partial/")), []);
   const sent = await ann.ended();
   assertEquals([sent.code, sent.events.at(-1)?.code], [1, "closed"]);
   // A connection that is closed while bytes still come in may lose its last words.
-  assertMatch(sent.stderr, /The transfer was given up|Connection to 127\.0\.0\.1:\d+ broke/);
+  assertMatch(
+    sent.stderr,
+    /The transfer was given up by the receiver|Connection to 127\.0\.0\.1:\d+ broke/,
+  );
 });
 
 Deno.test("^C ends discover, and send that looks for a peer, with 130 at once", async () => {

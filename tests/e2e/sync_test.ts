@@ -168,7 +168,11 @@ Deno.test("sync once, for a look, and in vain", async (test) => {
     const rows: readonly (readonly [code: number, why: RegExp, args: readonly string[]])[] = [
       [5, /it is no folder/, ["plain file", url, "--once"]],
       [4, /no room "letters"/, ["ann", url, "--once", "--room", "letters"]],
-      [1, /Cannot connect WebSocket to 127\.0\.0\.1:1:/, ["ann", "127.0.0.1:1", "--once"]],
+      [5, /Cannot reach the hub at ws:\/\/127\.0\.0\.1:1\/sync: nobody listens there/, [
+        "ann",
+        "127.0.0.1:1",
+        "--once",
+      ]],
       [2, /A URL must be such as/, ["ann", `http://${url}/sync`]],
       [2, /--http-port is not for sync join/, ["ann", url, "--http-port", "1"]],
       [1, /another process keeps this folder alike/, ["docs", url, "--once"]],

@@ -103,7 +103,7 @@ Deno.test("up ends with 1 at a port that is taken, with 2 for bad options, and n
     [["--name", "x".repeat(65)], 2, /Name must have at most 64 characters/],
     [["--timeout", "1"], 2, /Unknown option --timeout/],
     [["bob"], 2, /It takes options only: bob is none/],
-    [["--dir", "/dev/null/in"], 5, /Cannot receive into "\/dev\/null\/in"/],
+    [["--dir", "/dev/null/in"], 5, /Cannot use folder "\/dev\/null\/in"/],
   ];
   const outcomes = await eachOf(rows, ([options]) => {
     return shell.run([...upLine(taken.network), ...options]);
@@ -233,7 +233,10 @@ Deno.test("^C of up gives a transfer up at once, keeps what has come apart and t
   assertEquals(code, 130);
   assertEquals(paths(dir).filter((path) => !path.startsWith(".kith-partial/")), []);
   const failed = events.find(({ event }) => event === "failed");
-  assertEquals([failed?.code, failed?.message], ["closed", "The transfer was given up"]);
+  assertEquals([failed?.code, failed?.message], [
+    "closed",
+    "The transfer was given up by the receiver",
+  ]);
   const sent = await ann.ended();
   assertEquals([sent.code, sent.events.at(-1)?.code], [1, "closed"]);
 });

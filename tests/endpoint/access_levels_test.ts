@@ -50,6 +50,25 @@ Deno.test("access: an endpoint's default holds for handlers that do not say", as
   assertEquals(await link.request("b", {}), "b");
 });
 
+Deno.test("access: whose invite is no longer good is told so, and nobody else", async () => {
+  await using served = await Served.open({
+    lapseOf: ({ peer }) =>
+      peer?.name === "late" ? "expired" : peer?.name === "out" ? "revoked" : undefined,
+  });
+  served.endpoint.handle("party", () => "party", { access: "invited" });
+  const ends = {
+    late: "needs an invite for call:party: one that was shown has expired",
+    out: "needs an invite for call:party: one that was shown was revoked",
+    ann: "needs an invite for call:party",
+  };
+  for (const [name, end] of Object.entries(ends)) {
+    const client = await served.client(name);
+    await using link = await client.connect(SERVER);
+    const { message } = await assertRejects(() => link.request("party", {}), RemoteError);
+    assert(message.endsWith(end), message);
+  }
+});
+
 Deno.test("access: nothing private is reached over UDP, where nobody proves who they are", async () => {
   await using served = await Served.open();
   const { endpoint, network } = served;

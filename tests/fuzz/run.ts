@@ -4,9 +4,17 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { ALL_TARGETS, fuzz } from "./decoders.ts";
 
-const args = parseArgs(Deno.args, { string: ["cases", "seed"] });
+const USAGE = "npm run fuzz -- [--cases N] [--seed N]; whole numbers, cases from 1";
+
+if (Deno.args.includes("--help")) {
+  console.log(USAGE);
+  Deno.exit();
+}
+const args = parseArgs(Deno.args, { string: ["cases", "seed"], unknown: refuse });
 const cases = Number(args.cases ?? 1_000_000);
 const seed = Number(args.seed ?? Date.now() % 2 ** 31);
+if (!Number.isInteger(cases) || cases < 1) refuse(`--cases ${args.cases}`);
+if (!Number.isInteger(seed) || seed < 0 || args.seed === "") refuse(`--seed ${args.seed}`);
 console.log(`fuzzing ${ALL_TARGETS.length} decoders with ${cases} inputs, seed ${seed}`);
 const startedMs = performance.now();
 try {
@@ -19,4 +27,10 @@ try {
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   Deno.exit(1);
+}
+
+/** Ends it before it has begun. */
+function refuse(argument: string): never {
+  console.error(`Cannot understand ${argument}: ${USAGE}`);
+  Deno.exit(2);
 }

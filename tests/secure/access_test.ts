@@ -31,6 +31,11 @@ async function each(test: (access: Access, clock: ManualClock) => void | Promise
   }
 }
 
+/** An invite whose signature does not fit. */
+function bent(token: string): string {
+  return token.slice(0, -10) + (token.at(-10) === "A" ? "B" : "A") + token.slice(-9);
+}
+
 /** Why a token grants nothing; its scopes where it does. */
 function verdict(access: Access, token: string, caller = bob): string {
   const { scopes, refused } = access.check([token], caller);
@@ -112,6 +117,26 @@ Deno.test("Access stops granting at once what is revoked, and for ever", async (
       "unknown",
       "unknown",
     ]);
+  });
+});
+
+Deno.test("Access tells those who can prove that they were invited that this is over, and nobody else", async () => {
+  await each(async (access, clock) => {
+    const made = () => access.createInvite({ scopes: ["send"], expiresMs: HOUR });
+    const [one, two] = [made(), made()];
+    assertEquals(access.lapsed([one.token, two.token], bob), undefined);
+    access.revoke(one.id);
+    assertEquals(access.lapsed([two.token, one.token], bob), "revoked");
+    await clock.advance(HOUR);
+    assertEquals(access.lapsed([two.token], bob), "expired");
+    // Its signature does not fit any more.
+    for (const token of [one.token, two.token]) {
+      assertEquals(access.lapsed([bent(token)], bob), undefined);
+    }
+    await clock.advance(3 * DAY);
+    access.createApiKey({ scopes: ["send"] });
+    assertEquals(access.lapsed([two.token], bob), "expired");
+    assertEquals(access.lapsed([bent(two.token)], bob), undefined);
   });
 });
 

@@ -77,6 +77,24 @@ Deno.test("Trust.refusedNames tells of a name that belongs to another once in te
   await refused.return();
 });
 
+Deno.test("Trust.refused has those of the last ten minutes whose names still belong to others", async () => {
+  const clock = new ManualClock();
+  const trust = new Trust({ clock });
+  trust.meet(bob);
+  assertEquals([trust.refused, trust.refusalOf(bob)], [[], undefined]);
+  assertThrows(() => trust.check(eve), AuthError);
+  const [refused, ...more] = trust.refused;
+  assertEquals([refused, more], [trust.refusalOf(eve), []]);
+  assertStringIncludes(refused?.why ?? "", `that name belongs to ${bob.fingerprint}`);
+  await clock.advance(599_999);
+  assertEquals(trust.refused.length, 1);
+  trust.remove("bob");
+  assertEquals(trust.refused, []);
+  trust.meet(bob);
+  await clock.advance(1);
+  assertEquals(trust.refused, []);
+});
+
 Deno.test("Trust.check refuses a changed key with both fingerprints and what to do", () => {
   each((trust) => {
     trust.meet(bob);
@@ -289,6 +307,28 @@ Deno.test("Trust.remove forgets a peer by its id, or one name", () => {
     for (const target of ["bob", bob.peerId, ""]) {
       assertEquals(assertThrows(() => trust.remove(target), NotFoundError).code, "no-peer");
     }
+  });
+});
+
+Deno.test("Trust takes four digits of an id or more that only one known peer has", () => {
+  each((trust) => {
+    const [one, two] = ["cafe0".padEnd(40, "1"), "cafe1".padEnd(40, "1")];
+    for (const name of ["un", "uno"]) trust.add(one, { name });
+    assertEquals(trust.add("CAFE", { policy: "allow" }).map(({ policy }) => policy), [
+      "allow",
+      "allow",
+    ]);
+    trust.add(two);
+    for (const target of ["caf", "cafe2", "cafe", `${one}1`]) {
+      assertThrows(() => trust.remove(target), NotFoundError, "Cannot find");
+    }
+    assertThrows(() => trust.remove("cafe"), NotFoundError, "2 peers are called that, or have an");
+    // Nobody gets what is meant for another by calling itself so.
+    trust.meet({ ...bob, name: "cafe1" });
+    assertThrows(() => trust.add("cafe1"), NotFoundError, "2 peers are called that");
+    assertEquals(trust.remove("cafe0").length, 2);
+    assertEquals(trust.remove("cafe11").map(({ peerId }) => peerId), [two]);
+    assertEquals(trust.remove("cafe1").map(({ peerId }) => peerId), [bob.peerId]);
   });
 });
 

@@ -16,13 +16,19 @@ interface Done {
   readonly seconds: number;
 }
 
-const args = parseArgs(Deno.args, { string: ["only", "seeds"] });
+const USAGE = `npm run sim -- [--seeds N] [--only NAME]; N from 1, NAME (or a part of it) one of: ${
+  Object.keys(SCENARIOS).join("; ")
+}`;
+
+if (Deno.args.includes("--help")) {
+  console.log(USAGE);
+  Deno.exit();
+}
+const args = parseArgs(Deno.args, { string: ["only", "seeds"], unknown: refuse });
 const seeds = Number(args.seeds ?? 20);
 const chosen = Object.entries(SCENARIOS).filter(([name]) => name.includes(args.only ?? ""));
-if (!Number.isInteger(seeds) || seeds < 1 || chosen.length === 0) {
-  console.error(`--seeds N from 1; --only one of: ${Object.keys(SCENARIOS).join("; ")}`);
-  Deno.exit(2);
-}
+if (!Number.isInteger(seeds) || seeds < 1) refuse(`--seeds ${args.seeds}`);
+if (chosen.length === 0 || args.only === "") refuse(`--only ${args.only}`);
 const waiting = chosen.flatMap(([name, { maxSeeds = Infinity }]) => {
   return Array.from(
     { length: Math.min(seeds, maxSeeds) },
@@ -36,6 +42,12 @@ await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, work));
 compareWithout();
 console.log(`${done.length} runs in ${((performance.now() - startedMs) / 1_000).toFixed(0)} s`);
 Deno.exit(allHold ? 0 : 1);
+
+/** Ends it before it has begun. */
+function refuse(argument: string): never {
+  console.error(`Cannot understand ${argument}: ${USAGE}`);
+  Deno.exit(2);
+}
 
 /** Lets a worker run one after another of those that wait. */
 async function work(): Promise<void> {

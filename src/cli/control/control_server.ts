@@ -12,6 +12,7 @@ import { ClosedError, LimitError, NotFoundError, PeerError } from "../../errors.
 import { printable } from "../../log.ts";
 import { VERSION } from "../../version.ts";
 import { Options } from "../options.ts";
+import { runLoaded } from "../refusals.ts";
 import type { Verb, Verbs } from "../verb.ts";
 import { ControlLine, MAX_REQUEST_BYTES } from "./control_line.ts";
 import { type Door, type DoorOptions, openDoor } from "./door.ts";
@@ -130,8 +131,7 @@ export class ControlServer implements AsyncDisposable {
     const { signal } = remote;
     const output = new HostedOutput(line, message);
     try {
-      const { run } = await verb.load();
-      const status = await run({
+      const status = await runLoaded(verb, {
         ...{ options, output, signal },
         host: {
           ...host,

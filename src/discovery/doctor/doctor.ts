@@ -33,7 +33,9 @@ import {
   checkUdp,
   type HomeFindings,
   type PermissionState,
+  type RememberedAt,
 } from "./doctor_machine.ts";
+import { checkNames } from "./doctor_names.ts";
 import {
   checkInterfaces,
   checkPeer,
@@ -76,6 +78,8 @@ export interface DoctorOptions {
    * @default none is looked at
    */
   home?: () => string;
+  /** Whether peers that are remembered are called by their names. @default {true} */
+  showNames?: boolean;
   /** How long to wait for answers, in milliseconds. @default {1000} */
   waitMs?: number;
   /** Lists the interfaces that discovery can use. @default {localInterfaces} */
@@ -106,7 +110,7 @@ export async function* examine(options: DoctorOptions = {}): AsyncGenerator<Chec
   const { transport = netTransport, clock = systemClock, os = Deno.build.os, hostname } = options;
   const { signal = new AbortController().signal, port = DISCOVERY_PORT } = options;
   const tools: NetworkTools = { transport, clock, platform: platformOf(os), signal };
-  const { remembered, self } = yield* examineMachine(options, tools);
+  const { remembered, self, trust } = yield* examineMachine(options, tools);
   const found = listInterfaces(options);
   if ("failure" in found) {
     yield found.failure;
@@ -135,10 +139,13 @@ export async function* examine(options: DoctorOptions = {}): AsyncGenerator<Chec
     ports: { tcp: DEFAULT_TCP_PORT, udp: port },
   };
   for (const loop of loops) yield checkLoop(loop, evidence);
-  for (const peer of await askKnown(tools, options.peers ?? [], remembered)) {
+  const { peers = [], showNames = true } = options;
+  const named = remembered.map(({ address, name }) => ({ address, name: showNames ? name : "" }));
+  for (const peer of await askKnown(tools, peers, named)) {
     known.push(peer);
     yield peer.check;
   }
+  if (trust !== undefined) yield* checkNames(loops, trust, showNames);
   yield concludeDiscovery(evidence);
   yield concludeOthers(evidence);
 }
@@ -146,7 +153,7 @@ export async function* examine(options: DoctorOptions = {}): AsyncGenerator<Chec
 async function* examineMachine(
   options: DoctorOptions,
   { transport, clock }: NetworkTools,
-): AsyncGenerator<Check, Pick<HomeFindings, "remembered" | "self">> {
+): AsyncGenerator<Check, Omit<HomeFindings, "check">> {
   const { permissions = permissionState, home, hostname } = options;
   // Not named directly: touching it is an error where the flag is missing, and only the transport may.
   const { nativeUdp = "listenDatagram" in Deno } = options;
@@ -158,7 +165,7 @@ async function* examineMachine(
     yield failure ?? skipped("home", "none is used");
     return { remembered: [] };
   }
-  const { check, ...findings } = checkHome(dir);
+  const { check, ...findings } = checkHome(dir, permissions);
   yield check;
   return findings;
 }
@@ -167,13 +174,13 @@ async function* examineMachine(
 async function askKnown(
   tools: NetworkTools,
   given: readonly Address[],
-  remembered: readonly Address[],
+  remembered: readonly RememberedAt[],
 ): Promise<KnownPeer[]> {
   const names = new Set(given.map(formatAddress));
-  const others = remembered.filter((address) => !names.has(formatAddress(address)));
+  const others = remembered.filter(({ address }) => !names.has(formatAddress(address)));
   return await Promise.all([
-    ...given.map((address) => checkPeer(tools, address, true)),
-    ...others.slice(0, MAX_REMEMBERED).map((address) => checkPeer(tools, address, false)),
+    ...given.map((address) => checkPeer(tools, address)),
+    ...others.slice(0, MAX_REMEMBERED).map(({ address, name }) => checkPeer(tools, address, name)),
   ]);
 }
 

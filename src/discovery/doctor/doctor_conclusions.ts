@@ -29,9 +29,13 @@ export interface Evidence {
 }
 
 /** One line for what became of the questions that went one way. */
-export function checkLoop(result: LoopResult, { platform }: Pick<Evidence, "platform">): Check {
+export function checkLoop(
+  result: LoopResult,
+  { platform, self }: Pick<Evidence, "platform" | "self">,
+): Check {
   const { on, method, to, seenMs, error, answers } = result;
   const check = `${method} to ${to} on ${nameOf(on)}`;
+  const others = [...answers.keys()].filter((peerId) => peerId !== self).length;
   const facts = {
     interface: on.name,
     family: on.family,
@@ -39,9 +43,13 @@ export function checkLoop(result: LoopResult, { platform }: Pick<Evidence, "plat
     method,
     to,
     seenMs: seenMs === undefined ? null : Math.round(seenMs * 10) / 10,
-    peers: answers.size,
+    peers: others,
   };
-  const answered = answers.size === 0 ? "" : `, ${counted(answers.size, "peer")} answered`;
+  const answered = others > 0
+    ? `, ${counted(others, "peer")} answered`
+    : answers.size > 0
+    ? ", this home's peer answered"
+    : "";
   if (seenMs !== undefined) {
     return passed(check, `what is sent there is heard here${answered}`, { facts });
   }
@@ -92,7 +100,8 @@ export function concludeOthers(evidence: Evidence): Check {
   const facts = { peers: answered.size, onOtherMachines: others.length };
   if (others.length === 0) {
     if (answered.size > 0) {
-      return { ...guess(`only ${counted(answered.size, "peer")} here answered`, evidence), facts };
+      const seen = `${counted(answered.size, "peer")} answered, all on this machine`;
+      return { ...guess(seen, evidence), facts };
     }
     const seen = isUp ? "nobody else is here (this home's peer answers)" : "nobody answered";
     return { ...guess(seen, evidence), facts };
@@ -101,7 +110,9 @@ export function concludeOthers(evidence: Evidence): Check {
   const heard = pathsOf(asked.filter(({ answers }) => answers.size > 0));
   const silent = pathsOf(asked).filter((path) => !heard.includes(path));
   const but = silent.length === 0 ? "" : `; nobody by ${listed(silent)}`;
-  const why = `${counted(others.length, "peer")} on other machines answered${but}`;
+  const here = answered.size - others.length;
+  const beside = here === 0 ? "" : ` and ${here} on this one`;
+  const why = `${counted(others.length, "peer")} on other machines${beside} answered${but}`;
   return passed("others", why, { facts });
 }
 

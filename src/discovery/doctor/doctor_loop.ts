@@ -78,6 +78,8 @@ export interface LoopResult extends LoopPath {
   readonly error: string | undefined;
   /** Who answered: peer ids and where the answers came from. */
   readonly answers: ReadonlyMap<string, string>;
+  /** What those call themselves. */
+  readonly names: ReadonlyMap<string, string>;
 }
 
 /** Sends questions every way there is. @returns what became of them, in the order of the interfaces. */
@@ -111,6 +113,7 @@ class Trial {
   readonly #id = randomBytes(6).readUIntBE(0, 6);
   readonly #from = new Uint8Array(randomBytes(INSTANCE_BYTES));
   readonly #answers = new Map<string, string>();
+  readonly #names = new Map<string, string>();
   #askedMs: number | undefined;
   #seenMs: number | undefined;
   #error: string | undefined;
@@ -148,6 +151,7 @@ class Trial {
     if (answer === undefined || this.#answers.size >= MAX_ANSWERS) return;
     this.#metrics.counter("doctor.answers").add();
     this.#answers.set(answer.peerId, from.hostname);
+    this.#names.set(answer.peerId, answer.name);
   }
 
   /** Notes what went wrong: what did first, the rest mostly follows from. */
@@ -163,7 +167,7 @@ class Trial {
   result(): LoopResult {
     const seenMs = this.#deaf === undefined ? this.#seenMs : undefined;
     const error = seenMs === undefined ? this.#deaf ?? this.#error : undefined;
-    return { ...this.path, seenMs, error, answers: this.#answers };
+    return { ...this.path, seenMs, error, answers: this.#answers, names: this.#names };
   }
 }
 

@@ -4,15 +4,22 @@
  * @module
  */
 
+import { dirname } from "node:path";
 import type { Clock } from "../../clock.ts";
 import { UnsupportedError } from "../../errors.ts";
-import { type Logger, silentLogger } from "../../log.ts";
+import { type Logger, printable, silentLogger } from "../../log.ts";
 import { Identity } from "../../secure/identity.ts";
+import { Trust } from "../../secure/trust.ts";
 import { Home } from "../../state/home.ts";
-import { type Address, parseAddress, type Transport } from "../../transport/transport.ts";
+import {
+  type Address,
+  formatAddress,
+  parseAddress,
+  type Transport,
+} from "../../transport/transport.ts";
 import { reasonOf } from "../attempts.ts";
 import { type Check, counted, failed, listed, passed, skipped } from "./doctor_check.ts";
-import { RememberedPeers } from "../sources/remembered_peers.ts";
+import { type RememberedPeer, RememberedPeers } from "../sources/remembered_peers.ts";
 
 /** Variables that say where the home folder is. */
 const HOME_VARIABLES = ["KITH_HOME", "XDG_STATE_HOME", "HOME", "LOCALAPPDATA"];
@@ -93,26 +100,58 @@ export function checkClock(clock: Pick<Clock, "wallMs">): Check {
   });
 }
 
+/** Where somebody was. */
+export interface RememberedAt {
+  /** The address. */
+  readonly address: Address;
+  /** What the peer calls itself that was found there; empty for nothing. */
+  readonly name: string;
+}
+
 /** What is in a home folder that matters here. */
 export interface HomeFindings {
   /** Whether it can be used, and what in it could not be understood. */
   readonly check: Check;
-  /** Where the peers were that were found last, one address each. */
-  readonly remembered: readonly Address[];
+  /** Where the peers were that were found last, one address each, and each address once. */
+  readonly remembered: readonly RememberedAt[];
   /** Who the home's own peer is, where there is one yet. */
   readonly self?: string | undefined;
+  /** Which name belongs to whom, as the home has it. */
+  readonly trust?: Trust;
 }
 
 /** Looks at the home folder, where there is one; it is not made. */
-export function checkHome(dir: string): HomeFindings {
+export function checkHome(dir: string, stateOf: PermissionState): HomeFindings {
+  const fix = "name another folder with --home or KITH_HOME, or run with --ephemeral";
   try {
-    if (exists(dir)) return lookInto(Home.open(dir)); // which tries it, and says what to do
+    if (exists(dir)) {
+      const home = Home.open(dir); // which tries it, and says what to do
+      return { ...lookInto(home), trust: new Trust({ home }) };
+    }
+  } catch (error) {
+    return { check: failed("home", reasonOf(error), { fix }), remembered: [] };
+  }
+  try {
+    tryToMake(dir, stateOf);
     const why = "there is none yet; the first verb that needs it makes it";
     return { check: passed("home", why), remembered: [] };
   } catch (error) {
-    const fix = "name another folder with --home or KITH_HOME, or run with --ephemeral";
-    return { check: failed("home", reasonOf(error), { fix }), remembered: [] };
+    // Deno's texts go on with what was tried: "No such file or directory (os error 2): tmpfile".
+    const reason = reasonOf(error).replace(/ \(os error \d+\).*$/s, "").toLowerCase();
+    const why = `there is none yet, and ${printable(dir, 400)} cannot be made: ${reason}`;
+    return { check: failed("home", why, { fix }), remembered: [] };
   }
+}
+
+/** Whether a folder could be made: permission bits do not tell, a file beside it that is removed again does. */
+function tryToMake(dir: string, stateOf: PermissionState): void {
+  const parent = dirname(dir);
+  const isAllowed = (["read", "write"] as const).every((name) =>
+    stateOf({ name, path: parent }) === "granted"
+  );
+  if (!isAllowed) return; // to the home folder alone, perhaps: then it cannot be told
+  if (!exists(parent)) return tryToMake(parent, stateOf);
+  Deno.removeSync(Deno.makeTempFileSync({ dir: parent, prefix: ".kith-probe-" }));
 }
 
 function lookInto(home: Home): HomeFindings {
@@ -122,7 +161,7 @@ function lookInto(home: Home): HomeFindings {
   const self = exists(home.path("identity.pem")) ? Identity.load(home).peerId : undefined;
   // May set the file aside, which is to be told, too. A peer may have found itself, on another port or before.
   const peers = memory.all.filter(({ peerId }) => peerId !== self);
-  const remembered = peers.flatMap(({ addresses: [first = ""] }) => parseAddress(first) ?? []);
+  const remembered = whereEach(peers);
   const setAside = [...Deno.readDirSync(home.dir)].map(({ name }) => name)
     .filter((name) => /\.corrupt-\d+$/.test(name)).sort();
   const facts = { remembered: peers.length, setAside: setAside.slice(0, MAX_LISTED) };
@@ -138,6 +177,17 @@ function lookInto(home: Home): HomeFindings {
   const fix = "see whether anything in them is still needed, then delete them";
   const check = failed("home", `${known}, ${files}: ${listed(facts.setAside)}`, { facts, fix });
   return { check, remembered, self };
+}
+
+/** Where peers were, in their order; of several that had the same address, one after another, the first counts. */
+function whereEach(peers: readonly RememberedPeer[]): RememberedAt[] {
+  const places = new Map<string, RememberedAt>();
+  for (const { name, addresses: [first = ""] } of peers) {
+    const address = parseAddress(first);
+    if (address === undefined || places.has(formatAddress(address))) continue;
+    places.set(formatAddress(address), { address, name });
+  }
+  return [...places.values()];
 }
 
 function participle(name: "read" | "write"): string {

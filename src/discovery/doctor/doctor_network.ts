@@ -178,15 +178,21 @@ export interface KnownPeer {
   readonly check: Check;
 }
 
-/** Whether a peer that is known accepts connections, without saying anything to it. */
+/**
+ * Whether a peer that is known accepts connections, without saying anything to it.
+ *
+ * @param name What it called itself when it was found, maybe nothing. @default it was named now, by its address
+ */
 export async function checkPeer(
   tools: NetworkTools,
   address: Address,
-  given: boolean,
+  name?: string,
 ): Promise<KnownPeer> {
+  const given = name === undefined;
   const where = formatAddress(address);
-  const check = `${given ? "peer" : "remembered peer"} ${printable(where, 100)}`;
-  const details = { facts: { address: where, given } };
+  const called = name ? ` (${printable(name, 64)})` : "";
+  const check = `${given ? "peer" : "remembered peer"} ${printable(where, 100)}${called}`;
+  const details = { facts: { address: where, given, ...(name ? { name } : {}) } };
   // Who was there once may have left for good reasons.
   const missing = given ? failed : skipped;
   try {

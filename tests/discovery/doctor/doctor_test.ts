@@ -7,6 +7,7 @@ import { DISCOVERY_PORT, MULTICAST_V4 } from "../../../src/discovery/groups.ts";
 import { Metrics } from "../../../src/metrics.ts";
 import { UnsupportedError } from "../../../src/errors.ts";
 import { Identity } from "../../../src/secure/identity.ts";
+import { Trust } from "../../../src/secure/trust.ts";
 import { Home } from "../../../src/state/home.ts";
 import { MemoryNetwork, type Transport } from "../../../src/transport/mod.ts";
 import { atOnce, broken, interfaceOf } from "./doctor_fixture.ts";
@@ -36,9 +37,10 @@ class Practice implements AsyncDisposable {
     host: string,
     transport = this.network.host(host),
     identity = Identity.generate(),
+    name = "",
   ): Promise<void> {
     const { clock } = this;
-    const announce = { identity, name: "", tcpPort: 3485 };
+    const announce = { identity, name, tcpPort: 3485 };
     const interfaces = () => [interfaceOf(host)];
     this.#parts.use(await Discovery.open({ transport, clock, announce, interfaces }));
     await this.listen(host, 3485);
@@ -63,6 +65,10 @@ async function byName(checks: AsyncIterable<Check>): Promise<Map<string, Check>>
     all.set(check.check, check);
   }
   return all;
+}
+
+function keyOf({ peerId }: Identity): { peerId: string; publicKey: string } {
+  return { peerId, publicKey: "" };
 }
 
 function failures(checks: ReadonlyMap<string, Check>): string[] {
@@ -101,11 +107,33 @@ Deno.test("examine counts who answers, on other machines and on this one", async
   await practice.peer("home");
   const alone = await practice.examine();
   assertEquals(alone.get("others")?.ok, null);
-  assertStringIncludes(alone.get("others")?.why ?? "", "only 1 peer here");
+  assertStringIncludes(alone.get("others")?.why ?? "", "1 peer answered, all on this machine");
   assertEquals(alone.get("udp port 3486")?.why.includes("share it"), true);
   await practice.peer("bob");
   const { ok, why } = (await practice.examine()).get("others") ?? {};
-  assertEquals([ok, why], [true, "1 peer on other machines answered"]);
+  assertEquals([ok, why], [true, "1 peer on other machines and 1 on this one answered"]);
+});
+
+Deno.test("examine says who answers and is not let in because of its name, and not by which where names are hidden", async () => {
+  await using practice = new Practice();
+  const dir = await Deno.makeTempDir({ prefix: "kith-doctor-" });
+  try {
+    const [bob, eve] = [Identity.generate(), Identity.generate()];
+    new Trust({ home: Home.open(dir) }).meet({ ...keyOf(bob), name: "bob" });
+    await practice.peer("here", practice.network.host("here"), bob, "bob");
+    assertEquals(failures(await practice.examine({ home: () => dir })), []);
+    await practice.peer("there", practice.network.host("there"), eve, "bob");
+    const checks = await practice.examine({ home: () => dir });
+    const check = `peer ${eve.peerId.slice(0, 8)} (bob) that answers`;
+    assertEquals(failures(checks), [check]);
+    assertStringIncludes(checks.get(check)?.why ?? "", "run: kith trust rm bob");
+    const hidden = await practice.examine({ home: () => dir, showNames: false });
+    assertEquals(hidden.get("peer 1 that answers")?.why.includes("bob"), false);
+    Deno.writeTextFileSync(`${dir}/trust.json`, "{");
+    assertEquals(failures(await practice.examine({ home: () => dir })), ["trust"]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });
 
 Deno.test("examine counts neither the home's own peer nor who is on this machine for others", async () => {
@@ -129,6 +157,9 @@ Deno.test("examine counts neither the home's own peer nor who is on this machine
     const { ok, why, facts } = checks.get("others") ?? {};
     assertEquals([ok, why], [null, "nobody else is here (this home's peer answers)"]);
     assertEquals(facts, { peers: 0, onOtherMachines: 0 });
+    const way = checks.get(`multicast4 to ${MULTICAST_V4} on eth0 home`);
+    assertEquals(way?.why, "what is sent there is heard here, this home's peer answered");
+    assertEquals(way?.facts?.peers, 0);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
@@ -294,20 +325,28 @@ Deno.test("examine makes no home, lists what was set aside there, and asks who i
     const home = () => `${dir}/home`;
     assertEquals((await practice.examine({ home })).get("home")?.ok, true);
     assertEquals([...Deno.readDirSync(dir)], []);
-    const peers = (addresses: string[]) =>
+    const peers = (addresses: string[], names = ["bob"]) =>
       JSON.stringify({
         version: 1,
-        records: [{ peerId: "ab".repeat(20), name: "bob", addresses, lastSeen: 1 }],
+        records: names.map((name, nth) => {
+          return { peerId: `a${nth}`.repeat(20), name, addresses, lastSeen: 1 + nth };
+        }),
       });
     const { writeAtomic } = bound(Home.open(home()));
     writeAtomic("peers.json", peers(["bob:3485"]));
     await practice.listen("bob", 3485);
     const known = await practice.examine({ home });
     assertStringIncludes(known.get("home")?.why ?? "", "1 peer remembered");
-    assertEquals(known.get("remembered peer bob:3485")?.ok, true);
+    assertEquals(known.get("remembered peer bob:3485 (bob)")?.ok, true);
+    writeAtomic("peers.json", peers(["bob:3485"], ["bob", "rob", "robert"]));
+    const sameHost = await practice.examine({ home, showNames: false });
+    assertStringIncludes(sameHost.get("home")?.why ?? "", "3 peers remembered");
+    const remembered = [...(await practice.examine({ home })).keys(), ...sameHost.keys()]
+      .filter((name) => name.startsWith("remembered"));
+    assertEquals(remembered, ["remembered peer bob:3485 (robert)", "remembered peer bob:3485"]);
     writeAtomic("peers.json", peers(["carol:3485"]));
     const gone = await practice.examine({ home });
-    assertEquals(gone.get("remembered peer carol:3485")?.ok, null);
+    assertEquals(gone.get("remembered peer carol:3485 (bob)")?.ok, null);
     assertEquals(gone.get("others")?.ok, null);
     writeAtomic("peers.json", "no json");
     const { ok, why } = (await practice.examine({ home })).get("home") ?? {};
@@ -316,6 +355,10 @@ Deno.test("examine makes no home, lists what was set aside there, and asks who i
     await Deno.remove(home(), { recursive: true });
     await Deno.writeTextFile(home(), "a file");
     assertEquals((await practice.examine({ home })).get("home")?.ok, false);
+    await Deno.remove(home());
+    const noFolder = (await practice.examine({ home: () => "/proc/kith/home" })).get("home");
+    if (Deno.build.os === "linux") assertEquals(noFolder?.ok, false);
+    assertEquals([...Deno.readDirSync(dir)], []);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { ManualClock } from "../../src/clock.ts";
-import { LeftAlone } from "../../src/membership/left_alone.ts";
+import { LeftAlone } from "../../src/endpoint/left_alone.ts";
 
 Deno.test("LeftAlone lasts twice as long each time, up to the most, and begins anew when it was ended", async () => {
   const clock = new ManualClock();
