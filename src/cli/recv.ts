@@ -6,8 +6,10 @@
 
 import { type Manifest, manifestOf } from "../transfer/manifest.ts";
 import type { Decision, Offer } from "../transfer/offer.ts";
+import { isUnproven } from "../transfer/dialects/peerconnect_driver_store.ts";
 import type { ReceiveEvent, Receiver } from "../transfer/receive.ts";
 import type { Peer, ReceiveFilesOptions } from "../peer.ts";
+import type { PeerInfo } from "../endpoint/handshake.ts";
 import { PeerError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { formatBytes, formatFiles, formatProgress, type Output } from "./output.ts";
@@ -30,7 +32,7 @@ export async function run(invocation: Invocation): Promise<void> {
   await using peer = await openPeer(invocation, { clientOnly: false });
   const receiver = peer.receive(receiving);
   const stop = () => {
-    noteKept(receiver, output);
+    if (!toStdout) noteKept(receiver, output);
     receiver.close();
   };
   signal.addEventListener("abort", stop, { once: true });
@@ -99,7 +101,7 @@ function everyTransfer(receiver: Receiver): Pausable {
 /** Says what is kept of what is under way. */
 function noteKept({ progress }: Receiver, output: Output): void {
   for (const { from, bytes, totalBytes } of progress) {
-    const who = printable(from.name || from.peerId, 64);
+    const who = senderOf(from);
     const kept = `${formatBytes(bytes)} of ${formatBytes(totalBytes)} from ${who}`;
     output.note(`interrupted; ${kept} are kept for a week: the same send goes on from there`);
   }
@@ -108,7 +110,7 @@ function noteKept({ progress }: Receiver, output: Output): void {
 /** Prints what happened to a transfer. */
 export function reportTransfer(event: ReceiveEvent, output: Output): void {
   if (event.type !== "received") return reportToPeople(event, output);
-  const from = printable(event.from.name || event.from.peerId, 64);
+  const from = senderOf(event.from);
   const { path, bytes, sha256 } = event;
   const facts = { event: "received", path, bytes, sha256, from: event.from.peerId };
   output.result(facts, `${printable(path, 300)}  ${formatBytes(bytes)}  from ${from}`);
@@ -116,13 +118,16 @@ export function reportTransfer(event: ReceiveEvent, output: Output): void {
 
 /** The same where stdout is for something else; of each file nothing is said. */
 function reportToPeople(event: ReceiveEvent, output: Output): void {
-  const from = printable(event.from.name || event.from.peerId, 64);
+  const from = senderOf(event.from);
   if (event.type === "received") return;
   if (event.type === "done") {
     const { files, bytes, seconds } = event;
     const rate = formatBytes(seconds > 0 ? bytes / seconds : 0);
+    const verified = isUnproven(event.from) ? "not verified" : "verified";
     output.note(
-      `received ${formatFiles(files)}, ${formatBytes(bytes)}, from ${from} (${rate}/s), verified`,
+      `received ${formatFiles(files)}, ${
+        formatBytes(bytes)
+      }, from ${from} (${rate}/s), ${verified}`,
     );
   } else {
     const why = event.error instanceof Error ? event.error.message : String(event.error);
@@ -134,6 +139,12 @@ function reportToPeople(event: ReceiveEvent, output: Output): void {
       : `transfer from ${from} failed`;
     output.note(`${what}: ${printable(why, 300)}`);
   }
+}
+
+/** Who sends: by name or id, or by what it says of itself where it proves nothing. */
+function senderOf(from: PeerInfo): string {
+  if (isUnproven(from)) return `${printable(from.peerId.slice(0, 8), 8)} (unproven)`;
+  return printable(from.name || from.peerId, 64);
 }
 
 /** Who decides about an offer: `--yes`, a person at the terminal, or nobody, which is a refusal. */

@@ -40,7 +40,8 @@ export async function run(invocation: Invocation): Promise<void> {
   let isUnderWay = false;
   try {
     for await (const event of events(used.peer, invocation, how)) {
-      isUnderWay = event.type !== "done" && (isUnderWay || event.type === "accepted");
+      if (event.type === "accepted") isUnderWay = event.kept ?? true;
+      if (event.type === "done") isUnderWay = false;
       show(event);
     }
   } finally {
@@ -140,23 +141,33 @@ function report(event: Exclude<FilesEvent, { type: "progress" }>, output: Output
     if (output.json) output.result({ event: "retry", code, message: why }, "");
     output.note(`trying again: ${printable(why, 300)}`);
   } else if (event.type === "plan") {
-    const { added, changed, unchanged, bytes } = event;
+    const { added, changed, unchanged, unwanted = 0, bytes } = event;
     const lines = [
       ...added.map((path) => `+ ${printable(path, 300)}`),
       ...changed.map((path) => `~ ${printable(path, 300)}`),
       `would send ${formatFiles(added.length + changed.length)}, at most ${formatBytes(bytes)}; ` +
-      `${formatFiles(unchanged)} unchanged`,
+      `${formatFiles(unchanged)} unchanged${unwantedText(unwanted)}`,
     ];
-    output.result({ event: "plan", added, changed, unchanged, bytes }, lines.join("\n"));
+    const facts = { event: "plan", added, changed, unchanged, unwanted, bytes };
+    output.result(facts, lines.join("\n"));
   } else if (event.type === "done") {
     const { files, bytes, resentBytes, sentBytes, unchanged, sha256, seconds } = event;
+    const { unwanted = 0 } = event;
     const rate = formatBytes(seconds > 0 ? sentBytes / seconds : 0);
     const spared = unchanged > 0 ? `, ${formatFiles(unchanged)} unchanged` : "";
     const less = sentBytes < bytes ? ` (${formatBytes(sentBytes)} had to be sent)` : "";
+    const counts = { files, bytes, resentBytes, sentBytes, unchanged, unwanted };
     output.result(
-      { event: "done", files, bytes, resentBytes, sentBytes, unchanged, sha256, seconds },
-      `sent ${formatFiles(files)}, ${formatBytes(bytes)}${less}${spared}, ` +
+      { event: "done", ...counts, sha256, seconds },
+      `sent ${formatFiles(files)}, ${formatBytes(bytes)}${less}${spared}${
+        unwantedText(unwanted)
+      }, ` +
         `in ${seconds.toFixed(2)} s (${rate}/s), verified: sha256 ${sha256}`,
     );
   }
+}
+
+function unwantedText(files: number): string {
+  if (files === 0) return "";
+  return `, ${formatFiles(files)} ${files === 1 ? "was" : "were"} not wanted`;
 }

@@ -12,6 +12,7 @@ import {
   ClosedError,
   InvalidPacketError,
   NotFoundError,
+  type PeerError,
   TimeoutError,
   TransportError,
 } from "../errors.ts";
@@ -134,7 +135,8 @@ async function joinOnceThere(
     } catch (error) {
       const isAway = error instanceof TransportError || error instanceof TimeoutError;
       if (!isAway) throw error;
-      if (attempt === 1) output.note(`${printable(error.message, 300)}; it is tried again`);
+      const { message } = error instanceof TransportError ? noHub(url, error) : error;
+      if (attempt === 1) output.note(`${printable(message, 300)}; it is tried again`);
       await sleep(systemClock, RETRY_MS, { signal });
     }
   }
@@ -158,7 +160,9 @@ async function join(invocation: Invocation, dir: string, url: string): Promise<n
   };
   const how = { readOnly: options.has("read-only"), dryRun, watch: !once };
   await using sync = await FolderSync.open(dir, parts, how);
-  const hub = await sync.join(target, joining);
+  const hub = await sync.join(target, joining).catch((error) => {
+    throw error instanceof TransportError ? noHub(target, error) : error;
+  });
   const { room, scope, clientId } = hub;
   const facts = { folder: sync.folder.dir, room, urls: [target], scope, clientId };
   announce({ role: "join", ...facts }, output, once);
@@ -169,6 +173,17 @@ async function join(invocation: Invocation, dir: string, url: string): Promise<n
   await sync.close();
   await report.finish([hub]);
   return isDone === false ? 1 : 0;
+}
+
+/** The error for a hub with which no connection can be made, in words; others say themselves what was wrong. */
+function noHub(url: string, error: TransportError): PeerError {
+  const isUnknown = /dns error/i.test(error.message);
+  if (!isUnknown && !/tcp connect error/.test(error.message)) return error;
+  const why = isUnknown ? ": its name is not known" : "";
+  return new NotFoundError("no-peer", `Cannot reach a hub at ${printable(url, 300)}${why}`, {
+    cause: error,
+    details: { tried: [url] },
+  });
 }
 
 /** Shows the folder on the status page. */

@@ -5,7 +5,7 @@
  */
 
 import { printable } from "../log.ts";
-import type { SyncEvent } from "../sync/folder_events.ts";
+import type { SyncEvent, Withheld } from "../sync/folder_events.ts";
 import type { FolderSync, JoinedHub } from "../sync/folder_sync.ts";
 import { counted, formatBytes, formatProgress, type Output } from "./output.ts";
 
@@ -57,7 +57,7 @@ export class SyncReport {
   #intakeMs: number | undefined;
 
   /** Prints from now on, until the folder is closed. */
-  constructor(sync: FolderSync, output: Output, options: SyncReportOptions = {}) {
+  constructor(sync: Pick<FolderSync, "events">, output: Output, options: SyncReportOptions = {}) {
     this.#output = output;
     this.#endsWithClient = options.endsWithClient ?? false;
     this.#dryRun = options.dryRun ?? false;
@@ -146,7 +146,7 @@ function textOf(event: SyncEvent): string {
     case "connected":
       return `${whoOf(event.peer)} is connected`;
     case "disconnected": {
-      const why = event.reason === undefined ? "" : `: ${printable(event.reason, 300)}`;
+      const why = event.reason === undefined ? "" : `: ${inWords(event.reason)}`;
       const then = event.peer === "server" ? "; it is tried again" : "";
       return `${whoOf(event.peer)} has gone${why}${then}`;
     }
@@ -159,9 +159,7 @@ function textOf(event: SyncEvent): string {
       return `${printable(event.path, 300)} was changed on both sides: one is kept as ` +
         printable(event.keptAs, 300);
     case "synced":
-      return `alike with ${whoOf(event.peer)} (${
-        counted(event.taken, "change")
-      } in, ${event.told} out)`;
+      return syncedText(event);
     case "plan":
       return `${ACTIONS[event.action]} ${printable(event.path, 300)}`;
     case "skipped":
@@ -175,6 +173,45 @@ function textOf(event: SyncEvent): string {
   }
 }
 
+/** What stands for the reasons with which a connection ends, in the protocol's words. */
+const REASONS: Readonly<Record<string, string>> = {
+  SHUTTING_DOWN: "it was ended",
+  HEARTBEAT_TIMEOUT: "nothing was heard for too long",
+  SLOW_CONSUMER: "it was read from too slowly",
+  CONNECTION_LIMIT: "it has too many connections",
+  CLIENT_ID_IN_USE: "somebody else has this id now",
+  INTERNAL_ERROR: "it has met with a fault of its own",
+};
+
+function inWords(reason: string): string {
+  const [, code = ""] = /^WebSocket to .* was closed by the other side: \d+ (\w+)$/.exec(reason) ??
+    [];
+  const words = Object.hasOwn(REASONS, code) ? REASONS[code] : undefined;
+  return words ?? printable(reason, 300);
+}
+
+function syncedText(event: SyncEvent & { type: "synced" }): string {
+  const { notGiven, notTaken, readsOnly = false } = event;
+  const who = whoOf(event.peer);
+  const moved = `(${counted(event.taken, "change")} in, ${event.told} out)`;
+  const left = [
+    ...notGiven === undefined ? [] : [withheldText(notGiven, "here", "given")],
+    ...notTaken === undefined ? [] : [withheldText(notTaken, "there", "taken")],
+  ];
+  if (left.length > 0) return `has all that it may have from ${who} ${moved}; ${left.join("; ")}`;
+  return readsOnly ? `${who} has all that it may have ${moved}` : `alike with ${who} ${moved}`;
+}
+
+function withheldText({ files, paths }: Withheld, where: string, done: string): string {
+  const more = files > paths.length ? ` and ${files - paths.length} more` : "";
+  const names = paths.map((path) => printable(path, 100)).join(", ");
+  const are = files === 1 ? "is" : "are";
+  return `${counted(files, "file")} ${where} ${are} not ${done}: read-only (${names}${more})`;
+}
+
+/** A client by its name and the first digits of what makes its id one of its own. */
 function whoOf(peer: string): string {
-  return peer === "server" ? "the hub" : printable(peer, 128);
+  if (peer === "server") return "the hub";
+  const [, name, digits] = /^(.+)_\d+_([0-9a-f]{8})[0-9a-f]{8}$/.exec(peer) ?? [];
+  return name === undefined ? printable(peer, 128) : `${name} (${digits})`;
 }

@@ -35,6 +35,7 @@ import { errorMessage, syncRequestMessage, syncResponseMessage } from "./message
 import type { SyncInput, SyncPort } from "./port.ts";
 import { Silence } from "./silence.ts";
 import { makeReplica } from "./version_vector.ts";
+import { type LeftBehind, TheirPart } from "./withheld.ts";
 
 /** More changes at once are not told one by one: a round says them in less. */
 const MAX_TOLD = 256;
@@ -111,7 +112,13 @@ export class Exchange implements AsyncDisposable {
   readonly #rounds: Rounds;
   #round = 0;
   #isOver = false;
-  #moved: { taken: number; told: number } | undefined = { taken: 0, told: 0 };
+  readonly #theirPart = new TheirPart();
+  /** What was changed here by the other side, and there by us, since both were alike before. */
+  #moved = { taken: 0, told: 0 };
+  /** What of that the other side was not told yet. */
+  #unsaid = 0;
+  /** What it was told to be left behind when both were alike before; `undefined` when they are not known to be. */
+  #saidLeft: string | undefined;
 
   private constructor(folder: SyncFolder, port: SyncPort, options: ExchangeOptions) {
     const { role, dryRun = false } = options;
@@ -125,10 +132,16 @@ export class Exchange implements AsyncDisposable {
       nudges: !this.#isClient,
       onBytes: (bytes) => this.#taker.addBytes(bytes),
     });
-    this.#taker = new Taker(folder, this.#contents.fetcher, port.peer.clientId);
+    const count = (changes: number) => {
+      this.#moved.taken += changes;
+      this.#unsaid += changes;
+    };
+    this.#taker = new Taker(folder, this.#contents.fetcher, port.peer.clientId, count);
     this.#answerer = new Answerer({
       folder,
-      send: (response) => this.#send(syncResponseMessage(port.author, response)),
+      send: (response) => {
+        return this.#send(syncResponseMessage(port.author, { ...response, ...this.#sayTook() }));
+      },
       source: this.#source,
       take: (entries) => this.#taker.take(entries, this.#source),
       mayTake: () => this.#mayTake,
@@ -244,6 +257,7 @@ export class Exchange implements AsyncDisposable {
       case "sync_request":
         return this.#takeRequest(data as SyncRequest);
       case "sync_response":
+        this.#moved.told += (data as SyncResponse).took ?? 0;
         // What was cut off may still be answered.
         if (data.round === this.#round) this.#takeAnswer(data as SyncResponse);
         return;
@@ -272,6 +286,7 @@ export class Exchange implements AsyncDisposable {
   }
 
   #takeRequest(request: SyncRequest): void {
+    this.#moved.told += request.took ?? 0;
     // The hub has more to say than it would say unasked.
     if (this.#isClient) return this.#schedule(0);
     this.#answerer.take(request);
@@ -298,9 +313,11 @@ export class Exchange implements AsyncDisposable {
 
   /** Tells the other side what was done here. */
   #tell(changes: readonly FolderChange[]): void {
-    if (!this.#tells || !this.#port.writable) return;
+    if (!this.#tells) return;
     const news = changes.filter(({ source }) => source === "" || source !== this.#theirs);
     if (news.length === 0) return;
+    // Not given, which a round finds out and says.
+    if (!this.#port.writable) return this.#schedule(CONFIRM_MS);
     if (news.length > MAX_TOLD) return this.#ask();
     for (const { change } of news) this.#port.send(messageFor(change, this.#port));
     this.#schedule(CONFIRM_MS);
@@ -334,11 +351,11 @@ export class Exchange implements AsyncDisposable {
   #doRound(): Promise<RoundResult> {
     return this.#inRound(async () => {
       const result = await doRound(this.#roundOptions());
-      const { taken, told, isWhole } = result;
+      const { taken, told, isWhole, left } = result;
       if (!isWhole) this.#retry();
       else {
         this.#rounds.settle();
-        this.#noteRound(taken, told);
+        this.#noteRound(taken, told, left);
         if (taken > 0 || told > 0) this.#schedule(SETTLE_MS);
       }
       return result;
@@ -346,14 +363,24 @@ export class Exchange implements AsyncDisposable {
   }
 
   /** Both sides are alike once a round has found nothing to do; said once for all that was done before. */
-  #noteRound(taken: number, told: number): void {
-    if (taken + told > 0) {
-      const { taken: before = 0, told: toldBefore = 0 } = this.#moved ?? {};
-      this.#moved = { taken: before + taken, told: toldBefore + told };
-    } else if (this.#moved !== undefined) {
-      this.#folder.tell({ type: "synced", peer: this.#port.peer.clientId, ...this.#moved });
-      this.#moved = undefined;
+  #noteRound(taken: number, told: number, left: LeftBehind = {}): void {
+    if (taken + told > 0) this.#saidLeft = undefined;
+    else {
+      const nowLeft = JSON.stringify(left);
+      const hasMoved = this.#moved.taken + this.#moved.told > 0;
+      if (!hasMoved && this.#saidLeft === nowLeft) return;
+      const { clientId: peer, canWrite } = this.#port.peer;
+      const readsOnly = canWrite ? {} : { readsOnly: true } as const;
+      this.#folder.tell({ type: "synced", peer, ...this.#moved, ...left, ...readsOnly });
+      this.#saidLeft = nowLeft;
+      this.#moved = { taken: 0, told: 0 };
     }
+  }
+
+  #sayTook(): { took?: number } {
+    const took = this.#unsaid;
+    this.#unsaid = 0;
+    return took === 0 ? {} : { took };
   }
 
   #inRound<T>(work: () => Promise<T>): Promise<T> {
@@ -395,7 +422,11 @@ export class Exchange implements AsyncDisposable {
       folder: this.#folder,
       theirs: this.#theirs,
       tells: this.#port.writable,
-      send: (request) => this.#send(syncRequestMessage(this.#port.author, { ...request, round })),
+      theirPart: this.#theirPart,
+      send: (request) => {
+        const whole = { ...request, ...this.#sayTook(), round };
+        return this.#send(syncRequestMessage(this.#port.author, whole));
+      },
       next: async () => (await answers?.next())?.value ?? undefined,
       take: (entries, source) => this.#taker.take(entries, source),
       onAsk: (replica) => this.#begin(replica),

@@ -24,6 +24,7 @@ import type { SyncFolder } from "./folder.ts";
 import { type StoredEntry, type SyncIndex, type SyncMark, wasAt } from "./index.ts";
 import type { SyncRequest, SyncResponse } from "./message_types.ts";
 import { pagesOf } from "./pages.ts";
+import { type LeftBehind, type TheirPart, wantedOf, withheldOf } from "./withheld.ts";
 
 /** What a round needs. */
 export interface RoundOptions {
@@ -41,6 +42,8 @@ export interface RoundOptions {
   readonly take: (entries: readonly SyncEntry[], source: string) => Promise<number>;
   /** Told who the hub is, at the moment at which it is told what we have. */
   readonly onAsk: (replica: string) => void;
+  /** What is known of a hub that is not told of ours. */
+  readonly theirPart: TheirPart;
 }
 
 /** What a round has come to. */
@@ -51,6 +54,8 @@ export interface RoundResult {
   readonly told: number;
   /** Whether both sides have done all of it. */
   readonly isWhole: boolean;
+  /** What was neither told of nor taken in. */
+  readonly left: LeftBehind;
 }
 
 /** What a hub says of itself. */
@@ -64,16 +69,19 @@ const VOID_MARK: SyncMark = { ours: TELL_ALL, theirs: 0 };
 
 /** Does a round. @throws {ClosedError} when it was cut off. @throws {UnsupportedError} when the hub keeps no index. */
 export async function doRound(options: RoundOptions): Promise<RoundResult> {
-  const { folder: { index, readOnly, rulesNumber }, tells, take } = options;
+  const { folder: { index, readOnly, rulesNumber }, tells, take, theirPart } = options;
   const theirs = options.theirs ?? await meet(options);
   const mark = index.mark(theirs);
   const rules = index.mark(rulesOf(theirs));
-  const since = sinceOf(options.folder, theirs, mark);
+  // Who may only read compares what it has with all that the hub has, and with what changes from then on.
+  const isCompared = tells || theirPart.isOf(theirs) || toldOf(index, theirs, mark).length === 0;
+  const since = isCompared ? sinceOf(options.folder, theirs, mark) : 0;
   const ours = index.seq;
   const entries = tells ? toldOf(index, theirs, mark) : [];
   const { takes, last } = await request(options, theirs, since, entries);
   const wanted = readOnly ? [] : takes;
   const failed = await take(wanted, theirs);
+  if (!tells) theirPart.note(options.folder, theirs, takes, since === 0);
   const done = last.index_seq === undefined ? await answer(options, theirs) : last;
   const { index_seq: seq = mark.theirs, taken = true, opening } = done;
   const { rules: theirRules = 0 } = last;
@@ -97,6 +105,7 @@ export async function doRound(options: RoundOptions): Promise<RoundResult> {
     taken: wanted.length,
     told: entries.length,
     isWhole: failed === 0 && (taken || !tells),
+    left: leftBehind(options, theirs, mark, takes),
   };
   const wasToldAll = mark.ours <= 0 || noted.theirs === rules.theirs;
   if (wasToldAll || !isTold) return result;
@@ -107,7 +116,21 @@ export async function doRound(options: RoundOptions): Promise<RoundResult> {
     taken: result.taken + more.taken,
     told: result.told + more.told,
     isWhole: result.isWhole && more.isWhole,
+    left: more.left,
   };
+}
+
+function leftBehind(
+  { folder, tells, theirPart }: RoundOptions,
+  theirs: string,
+  mark: SyncMark,
+  takes: readonly SyncEntry[],
+): LeftBehind {
+  const notGiven = tells
+    ? undefined
+    : withheldOf(theirPart.lacks(toldOf(folder.index, theirs, mark)));
+  const notTaken = folder.readOnly ? withheldOf(wantedOf(folder, takes)) : undefined;
+  return { ...notGiven && { notGiven }, ...notTaken && { notTaken } };
 }
 
 /** From where on a hub is to tell us: what was left out by other rules is told again. */

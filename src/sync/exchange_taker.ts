@@ -44,12 +44,24 @@ export class Taker {
   #progress: Progress | undefined;
   /** What may come before it is asked again what is free. */
   #roomBytes = 0;
+  readonly #onChanged: (changes: number) => void;
 
-  /** Takes nothing yet. @param peer What the other side is called in events. */
-  constructor(folder: SyncFolder, fetcher: ContentFetcher, peer: string) {
+  /**
+   * Takes nothing yet.
+   *
+   * @param peer What the other side is called in events.
+   * @param onChanged Told of how much was changed here by it.
+   */
+  constructor(
+    folder: SyncFolder,
+    fetcher: ContentFetcher,
+    peer: string,
+    onChanged: (changes: number) => void,
+  ) {
     this.#folder = folder;
     this.#fetcher = fetcher;
     this.#peer = peer;
+    this.#onChanged = onChanged;
   }
 
   /** Bytes of contents have come. */
@@ -71,7 +83,8 @@ export class Taker {
     const shared = entries.filter(({ path, kind }) => folder.shares(path, kind));
     const files = filesToWrite(folder.index, shared);
     const later = new Set(files);
-    const failed = await folder.takeIn(shared.filter((entry) => !later.has(entry)), source);
+    const atOnce = shared.filter((entry) => !later.has(entry));
+    const failed = await folder.takeIn(atOnce, source, this.#onChanged);
     if (files.length === 0) return failed.length;
     const ofBytes = files.reduce((sum, { size }) => sum + size, 0);
     const progress = { files: 0, ofFiles: files.length, bytes: 0, ofBytes, toldMs: -Infinity };
@@ -96,7 +109,7 @@ export class Taker {
     const place = async () => {
       const batch = ready;
       [ready, bytes] = [[], 0];
-      failed += (await this.#folder.takeIn(batch, source)).length;
+      failed += (await this.#folder.takeIn(batch, source, this.#onChanged)).length;
       progress.files += batch.length;
       this.#tell(progress);
     };

@@ -123,6 +123,8 @@ export class SyncFolder implements AsyncDisposable {
   readonly #source: ContentSource;
   readonly #closing = new AbortController();
   #last: Promise<unknown> = Promise.resolve();
+  /** Who counts what is being taken in. */
+  #onTaken: ((changes: number) => void) | undefined;
 
   private constructor(root: ReceiveRoot, options: SyncFolderOptions) {
     const { index, ignore, clock = systemClock, log = silentLogger } = options;
@@ -256,9 +258,14 @@ export class SyncFolder implements AsyncDisposable {
    * them is left out.
    *
    * @param source The replica.
+   * @param onChanged Told of how many files and folders have come, gone or become others.
    * @returns what was left out, or could not be done: all of it when the folder's disk is not there.
    */
-  takeIn(entries: readonly SyncEntry[], source: string): Promise<SyncEntry[]> {
+  takeIn(
+    entries: readonly SyncEntry[],
+    source: string,
+    onChanged?: (changes: number) => void,
+  ): Promise<SyncEntry[]> {
     const shared = entries.filter(({ path, kind }) => this.shares(path, kind));
     return this.#inTurn(async () => {
       const { index, shelf } = this;
@@ -266,9 +273,11 @@ export class SyncFolder implements AsyncDisposable {
       const missing = new Set(wantedContents(index, elsewhere));
       const there = shared.filter((entry) => !missing.has(entry));
       try {
+        this.#onTaken = onChanged;
         if (!await this.#isThere()) return shared;
         return [...missing, ...await this.#takeAll(there, source)];
       } finally {
+        this.#onTaken = undefined;
         shelf.clear(there.map(({ sha256 }) => sha256));
         this.#disk.lookAgain();
       }
@@ -448,6 +457,9 @@ export class SyncFolder implements AsyncDisposable {
     if (step.disk.do === "copy") {
       this.tell({ type: "conflict", path: step.disk.from, keptAs: step.disk.to });
     }
+    // A copy of what was here has not come, nor has a file that only gets another time.
+    const isOurs = by === "here" || step.disk.do === "copy" || step.disk.do === "touch";
+    if (!isOurs) this.#onTaken?.(visible.length);
     for (const { operation, file_path: path, old_path: oldPath } of visible) {
       const from = oldPath === undefined ? {} : { oldPath };
       this.tell({ type: "changed", path, operation, by, ...from });

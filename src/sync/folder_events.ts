@@ -6,6 +6,14 @@
 
 import type { FileOperation } from "./message_types.ts";
 
+/** Files that are on one side only, because they may not be given or are not taken. */
+export interface Withheld {
+  /** How many. */
+  readonly files: number;
+  /** The first few of them. */
+  readonly paths: readonly string[];
+}
+
 /** Something that happened. */
 export type SyncEvent =
   /** Somebody is there: a client of the hub, or as `server` the hub that was joined. */
@@ -40,15 +48,21 @@ export type SyncEvent =
     /** See `bytes`. */
     readonly ofBytes: number;
   }
-  /** Both sides have what the other has. */
+  /** Both sides have what the other has, but for what one of them may not give or does not take. */
   | {
     readonly type: "synced";
     /** Who the other side is. */
     readonly peer: string;
-    /** Entries that we took in, and entries that we told of. */
+    /** What the other side has changed here, and we on the other side, since this was said before. */
     readonly taken: number;
     /** See `taken`. */
     readonly told: number;
+    /** What is here and not given, because we may only read. */
+    readonly notGiven?: Withheld;
+    /** What is there and not taken, because our folder is read-only. */
+    readonly notTaken?: Withheld;
+    /** Whether the other side is let in to read only, so that it is not asked what it has of its own. */
+    readonly readsOnly?: true;
   }
   /** What would be done, of a dry run. */
   | { readonly type: "plan"; readonly action: PlannedAction; readonly path: string }

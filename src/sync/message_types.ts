@@ -193,6 +193,8 @@ export interface SyncRequest extends JsonObject {
   readonly at?: IndexPointMessage;
   /** A number of the sender's choice, which all answers to this request have. */
   readonly round?: number;
+  /** How much of the receiver's the sender has taken in since it said so before, for people. @default {0} */
+  readonly took?: number;
   /** What changed in the sender's index, a page of it. */
   readonly entries?: readonly EntryMessage[];
   /** Whether another page follows. */
@@ -239,6 +241,8 @@ export interface SyncResponse extends JsonObject {
   readonly rules?: number;
   /** Whether the responder has taken in all that the requester has. @default {true} */
   readonly taken?: boolean;
+  /** How much of the requester's the responder has taken in since it said so before, for people. @default {0} */
+  readonly took?: number;
   /** Whether another page follows. */
   readonly more?: boolean;
 }

@@ -20,7 +20,7 @@ export {
 export { Exchange, type ExchangeOptions } from "./exchange.ts";
 export type { PlannedStep } from "./exchange_plan.ts";
 export { type FolderChange, SyncFolder, type SyncFolderOptions } from "./folder.ts";
-export type { PlannedAction, SyncEvent } from "./folder_events.ts";
+export type { PlannedAction, SyncEvent, Withheld } from "./folder_events.ts";
 export { indexNameOf } from "./folder_root.ts";
 export {
   FolderSync,

@@ -152,6 +152,7 @@ const SYNC_REQUEST: Rules = {
   since: optional(counter),
   at: optional(point),
   round: optional(counter),
+  took: optional(counter),
   entries: optional(arrayOf(entryRule, MAX_MESSAGE_ITEMS)),
   more: optional(boolean),
 };
@@ -175,6 +176,7 @@ const SYNC_RESPONSE: Rules = {
   heard: optional(point),
   rules: optional(counter),
   taken: optional(boolean),
+  took: optional(counter),
   more: optional(boolean),
 };
 

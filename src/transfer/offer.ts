@@ -54,6 +54,8 @@ export interface OfferAnswer {
   readonly held: ReadonlySet<number>;
   /** Files that are there as they are offered, and are not sent. */
   readonly unchanged: number;
+  /** Whether what has come of an interrupted transfer is kept, to be gone on with. @default {true} */
+  readonly kept?: boolean;
 }
 
 /** An offer as a body. */
@@ -84,7 +86,7 @@ export function parseOffer(body: MessageBody, limits: ManifestLimits): OfferTerm
 
 /** An answer as plain data. */
 export function answerValue(
-  { id, wanted, held, unchanged }: OfferAnswer,
+  { id, wanted, held, unchanged, kept = true }: OfferAnswer,
   entries: number,
 ): unknown {
   return {
@@ -92,13 +94,14 @@ export function answerValue(
     ...(wanted.length === entries ? {} : { wanted: encodeRuns(wanted) }),
     ...(held.size === 0 ? {} : { held: encodeRuns(held) }),
     ...(unchanged === 0 ? {} : { unchanged }),
+    ...(kept ? {} : { kept }),
   };
 }
 
 /** Reads an answer. @param entries How many were offered. @throws {InvalidPacketError} naming the field. */
 export function parseAnswer(value: unknown, entries: number, dryRun: boolean): OfferAnswer {
   if (typeof value !== "object" || value === null) throw badField("answer");
-  const { id, wanted, held = [], unchanged = 0 } = value as Record<string, unknown>;
+  const { id, wanted, held = [], unchanged = 0, kept } = value as Record<string, unknown>;
   return {
     id: dryRun && id === undefined ? undefined : integerOf(id, "id"),
     wanted: wanted === undefined
@@ -106,5 +109,6 @@ export function parseAnswer(value: unknown, entries: number, dryRun: boolean): O
       : [...parseRuns(wanted, entries, "wanted")],
     held: parseRuns(held, entries, "held"),
     unchanged: integerOf(unchanged, "unchanged"),
+    ...(kept === false ? { kept } : {}),
   };
 }

@@ -45,7 +45,7 @@ import { answerValue, type Decision, type Offer, type OfferTerms, parseOffer } f
 import { Placement, type ReceivedFile, type Survey } from "./placement.ts";
 import { ReceiveRoot } from "./receive_root.ts";
 import { freeBytes } from "./disk.ts";
-import { asPeerError, gone, Reception } from "./reception.ts";
+import { asPeerError, gone, Reception, stopped } from "./reception.ts";
 import { badField, parseCopy, parseFiles, parsePiece, parseWhole, type Step } from "./steps.ts";
 
 /** Transfers that come in at the same time; each has a file open. More are refused with `limit`. */
@@ -53,6 +53,9 @@ export const MAX_TRANSFERS = 16;
 
 /** The limit that a full disk is. */
 const FREE_BYTES = "freeBytes";
+
+/** What a sender hears that would replace files; what lets it is up to the receiver. */
+const NO_UPDATES = "The receiver lets nobody update its files (recv --update does)";
 
 /** Events that wait to be read before the senders are slowed down; of those that nobody reads the oldest are dropped. */
 const EVENT_CAPACITY = 256;
@@ -218,7 +221,7 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
   close(): void {
     this.#handlers.dispose();
     for (const reception of [...this.#active.values()]) {
-      reception.fail(gone());
+      reception.fail(stopped());
     }
     for (const reception of this.#over.values()) {
       reception.forget();
@@ -297,7 +300,7 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     });
     if (isStored && openEnded) await orGiveUp(placement, () => placement.begin(survey));
     const { indexes, held, unchanged } = survey;
-    const answer = { wanted: indexes, held, unchanged };
+    const answer = { wanted: indexes, held, unchanged, kept: isStored };
     if (terms.dryRun) {
       placement[Symbol.dispose]();
       return answerValue({ id: undefined, ...answer }, length);
@@ -325,7 +328,7 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
   /** What may not be asked for at all. */
   #check({ manifest, update }: OfferTerms): void {
     if (update && this.#options.update !== true) {
-      throw new AuthError("not-allowed", "The receiver lets nobody update its files");
+      throw new AuthError("not-allowed", NO_UPDATES);
     }
     if (this.#options.writer !== undefined && (manifest.entries.length !== 1 || update)) {
       throw new AuthError("not-allowed", "The receiver takes one file at a time");
@@ -345,7 +348,7 @@ export class Receiver implements AsyncIterable<ReceiveEvent>, AsyncDisposable {
     if (decision === false) throw new AuthError("not-allowed", "The offer was refused");
     // Much may have happened while a person was thinking.
     signal?.throwIfAborted();
-    if (this.#handlers.disposed) throw gone();
+    if (this.#handlers.disposed) throw stopped();
     this.#checkRoom(offer);
     const admission: Admission = {
       wanted: decision === true ? undefined : new Set(decision),

@@ -9,7 +9,7 @@ import { rmdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { AuthError } from "../errors.ts";
 import { moveNew, removeIfThere } from "../state/home.ts";
-import { openError, writeAll } from "./disk.ts";
+import { makeError, openError, writeAll } from "./disk.ts";
 import { firstName } from "./free_name.ts";
 import { type HeldFolder, lstat, notAllowed } from "./held_folder.ts";
 import { HeldTree } from "./held_tree.ts";
@@ -110,12 +110,16 @@ export class ReceiveRoot {
   /**
    * Opens a folder to receive into, made where there is none.
    *
-   * @throws {NotFoundError} `no-path` when it cannot be one. @throws {AuthError} `not-allowed` when we may not use it.
+   * @throws {NotFoundError} `no-path` when it cannot be one. @throws {AuthError} `not-allowed` when we may not make or use it.
    * @throws {UnsupportedError} when the program lacks a permission; the text names it.
    */
   static open(dir: string, options: ReceiveRootOptions = {}): ReceiveRoot {
     try {
       Deno.mkdirSync(dir, { recursive: true });
+    } catch (cause) {
+      throw makeError(dir, cause);
+    }
+    try {
       return new ReceiveRoot(Deno.realPathSync(dir), options);
     } catch (cause) {
       throw openError(dir, cause);

@@ -372,6 +372,11 @@ export function gone(): ClosedError {
   return new ClosedError("The transfer was given up");
 }
 
+/** The error for a transfer that whoever receives has ended. */
+export function stopped(): ClosedError {
+  return new ClosedError("The transfer was given up by the receiver");
+}
+
 /** A full disk or a refused file is for the sender to know; where our folder is, is not. */
 export function asPeerError(error: unknown): PeerError {
   if (error instanceof PeerError) return error;

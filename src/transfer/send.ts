@@ -118,7 +118,9 @@ async function* send(
   const startedMs = clock.now();
   const entries = answer.wanted.flatMap((index) => manifest.entries[index] ?? []);
   const { files, totalBytes } = manifestOf(entries);
-  yield { type: "accepted", files, unchanged };
+  const unwanted = unwantedOf(manifest.files - files - unchanged);
+  const kept = answer.kept === undefined ? {} : { kept: answer.kept };
+  yield { type: "accepted", files, unchanged, ...unwanted, ...kept };
 
   using lanes = new Lanes(clock);
   lanes.add(link, "transfer.run", id);
@@ -147,7 +149,7 @@ async function* send(
     const seconds = (clock.now() - startedMs) / 1000;
     const { sentBytes } = sending;
     const { resentBytes } = before;
-    yield { type: "done", resentBytes, sentBytes, unchanged, seconds, ...summary };
+    yield { type: "done", resentBytes, sentBytes, unchanged, ...unwanted, seconds, ...summary };
   } finally {
     signal?.removeEventListener("abort", giveUp);
   }
@@ -173,10 +175,16 @@ function planOf(built: BuiltManifest, { wanted, held, unchanged }: OfferAnswer):
   });
   return {
     unchanged,
+    ...unwantedOf(built.manifest.files - files.length - unchanged),
     changed: files.filter(({ isHeld }) => isHeld).map(({ entry }) => entry.path),
     added: files.filter(({ isHeld }) => !isHeld).map(({ entry }) => entry.path),
     bytes: files.reduce((sum, { entry }) => sum + entry.size, 0),
   };
+}
+
+/** Never less than none, whatever the other side says that it has. */
+function unwantedOf(files: number): { unwanted?: number } {
+  return files > 0 ? { unwanted: files } : {};
 }
 
 function different(): IntegrityError {

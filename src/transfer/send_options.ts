@@ -121,6 +121,8 @@ export interface SendOptions {
 export interface SendPlan {
   /** Files that the receiver has as they are. */
   readonly unchanged: number;
+  /** Files that it does not want. @default {0} */
+  readonly unwanted?: number;
   /** Paths of files that it has in another version, or a part of. */
   readonly changed: readonly string[];
   /** Paths of files that it does not have. */
@@ -136,6 +138,10 @@ export type SendEvent =
     /** Files that are sent, and those that the receiver has as they are. */
     readonly files: number;
     readonly unchanged: number;
+    /** Files that the receiver does not want. @default {0} */
+    readonly unwanted?: number;
+    /** Whether the receiver keeps what has come of an interrupted transfer, to be gone on with. @default {true} */
+    readonly kept?: boolean;
   }
   | ({ readonly type: "plan" } & SendPlan)
   | {
@@ -154,6 +160,8 @@ export type SendEvent =
     readonly sentBytes: number;
     /** Files that it had as they are. */
     readonly unchanged: number;
+    /** Files that it did not want. @default {0} */
+    readonly unwanted?: number;
     /** From acceptance to the receiver's confirmation. */
     readonly seconds: number;
   } & TransferSummary);

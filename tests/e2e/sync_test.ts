@@ -168,7 +168,7 @@ Deno.test("sync once, for a look, and in vain", async (test) => {
     const rows: readonly (readonly [code: number, why: RegExp, args: readonly string[]])[] = [
       [5, /it is no folder/, ["plain file", url, "--once"]],
       [4, /no room "letters"/, ["ann", url, "--once", "--room", "letters"]],
-      [5, /Cannot reach the hub at ws:\/\/127\.0\.0\.1:1\/sync: nobody listens there/, [
+      [5, /Cannot reach a hub at ws:\/\/127\.0\.0\.1:1\/sync\nNobody listens there/, [
         "ann",
         "127.0.0.1:1",
         "--once",

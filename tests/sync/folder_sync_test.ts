@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { RemoteError } from "../../src/errors.ts";
 import { Peer } from "../../src/peer.ts";
+import { Home } from "../../src/state/home.ts";
 import type { SyncEvent } from "../../src/sync/folder_events.ts";
 
 const HERE = { hostname: "127.0.0.1" } as const;
@@ -103,6 +104,65 @@ Deno.test("FolderSync tells who comes and goes, and what it does not share", asy
     { type: "disconnected", peer: "alice" },
   ]);
   assertEquals(copy.hubs, []);
+});
+
+Deno.test("FolderSync counts what came and what went, alike on both sides", async () => {
+  using scratch = new Scratch();
+  await using bob = await hubPeer();
+  await using shared = await bob.folder(scratch.folder("a", { "cat.txt": "c", same: "s" }), ONCE);
+  shared.serve();
+  const there = shared.events();
+  await using alice = await Peer.open({ ...HERE, clientOnly: true });
+  await using copy = await alice.folder(scratch.folder("b", { "dog.txt": "d", same: "s" }), ONCE);
+  const here = copy.events();
+  const hub = await copy.join(urlOf(bob), { clientId: "alice" });
+  assert(await hub.sync());
+  const synced = (event: SyncEvent) => event.type === "synced";
+  const moved = { taken: 1, told: 1 };
+  assertEquals((await until(here, synced)).at(-1), { type: "synced", peer: "server", ...moved });
+  assertEquals((await until(there, synced)).at(-1), { type: "synced", peer: "alice", ...moved });
+  const later = copy.events();
+  Deno.writeTextFileSync(scratch.path("a/more"), "m");
+  Deno.removeSync(scratch.path("a/same"));
+  await shared.folder.scan();
+  assert(await hub.sync());
+  const last = (await until(later, synced)).at(-1);
+  assertEquals(last, { type: "synced", peer: "server", taken: 2, told: 0 });
+});
+
+Deno.test("FolderSync says what is not given and not taken, and no more than that", async () => {
+  using scratch = new Scratch();
+  await using bob = await hubPeer();
+  const files = { "cat.txt": "c", same: "s", gone: "g" };
+  await using shared = await bob.folder(scratch.folder("docs", files), ONCE);
+  shared.serve({ keysForAll: true });
+  const there = shared.events();
+  const { token: apiKey } = bob.access.createApiKey({ scopes: ["folder:docs:read"] });
+  // The index outlasts the folder.
+  const home = Home.open(scratch.path("home"));
+  await using alice = await Peer.open({ ...HERE, clientOnly: true, home });
+  const dir = scratch.folder("copy", { "dog.txt": "d", same: "s" });
+  const synced = (event: SyncEvent) => event.type === "synced";
+  const syncOnce = async (options: { readOnly?: boolean }) => {
+    await using copy = await alice.folder(dir, { ...ONCE, ...options });
+    const here = copy.events();
+    const hub = await copy.join(urlOf(bob), { apiKey, clientId: "alice" });
+    assert(await hub.sync());
+    const event = (await until(here, synced)).at(-1);
+    await hub.close();
+    return event;
+  };
+  const base = { type: "synced", peer: "server", told: 0 } as const;
+  const notGiven = { files: 1, paths: ["dog.txt"] };
+  const notTaken = { files: 2, paths: ["cat.txt", "gone"] };
+  assertEquals(await syncOnce({ readOnly: true }), { ...base, taken: 0, notGiven, notTaken });
+  assertEquals(await syncOnce({}), { ...base, taken: 2, notGiven });
+  Deno.removeSync(`${dir}/dog.txt`);
+  Deno.removeSync(`${dir}/gone`);
+  const left = { files: 1, paths: ["gone"] };
+  assertEquals(await syncOnce({}), { ...base, taken: 0, notGiven: left });
+  const heard = (await until(there, (event) => event.type === "synced" && event.told > 0)).at(-1);
+  assertEquals(heard, { type: "synced", peer: "alice", taken: 0, told: 2, readsOnly: true });
 });
 
 /** Notices nothing after the first look. */

@@ -58,6 +58,7 @@ Deno.test("an offer can be accepted in part", async () => {
     const sizes: Record<string, number> = { a: 10, b: MIB, "f/d": 100_000, "f/e": 3 };
     const bytes = names.reduce((sum, name) => sum + (sizes[name] ?? 0), 0);
     assertEquals([done.files, done.bytes, done.sentBytes], [names.length, bytes, bytes]);
+    assertEquals(done.unwanted ?? 0, 4 - names.length);
     assertEquals(wholes(exchange.inbox), [...names]);
   }
 });
@@ -318,6 +319,10 @@ Deno.test("a writer takes the bytes of one file instead of the folder", async ()
   got.length = 0;
   await streamAll(link, chunks(100_000, 5));
   assertEquals(got.reduce((sum, { length }) => sum + length, 0), 100_005);
+  const events = sendFiles(link, await exchange.build({ a: pattern(9) }));
+  const { value: accepted } = await events.next();
+  assertEquals(accepted, { type: "accepted", files: 1, unchanged: 0, kept: false });
+  await events.return();
   const both = await exchange.build({ a: pattern(1), b: pattern(1) });
   const error = await assertRejects(() => sendAll(link, both), RemoteError, "one file at a time");
   assertEquals([error.code, exchange.received()], ["not-allowed", []]);

@@ -49,6 +49,7 @@ Deno.test("answers are read as they are written", () => {
     { id: 1, wanted: [0, 1, 2], held: new Set<number>(), unchanged: 0 },
     { id: 9, wanted: [1], held: new Set([1]), unchanged: 2 },
     { id: undefined, wanted: [], held: new Set<number>(), unchanged: 3 },
+    { id: 2, wanted: [0, 1, 2], held: new Set<number>(), unchanged: 0, kept: false },
   ];
   for (const answer of answers) {
     const value = decode(encode(answerValue(answer, 3)));

@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { AuthError, InvalidPacketError, LimitError } from "../../src/errors.ts";
-import { freeBytes } from "../../src/transfer/disk.ts";
+import { AuthError, InvalidPacketError, LimitError, PeerError } from "../../src/errors.ts";
+import { freeBytes, makeError } from "../../src/transfer/disk.ts";
 import { ReceiveRoot } from "../../src/transfer/receive_root.ts";
 import { checkPath, findCollision } from "../../src/transfer/safe_path.ts";
 import corpus from "../testdata/hostile_names.json" with { type: "json" };
@@ -256,4 +256,28 @@ Deno.test("freeBytes measures a folder and says undefined where it cannot", asyn
   const bytes = freeBytes(".");
   assert(bytes !== undefined && bytes > 0 && Number.isFinite(bytes));
   await inScene(({ top }) => assertEquals(freeBytes(`${top}/missing`), undefined));
+});
+
+Deno.test("a folder that cannot be made or used is named, with what is in the way", () => {
+  const error = (code: string, text: string) => Object.assign(new Error(text), { code });
+  const readOnly = error("EROFS", "Read-only file system (os error 30): mkdir '/x'");
+  const other = error("ELOOP", "Too many links (os error 40): mkdir '/x'");
+  const rows: readonly (readonly [cause: Error, text: string])[] = [
+    [readOnly, 'Cannot make folder "/x": the disk can only be read'],
+    [other, 'Cannot make folder "/x": Too many links (os error 40)'],
+    [new Deno.errors.NotFound("?"), 'Cannot make folder "/x": there can be no such folder'],
+    [
+      new Deno.errors.PermissionDenied("?"),
+      'Cannot make folder "/x": no right to make a folder there',
+    ],
+    [new Deno.errors.AlreadyExists("?"), 'Cannot use folder "/x": it is no folder'],
+    [
+      new Deno.errors.NotCapable("?"),
+      'Cannot use folder "/x": run with --allow-read=/x --allow-write=/x',
+    ],
+  ];
+  for (const [cause, text] of rows) {
+    const made = makeError("/x", cause);
+    assertEquals([made instanceof PeerError, (made as Error).message], [true, text]);
+  }
 });

@@ -26,9 +26,9 @@ export const FILE_VERBS: Verbs = {
       progress: "bytes: number, totalBytes: number, paused: flag",
       skipped: SKIPPED_FIELDS,
       retry: "code, message",
-      plan: "added: list, changed: list, unchanged: number, bytes: number",
+      plan: "added: list, changed: list, unchanged: number, unwanted: number?, bytes: number",
       done: "files: number, bytes: number, resentBytes: number, sentBytes: number, " +
-        "unchanged: number, sha256, seconds: number",
+        "unchanged: number, unwanted: number?, sha256, seconds: number",
     },
     permissions: `${REACH_PERMISSIONS} --allow-read=PATH`,
     options: {

@@ -29,7 +29,8 @@ export const SYNC_VERBS: Verbs = {
       changed: "path, operation, by, oldPath?",
       conflict: "path, keptAs",
       progress: "peer, files: number, ofFiles: number, bytes: number, ofBytes: number",
-      synced: "peer, taken: number, told: number",
+      synced: "peer, taken: number, told: number, notGiven: object?, notTaken: object?, " +
+        "readsOnly: flag?",
       plan: "action, path",
       skipped: SKIPPED_FIELDS,
       failed: "path?, reason",

@@ -15,6 +15,9 @@ import type { ReceiveEvent } from "../receive.ts";
 import { freeBytes } from "../disk.ts";
 import type { Part, ReceiveRoot } from "../receive_root.ts";
 
+/** What those are called who say who they are and prove nothing. */
+const UNPROVEN_AGENT = "peerconnect";
+
 /** What a receiver lends to a dialect. */
 export interface ReceivingDesk {
   /** The folder that receives. */
@@ -118,7 +121,12 @@ export class PeerConnectStore {
 
 /** Who sends, as far as anybody can tell. @param peerId 40 hexadecimal digits that nobody has proven. */
 export function unprovenPeer(peerId: string): PeerInfo {
-  return { peerId, name: "", capabilities: [], agent: "peerconnect" };
+  return { peerId, name: "", capabilities: [], agent: UNPROVEN_AGENT };
+}
+
+/** Whether nobody has proven who sends, or that what came is what was sent. */
+export function isUnproven({ agent }: Pick<PeerInfo, "agent">): boolean {
+  return agent === UNPROVEN_AGENT;
 }
 
 function noSpace(size: number, free: number): LimitError {
