@@ -4,7 +4,7 @@
  * @module
  */
 
-import { NotFoundError, PeerError } from "../errors.ts";
+import { NotFoundError } from "../errors.ts";
 import { printable } from "../log.ts";
 import { type ReadEnv, readEnv } from "../secure/secret_file.ts";
 import { type Options, UsageError } from "./options.ts";
@@ -56,7 +56,7 @@ const ADVICE: readonly Advice[] = [
   },
   {
     // "Here" is where the error was made.
-    when: (error) => error instanceof PeerError && error.code === "no-endpoint",
+    when: ({ message }) => /^No endpoint /.test(message),
     text: (verb) =>
       verb === "call"
         ? "That is the other side's answer: kith call PEER describe lists what there is at PEER"

@@ -267,7 +267,7 @@ async function showMessages(
   output: Output,
 ): Promise<void> {
   const { dialect, from: { name, peerId } } = session;
-  const who = whoOf({ name, peerId });
+  const who = whoOf({ name, peerId }) + (peerId === undefined ? " (unproven)" : "");
   const facts = { event: "message", from: peerId ?? name, dialect };
   try {
     for await (const data of session) {

@@ -194,7 +194,6 @@ Deno.test("up shows people names and messages of any type, and nothing raw", asy
   const who = `${name} (${evil.peerId.slice(0, 8)})`;
   for (
     const line of [
-      `${who} connected`,
       `${who} joined the mesh`,
       `${who}: ${name}`,
       `${who}: ${"x".repeat(2_000)}…`,
