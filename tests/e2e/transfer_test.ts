@@ -28,6 +28,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
     resentBytes: "number",
     sentBytes: "number",
     unchanged: "number",
+    unwanted: "number",
     sha256: SHA256,
     seconds: "number",
   },
