@@ -145,7 +145,7 @@ function report(error: unknown, { name = "", output, options }: Failed): void {
   complain(`${head}${message}`, "bad");
   const advice = verb === undefined ? undefined : adviceFor(error, name);
   if (advice !== undefined) complain(advice);
-  if (options?.texts("log").some((text) => text.includes("debug"))) {
+  if (options?.texts("log").some((text) => text.split(",").includes("debug"))) {
     complain(traceOf(error), "faint");
   }
 }
