@@ -178,8 +178,10 @@ async function join(invocation: Invocation, dir: string, url: string): Promise<n
 /** The error for a hub with which no connection can be made, in words; others say themselves what was wrong. */
 function noHub(url: string, error: TransportError): PeerError {
   const isUnknown = /dns error/i.test(error.message);
-  if (!isUnknown && !/tcp connect error/.test(error.message)) return error;
-  const why = isUnknown ? ": its name is not known" : "";
+  const isOther = /status code: 404/.test(error.message);
+  if (!isUnknown && !isOther && !/tcp connect error/.test(error.message)) return error;
+  const nothing = isOther ? ": whoever is there serves nothing at that path" : "";
+  const why = isUnknown ? ": its name is not known" : nothing;
   return new NotFoundError("no-peer", `Cannot reach a hub at ${printable(url, 300)}${why}`, {
     cause: error,
     details: { tried: [url] },
@@ -245,7 +247,7 @@ function announce(facts: ReadyFacts, output: Output, isBrief = false): void {
   const { folder, room, urls: [url = "", ...elsewhere] } = facts;
   const where = facts.role === "serve" ? `is served at ${url}` : `is joined with ${url}`;
   const seen = facts.status === undefined ? "" : `, status at ${facts.status}`;
-  const also = elsewhere.length === 0 ? "" : `, from elsewhere ${elsewhere.join(" ")}`;
+  const also = elsewhere.length === 0 ? "" : ` (from elsewhere ${elsewhere.join(" ")} )`;
   const text = `${printable(folder, 300)} ${where}${also} as "${printable(room)}"${seen}${end}`;
   output.result({ event: "ready", ...facts }, text);
 }
