@@ -187,6 +187,7 @@ Deno.test("up shows people names and messages of any type, and nothing raw", asy
   await session.send(Uint8Array.of(0, 255), { type: "bytes" });
   await session.send("over");
   await bob.says(/: over\n/);
+  await bob.says(/\) connected\n/); // said once it lasts, as it was bob who has opened it
   const { code, stdout, stderr } = await bob.interrupt();
   assertEquals(code, 130);
   assert(!isRaw(stdout) && !isRaw(stderr), JSON.stringify({ stdout, stderr }));
@@ -194,6 +195,7 @@ Deno.test("up shows people names and messages of any type, and nothing raw", asy
   const who = `${name} (${evil.peerId.slice(0, 8)})`;
   for (
     const line of [
+      `${who} connected`,
       `${who} joined the mesh`,
       `${who}: ${name}`,
       `${who}: ${"x".repeat(2_000)}…`,
